@@ -1,0 +1,164 @@
+// test_text.c - what fits is there, what does not is left out, and numbers are decimal.
+
+#include "text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static uint8_t memory[64];
+
+static struct text
+new_text(size_t capacity)
+{
+    struct text text;
+    text_init(&text, memory, capacity);
+    return text;
+}
+
+#define assert_text(text, literal) assert_true(view_equals(text_view(text), VIEW_LITERAL(literal)))
+
+static void
+pieces_stand_one_after_another(void **state)
+{
+    (void)state;
+    struct text text = new_text(sizeof memory);
+    text_add(&text, VIEW_LITERAL("echo"));
+    text_add_char(&text, '\t');
+    text_add_number(&text, 12);
+    assert_text(&text, "echo\t12");
+    assert_false(text.is_cut);
+}
+
+static void
+text_may_fill_its_memory(void **state)
+{
+    (void)state;
+    struct text text = new_text(4);
+    text_add(&text, VIEW_LITERAL("echo"));
+    assert_text(&text, "echo");
+    assert_false(text.is_cut);
+}
+
+static void
+piece_that_does_not_fit_is_left_out_whole(void **state)
+{
+    (void)state;
+    struct text text = new_text(6);
+    text_add(&text, VIEW_LITERAL("echo"));
+    text_add(&text, VIEW_LITERAL("abc"));
+    assert_text(&text, "echo");
+    assert_true(text.is_cut);
+}
+
+static void
+text_stays_cut_when_a_later_piece_fits(void **state)
+{
+    (void)state;
+    struct text text = new_text(2);
+    text_add_number(&text, 100);
+    text_add_char(&text, 'a');
+    assert_text(&text, "a");
+    assert_true(text.is_cut);
+}
+
+static void
+bytes_beyond_the_capacity_are_not_touched(void **state)
+{
+    (void)state;
+    memory[4] = 0xEE;
+    struct text text = new_text(4);
+    for (int i = 0; i < 10; i++)
+        text_add_char(&text, 'x');
+    assert_int_equal(memory[4], 0xEE);
+    assert_int_equal(text.size, 4);
+}
+
+static void
+empty_piece_fits_everywhere(void **state)
+{
+    (void)state;
+    struct text text;
+    text_init(&text, NULL, 0);
+    text_add(&text, VIEW_NONE);
+    assert_int_equal(text.size, 0);
+    assert_false(text.is_cut);
+}
+
+static void
+least_and_greatest_number_are_written_in_full(void **state)
+{
+    (void)state;
+    struct text text = new_text(sizeof memory);
+    text_add_number(&text, 0);
+    text_add_char(&text, ' ');
+    text_add_number(&text, UINT64_MAX);
+    assert_text(&text, "0 18446744073709551615");
+}
+
+static void
+nul_is_a_byte_like_any_other(void **state)
+{
+    (void)state;
+    struct text text = new_text(sizeof memory);
+    text_add(&text, VIEW_LITERAL("a\0b"));
+    assert_text(&text, "a\0b");
+}
+
+static void
+digits_are_a_number(void **state)
+{
+    (void)state;
+    uint64_t number = 1;
+    assert_true(text_parse_number(VIEW_LITERAL("0"), &number));
+    assert_int_equal(number, 0);
+    assert_true(text_parse_number(VIEW_LITERAL("0042"), &number));
+    assert_int_equal(number, 42);
+    assert_true(text_parse_number(VIEW_LITERAL("9999999999999999999"), &number));
+    assert_true(number == 9999999999999999999u);
+}
+
+static void
+anything_else_is_no_number(void **state)
+{
+    (void)state;
+    const struct view wrong[] = {
+        VIEW_NONE,
+        VIEW_LITERAL(""),
+        VIEW_LITERAL("-1"),
+        VIEW_LITERAL("+1"),
+        VIEW_LITERAL(" 1"),
+        VIEW_LITERAL("1 "),
+        VIEW_LITERAL("1\0"),
+        VIEW_LITERAL("0x1"),
+        VIEW_LITERAL("1e3"),
+        VIEW_LITERAL("1/2"),
+        VIEW_LITERAL("1:"),
+        VIEW_LITERAL("10000000000000000000"),
+        VIEW_LITERAL("00000000000000000001"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint64_t number = 7;
+        assert_false(text_parse_number(wrong[i], &number));
+        assert_int_equal(number, 7);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_stand_one_after_another),
+        cmocka_unit_test(text_may_fill_its_memory),
+        cmocka_unit_test(piece_that_does_not_fit_is_left_out_whole),
+        cmocka_unit_test(text_stays_cut_when_a_later_piece_fits),
+        cmocka_unit_test(bytes_beyond_the_capacity_are_not_touched),
+        cmocka_unit_test(empty_piece_fits_everywhere),
+        cmocka_unit_test(least_and_greatest_number_are_written_in_full),
+        cmocka_unit_test(nul_is_a_byte_like_any_other),
+        cmocka_unit_test(digits_are_a_number),
+        cmocka_unit_test(anything_else_is_no_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
