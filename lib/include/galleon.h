@@ -1,0 +1,13 @@
+// galleon.h - durable request/reply for ZeroMQ: everything in one include.
+
+#ifndef GALLEON_H
+#define GALLEON_H
+
+#include "galleon/heartbeat.h"
+#include "galleon/mdp.h"
+#include "galleon/mdp_broker.h"
+#include "galleon/mdp_client.h"
+#include "galleon/mdp_worker.h"
+#include "galleon/status.h"
+
+#endif
