@@ -1,0 +1,299 @@
+// broker_dispatch.c - which worker gets which request, and the way back.
+//
+// The rule is a free slot, then least recently used: service->ready holds the
+// workers that have one, and who was given a request goes to its end. See
+// choose_worker. A request whose worker is lost comes back to the head of its
+// queue under a new ticket; the old one stays good for as long as the request is
+// open, so the first answer wins, whoever gives it.
+
+#include "broker_state.h"
+
+#include "bytes.h"
+
+enum {
+    LOOKS_MAX = 16 // workers, and requests, that are passed over for one dispatch
+};
+
+// ---- tickets -----------------------------------------------------------------------
+
+// An attempt's token is its place and its serial number; its ticket is the token
+// and a keyed hash of it, so that nobody can make one up.
+static uint64_t
+token_of(const struct broker_core *self, const struct attempt *attempt)
+{
+    return (uint64_t)slab_index(&self->attempts, attempt) << 32 | attempt->serial;
+}
+
+static struct ticket
+ticket_of(const struct broker_core *self, uint64_t token)
+{
+    struct ticket ticket;
+    uint64_t proof = siphash_pair(&self->ticket_key, token, 0);
+    bytes_put64(bytes_put64(ticket.bytes, token), proof == 0 ? 1 : proof);
+    return ticket;
+}
+
+struct attempt *
+broker_attempt_at(struct broker_core *self, uint64_t token)
+{
+    struct attempt *attempt = slab_at(&self->attempts, (uint32_t)(token >> 32));
+    return attempt != NULL && attempt->serial == (uint32_t)token ? attempt : NULL;
+}
+
+struct attempt *
+broker_attempt_find(struct broker_core *self, const struct ticket *ticket)
+{
+    struct attempt *attempt = broker_attempt_at(self, bytes_get64(ticket->bytes));
+    return attempt != NULL && ticket_equals(&attempt->ticket, ticket) ? attempt : NULL;
+}
+
+static void
+forget_attempt(struct broker_core *self, struct attempt *attempt)
+{
+    if (attempt->request != NULL)
+        list_remove(&attempt->request->attempts, &attempt->in_request);
+    slab_give(&self->attempts, attempt);
+}
+
+// take_attempt makes one; where there are too many the request's own oldest lost
+// one has to go, and its ticket with it.
+static struct attempt *
+take_attempt(struct broker_core *self, struct request *request)
+{
+    struct list_node *oldest = list_first(&request->attempts);
+    if (request->attempts.size >= TICKETS_MAX ||
+        (self->attempts.used == self->attempts.capacity && oldest != NULL))
+        forget_attempt(self, list_object(oldest, struct attempt, in_request));
+    return slab_take(&self->attempts);
+}
+
+// ---- who ------------------------------------------------------------------------------
+
+// was_given_over: a lost attempt of this request went over this connection.
+static bool
+was_given_over(const struct request *request, const struct worker *worker)
+{
+    list_each (node, &request->attempts)
+        if (list_object(node, struct attempt, in_request)->connection ==
+            worker->route->in_routes.hash)
+            return true;
+    return false;
+}
+
+// choose_worker: a free slot, then least recently used; never the connection that
+// an earlier attempt was lost on. NULL: none for this request.
+static struct worker *
+choose_worker(const struct service *service, const struct request *request)
+{
+    int looks = 0;
+    list_each (node, &service->ready) {
+        struct worker *worker = list_object(node, struct worker, in_service);
+        if (list_is_empty(&request->attempts) || !was_given_over(request, worker))
+            return worker;
+        if (++looks == LOOKS_MAX)
+            break;
+    }
+    return NULL;
+}
+
+void
+broker_worker_settle(struct broker_core *self, struct worker *worker)
+{
+    struct service *service = worker->service;
+    struct list *from = &service->ready;
+    struct list *to = &service->ready;
+    if (worker->was_ready == false)
+        from = &service->taken;
+    bool is_ready =
+        worker->held.size < worker->credit && !worker->is_blocked && !worker->is_draining;
+    if (!is_ready)
+        to = &service->taken;
+    worker->was_ready = is_ready;
+    if (from != to) {
+        list_remove(from, &worker->in_service);
+        list_append(to, &worker->in_service);
+        broker_service_settle(self, service);
+    }
+}
+
+// ---- dispatch ---------------------------------------------------------------------------
+
+static uint32_t
+ttl_left_ms(const struct broker_core *self, const struct request *request)
+{
+    if (request->deadline_ns == UINT64_MAX)
+        return 0; // no limit
+    uint64_t left_ms = (request->deadline_ns - self->now_ns) / NS_PER_MS;
+    return left_ms < 1 ? 1 : (uint32_t)left_ms;
+}
+
+static void
+send_request(struct broker_core *self, const struct request *request, const struct attempt *attempt)
+{
+    const struct worker *worker = attempt->worker;
+    struct broker_effect *effect = broker_add_effect(self, BROKER_SEND);
+    effect->keeps_cargo = true;
+    effect->to = &worker->route->address;
+    effect->has_delimiter = worker->has_delimiter;
+    effect->token = token_of(self, attempt);
+    effect->cargo = request->cargo;
+    struct mdp_record *record = &effect->record;
+    record->dialect = worker->dialect;
+    record->side = MDP_WORKER_SIDE;
+    record->command = MDP_REQUEST;
+    record->flags = request->attempts_made > 1 ? MDP_FLAG_REDELIVERY : 0;
+    record->ttl_ms = ttl_left_ms(self, request);
+    record->attempt = request->attempts_made;
+    record->ticket = attempt->ticket;
+}
+
+// give hands a request that is on no list to a worker with a free slot.
+static void
+give(struct broker_core *self, struct request *request, struct worker *worker,
+     struct attempt *attempt)
+{
+    struct service *service = request->service;
+    *attempt = (struct attempt){
+        .request = request,
+        .worker = worker,
+        .connection = worker->route->in_routes.hash,
+        .serial = ++self->serial,
+        .dialect = worker->dialect,
+    };
+    attempt->ticket = ticket_of(self, token_of(self, attempt));
+    list_append(&request->attempts, &attempt->in_request);
+    if (list_is_empty(&worker->held)) {
+        self->stats.workers_idle--;
+        self->stats.workers_busy++;
+        worker->beat.patience_ns = UINT64_MAX; // silence of a busy worker means nothing
+    }
+    list_append(&worker->held, &attempt->in_worker);
+    if (service->limit_ns > 0)
+        heap_set(&self->limits, &attempt->limit, awake_now(self) + service->limit_ns);
+    request->current = attempt;
+    request->attempts_made++;
+    service->out++;
+    self->stats.requests_out++;
+    self->stats.attempts++;
+    self->stats.redeliveries += request->attempts_made > 1 ? 1 : 0;
+
+    worker->was_idle = false;
+    worker->unread++;
+    heartbeat_spoke(&worker->beat, awake_now(self));
+    send_request(self, request, attempt);
+    broker_worker_settle(self, worker);
+    if (worker->was_ready) {
+        list_remove(&service->ready, &worker->in_service);
+        list_append(&service->ready, &worker->in_service);
+    }
+}
+
+// place gives one waiting request to a worker; false when it stays where it is.
+static bool
+place(struct broker_core *self, struct request *request)
+{
+    if (request->deadline_ns <= self->now_ns) {
+        broker_request_expire(self, request);
+        return true;
+    }
+    if (request->client->is_gone) {
+        // Nobody would hear the answer.
+        self->stats.requests_of_gone++;
+        broker_request_end(self, request, BROKER_DUMP_UNSENT);
+        return true;
+    }
+    struct worker *worker = choose_worker(request->service, request);
+    if (worker == NULL)
+        return false;
+    struct attempt *attempt = take_attempt(self, request);
+    if (attempt == NULL)
+        return false;
+    broker_request_dequeue(self, request);
+    give(self, request, worker, attempt);
+    return true;
+}
+
+void
+broker_dispatch(struct broker_core *self, struct service *service)
+{
+    int passed_over = 0;
+    struct list_node *node = list_first(&service->queue);
+    while (node != NULL && has_room(self) && !list_is_empty(&service->ready) &&
+           passed_over < LOOKS_MAX) {
+        struct list_node *next = list_next(&service->queue, node);
+        if (!place(self, list_object(node, struct request, in_queue)))
+            passed_over++;
+        node = next;
+    }
+    broker_service_settle(self, service);
+    // What could not be placed waits for another worker: it is no work until then.
+    bool is_stuck = has_room(self) && list_node_is_linked(&service->in_work);
+    if (is_stuck)
+        list_remove(&self->work, &service->in_work);
+}
+
+// ---- the way back -----------------------------------------------------------------------
+
+void
+broker_attempt_release(struct broker_core *self, struct attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+    must(worker != NULL);
+    list_remove(&worker->held, &attempt->in_worker);
+    heap_remove(&self->limits, &attempt->limit);
+    attempt->worker = NULL;
+    worker->service->out--;
+    self->stats.requests_out--;
+    if (worker->route->worker == worker) {
+        if (list_is_empty(&worker->held)) {
+            self->stats.workers_idle++;
+            self->stats.workers_busy--;
+            broker_watch_worker(self, worker);
+        }
+        broker_worker_settle(self, worker);
+    }
+    if (attempt->request == NULL)
+        slab_give(&self->attempts, attempt);
+}
+
+static bool
+may_run_again(const struct request *request)
+{
+    const struct service *service = request->service;
+    return request->attempts_made < service->attempts &&
+           (!request->is_partly_answered || service->may_resume);
+}
+
+void
+broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool was_sent)
+{
+    struct request *request = attempt->request;
+    struct service *service = attempt->worker->service;
+    broker_attempt_release(self, attempt);
+    if (request == NULL) {
+        broker_service_settle(self, service);
+        return;
+    }
+    must(request->current == attempt);
+    request->current = NULL;
+    if (!was_sent) {
+        self->stats.redeliveries -= request->attempts_made > 1 ? 1 : 0;
+        request->attempts_made--;
+        self->stats.attempts--;
+        forget_attempt(self, attempt);
+    }
+    // Parts that were gathered from a lost attempt were passed on to nobody.
+    broker_dump(self, request->gathered, BROKER_DUMP_DONE);
+    self->stats.request_bytes -= request->gathered_bytes;
+    request->gathered = NULL;
+    request->gathered_bytes = request->gathered_frames = 0;
+
+    if (!was_sent || may_run_again(request)) {
+        broker_request_enqueue(self, request, true);
+        return;
+    }
+    self->stats.requests_given_up++;
+    broker_tell(self, BROKER_REQUEST_GIVEN_UP, NULL, service_name(service), "",
+                request->attempts_made);
+    broker_request_refuse(self, request, MDP_WORKER_LOST, BROKER_DUMP_GIVEN_UP);
+}

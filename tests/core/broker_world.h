@@ -1,0 +1,85 @@
+// broker_world.h - a broker core with a clock of its own, and a record of what it sends.
+//
+// Tests say things to the core as peers would ("W1 is ready for echo") and look at
+// what came out. Cargo is real memory, so a body that is lost is a leak and one
+// that is let go twice is an error of the sanitizer's.
+
+#ifndef GALLEON_BROKER_WORLD_H
+#define GALLEON_BROKER_WORLD_H
+
+#include "broker_core.h"
+
+enum { WORLD_SENT_MAX = 4096 };
+
+// A message that the core sent, copied.
+struct sent {
+    char to[256]; // the routing id, as text where it is text
+    size_t to_bytes;
+    size_t stack_bytes;
+    bool has_delimiter;
+    bool keeps_cargo;
+    uint64_t token;
+    void *cargo; // kept by the core still, where keeps_cargo
+    uint32_t route_number;
+    uint64_t route_serial;
+    struct mdp_record record; // its views are not to be used
+    char service[256];
+    char body[1024]; // frames joined by '|'
+};
+
+struct world {
+    struct broker_config config;
+    void *memory;
+    struct broker_core *core;
+    struct broker_effects effects;
+    uint64_t now_ns;
+    struct sent *sent;
+    size_t sent_count;
+    uint64_t cargo_live;
+    bool is_stopped;
+    bool is_manual; // do not tick until nothing is due after each step
+};
+
+// world_config is a broker with small limits: heartbeat 1000 ms, liveness 3.
+struct broker_config world_config(void);
+
+void world_init(struct world *self, const struct broker_config *config);
+// world_release drains the core, and checks that all cargo came back.
+void world_release(struct world *self);
+
+void world_step(struct world *self, struct broker_event *event);
+// world_tick sends TICK until nothing is due any more.
+void world_tick(struct world *self);
+// world_pass lets time pass, with a TICK at each deadline.
+void world_pass(struct world *self, uint64_t ms);
+// world_sleep lets time pass as if our process had been stopped, then ticks.
+void world_sleep(struct world *self, uint64_t ms);
+
+// world_message hands over one message as the ROUTER gives it.
+void world_message(struct world *self, const struct view *frames, size_t count);
+
+// world_record hands over one record.
+void world_record(struct world *self, const struct mdp_envelope *from,
+                  const struct mdp_record *record);
+
+// What peers say. An id is a short text. Bodies are one frame, NULL: none.
+void world_say(struct world *self, const char *id, struct mdp_record record, const char *body);
+void world_ready(struct world *self, const char *id, mdp_dialect_t dialect, const char *service,
+                 uint32_t credit);
+void world_request(struct world *self, const char *id, mdp_dialect_t dialect, const char *service,
+                   uint64_t request_id, const char *body);
+// world_answer answers what was sent to a worker.
+void world_answer(struct world *self, const char *id, const struct sent *request, const char *body);
+void world_partial(struct world *self, const char *id, const struct sent *request, uint32_t seq,
+                   const char *body);
+// world_unsent gives a message back as refused.
+void world_unsent(struct world *self, const struct sent *sent, bool is_gone);
+
+// world_find is the nth message of this command to this peer since the last
+// world_clear, NULL where there is none.
+const struct sent *world_find(const struct world *self, const char *to, enum mdp_command command,
+                              size_t nth);
+size_t world_count(const struct world *self, const char *to, enum mdp_command command);
+void world_clear(struct world *self);
+
+#endif
