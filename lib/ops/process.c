@@ -1,0 +1,49 @@
+// process.c - signals, and last words.
+
+#include "process.h"
+
+#include "must.h"
+
+#include <execinfo.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *program_name = "galleon";
+static void (*drain_hook)(void) = NULL;
+static volatile sig_atomic_t signals_seen = 0;
+
+static void
+say_last_words(const char *file, int line, const char *condition)
+{
+    void *frames[64];
+    fprintf(stderr, "%s: bug: %s:%d: this must hold: %s\n", program_name, file, line, condition);
+    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+}
+
+static void
+on_signal(int signal)
+{
+    (void)signal;
+    if (signals_seen++ > 0)
+        _exit(1);
+    drain_hook();
+}
+
+void
+process_init(const char *program)
+{
+    program_name = program;
+    signal(SIGPIPE, SIG_IGN);
+    must_set_hook(say_last_words);
+}
+
+void
+process_drain_on_signals(void (*drain)(void))
+{
+    drain_hook = drain;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}

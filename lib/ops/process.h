@@ -1,0 +1,14 @@
+// process.h - what every daemon does about itself before anything else.
+
+#ifndef GALLEON_PROCESS_H
+#define GALLEON_PROCESS_H
+
+// process_init ignores SIGPIPE, and makes a broken invariant of ours (must.h) say
+// where it broke, with a trace, before it ends the process.
+void process_init(const char *program);
+
+// process_drain_on_signals calls `drain` on the first SIGTERM or SIGINT; a second one
+// ends the process at once with exit code 1. `drain` must be safe in a handler.
+void process_drain_on_signals(void (*drain)(void));
+
+#endif

@@ -1,0 +1,55 @@
+// broker_outbox.h - what a batch of messages made for each peer.
+//
+// G1 peers get one pack at the end of the batch; others, and peers behind a
+// delimiter, get a message for each record at once. What the socket refuses is
+// kept as a list for the core, last record last.
+
+#ifndef GALLEON_BROKER_OUTBOX_H
+#define GALLEON_BROKER_OUTBOX_H
+
+#include "broker_core.h"
+#include "cargo.h"
+#include "packer.h"
+
+// One record that did not go out.
+struct refused {
+    uint32_t route_number;
+    uint64_t route_serial;
+    enum mdp_side side;
+    enum mdp_command command;
+    uint64_t token;
+    struct cargo *cargo;
+    bool is_gone;
+};
+
+struct outbox;
+
+struct broker_outbox {
+    void *socket;
+    struct cargo_pool *pool;
+    struct outbox **boxes; // used in this batch first, in order; then spare ones
+    size_t box_count;
+    size_t box_capacity;
+    uint32_t *box_of_route; // by route number: its place in boxes + 1
+    uint32_t routes_max;
+    struct packer single; // a G1 record behind a delimiter
+    struct refused *refused;
+    size_t refused_count;
+    size_t refused_capacity;
+};
+
+// broker_outbox_init returns false when out of memory.
+bool broker_outbox_init(struct broker_outbox *self, void *socket, struct cargo_pool *pool,
+                        uint32_t routes_max);
+void broker_outbox_release(struct broker_outbox *self);
+
+// broker_outbox_add carries out one SEND.
+void broker_outbox_add(struct broker_outbox *self, const struct broker_effect *effect);
+
+// broker_outbox_flush sends every pack of the batch.
+void broker_outbox_flush(struct broker_outbox *self);
+
+// broker_outbox_refusal takes the latest refused record; false where there is none.
+bool broker_outbox_refusal(struct broker_outbox *self, struct refused *refused_out);
+
+#endif

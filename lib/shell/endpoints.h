@@ -1,0 +1,22 @@
+// endpoints.h - a list of brokers, as users write it: endpoints parted by commas.
+
+#ifndef GALLEON_ENDPOINTS_H
+#define GALLEON_ENDPOINTS_H
+
+#include "view.h"
+
+enum { ENDPOINTS_MAX = 32 };
+
+struct endpoints {
+    size_t count;
+    const char *texts[ENDPOINTS_MAX]; // C strings, in memory of the list's own
+    struct view names[ENDPOINTS_MAX]; // the same
+    char *memory;
+};
+
+// endpoints_init reads a list; blanks around an endpoint do not count. False, with
+// errno ENOMEM, or EINVAL where an endpoint is none or there are none or too many.
+bool endpoints_init(struct endpoints *self, const char *list);
+void endpoints_release(struct endpoints *self);
+
+#endif

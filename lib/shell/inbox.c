@@ -1,0 +1,90 @@
+// inbox.c - a fixed row of messages, and views of what is in them.
+
+#include "inbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+bool
+inbox_init(struct inbox *self, size_t frames_max)
+{
+    *self = (struct inbox){.frames_max = frames_max};
+    self->messages = malloc((frames_max + 1) * sizeof *self->messages);
+    self->frames = malloc((frames_max + 1) * sizeof *self->frames);
+    if (self->messages != NULL && self->frames != NULL)
+        return true;
+    inbox_release(self);
+    return false;
+}
+
+void
+inbox_release(struct inbox *self)
+{
+    inbox_clear(self);
+    free(self->messages);
+    free(self->frames);
+    *self = (struct inbox){0};
+}
+
+void
+inbox_clear(struct inbox *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        zmq_msg_close(&self->messages[i]);
+    self->count = 0;
+}
+
+// receive_frame takes one frame without waiting; false: there is none. *message is
+// to be closed only where it is true.
+static bool
+receive_frame(zmq_msg_t *message, void *socket)
+{
+    zmq_msg_init(message);
+    for (;;) {
+        if (zmq_msg_recv(message, socket, ZMQ_DONTWAIT) >= 0)
+            return true;
+        if (errno != EINTR)
+            break;
+    }
+    zmq_msg_close(message);
+    return false;
+}
+
+// drop_rest lets go of what is left of a message that is too long.
+static void
+drop_rest(void *socket)
+{
+    zmq_msg_t message;
+    bool is_more = true;
+    while (is_more && receive_frame(&message, socket)) {
+        is_more = zmq_msg_more(&message);
+        zmq_msg_close(&message);
+    }
+}
+
+bool
+inbox_receive(struct inbox *self, void *socket)
+{
+    inbox_clear(self);
+    // libzmq hands over whole messages: once the first frame is here, so is the rest.
+    while (receive_frame(&self->messages[self->count], socket)) {
+        zmq_msg_t *message = &self->messages[self->count];
+        self->frames[self->count++] = view_of(zmq_msg_data(message), zmq_msg_size(message));
+        if (!zmq_msg_more(message))
+            break;
+        if (self->count > self->frames_max) {
+            drop_rest(socket);
+            break;
+        }
+    }
+    return self->count > 0;
+}
+
+void
+inbox_take(struct inbox *self, const struct view *frame, zmq_msg_t *to)
+{
+    size_t at = (size_t)(frame - self->frames);
+    zmq_msg_init(to);
+    zmq_msg_move(to, &self->messages[at]);
+    self->frames[at] = view_of("", 0);
+}

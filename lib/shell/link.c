@@ -1,0 +1,242 @@
+// link.c - the socket, its options, its monitor.
+//
+// Up is what can be sent on: the monitor has said CONNECTED, and the socket, which
+// has no pipe before the handshake is done (ZMQ_IMMEDIATE), takes output. The
+// monitor alone would be too early; POLLOUT alone would take the pipe of a
+// connection that has just been cut for a new one.
+
+#include "link.h"
+
+#include "must.h"
+
+#include <errno.h>
+#include <galleon/status.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+enum {
+    RECONNECT_MS_MIN = 100,
+    RECONNECT_MS_MAX = 5000,
+    HANDSHAKE_MS = 3000,
+    LINGER_MS = 0 // until link_close says otherwise
+};
+
+static void
+set_int(void *handle, int option, int value)
+{
+    int rc = zmq_setsockopt(handle, option, &value, sizeof value);
+    must(rc == 0);
+}
+
+static void
+set_options(void *handle, const char *routing_id)
+{
+    set_int(handle, ZMQ_RCVHWM, 0);
+    set_int(handle, ZMQ_LINGER, LINGER_MS);
+    set_int(handle, ZMQ_IMMEDIATE, 1);
+    set_int(handle, ZMQ_RECONNECT_IVL, RECONNECT_MS_MIN);
+    set_int(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
+    set_int(handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set_int(handle, ZMQ_TCP_KEEPALIVE, 1);
+    if (routing_id != NULL)
+        zmq_setsockopt(handle, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
+}
+
+// open_monitor makes the PAIR that the events of the socket come out of.
+static int
+open_monitor(struct link *self)
+{
+    static atomic_uint number;
+    char name[64];
+    snprintf(name, sizeof name, "inproc://galleon-link-%u", atomic_fetch_add(&number, 1));
+    if (zmq_socket_monitor(self->handle, name, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED) != 0)
+        return GALLEON_NO_MEMORY;
+    self->monitor = zsock_new(ZMQ_PAIR);
+    if (self->monitor == NULL)
+        return GALLEON_NO_MEMORY;
+    self->monitor_handle = zsock_resolve(self->monitor);
+    // libzmq's I/O thread waits where its events find no room.
+    set_int(self->monitor_handle, ZMQ_RCVHWM, 0);
+    set_int(self->monitor_handle, ZMQ_LINGER, 0);
+    return zmq_connect(self->monitor_handle, name) == 0 ? GALLEON_OK : GALLEON_NO_MEMORY;
+}
+
+int
+link_open(struct link *self, const char *endpoint, const char *routing_id)
+{
+    *self = (struct link){.socket = zsock_new(ZMQ_DEALER)};
+    packer_init(&self->packer);
+    if (self->socket == NULL)
+        return GALLEON_NO_MEMORY;
+    self->handle = zsock_resolve(self->socket);
+    set_options(self->handle, routing_id);
+    int status = open_monitor(self);
+    if (status == GALLEON_OK && zmq_connect(self->handle, endpoint) != 0)
+        status = errno == EMFILE || errno == ENOMEM ? GALLEON_NO_MEMORY : GALLEON_PROTOCOL;
+    // libzmq has no events for inproc, where a connection is made on the spot.
+    self->is_connected = strncmp(endpoint, "inproc://", 9) == 0;
+    if (status != GALLEON_OK)
+        link_close(self, 0);
+    return status;
+}
+
+void
+link_close(struct link *self, int linger_ms)
+{
+    if (self->socket == NULL)
+        return;
+    set_int(self->handle, ZMQ_LINGER, linger_ms);
+    // First the writer of the events, then their reader: without a reader it would wait.
+    zmq_socket_monitor(self->handle, NULL, 0);
+    zsock_destroy(&self->monitor);
+    zsock_destroy(&self->socket);
+    packer_release(&self->packer);
+    *self = (struct link){0};
+}
+
+// ---- descriptors ------------------------------------------------------------------
+
+static int
+descriptor_of(void *handle)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+    zmq_getsockopt(handle, ZMQ_FD, &fd, &size);
+    return fd;
+}
+
+int
+link_watch(struct link *self, int epoll_fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, descriptor_of(self->handle), &event) != 0 ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, descriptor_of(self->monitor_handle), &event) != 0)
+        return errno;
+    return 0;
+}
+
+void
+link_unwatch(struct link *self, int epoll_fd)
+{
+    if (self->socket == NULL)
+        return;
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, descriptor_of(self->handle), NULL);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, descriptor_of(self->monitor_handle), NULL);
+}
+
+// ---- events -----------------------------------------------------------------------
+
+// events_of also makes libzmq handle what its threads have told the socket; sends
+// and receives do so only now and then.
+static int
+events_of(void *handle)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    zmq_getsockopt(handle, ZMQ_EVENTS, &events, &size);
+    return events;
+}
+
+// next_monitor_event returns 0 when there is none. An event is a number of 16 bits and
+// its value, and an address in a second frame.
+static uint16_t
+next_monitor_event(struct link *self)
+{
+    uint16_t number = 0;
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    if (zmq_msg_recv(&message, self->monitor_handle, ZMQ_DONTWAIT) >= (int)sizeof number)
+        memcpy(&number, zmq_msg_data(&message), sizeof number);
+    while (zmq_msg_more(&message) &&
+           zmq_msg_recv(&message, self->monitor_handle, ZMQ_DONTWAIT) >= 0)
+        continue;
+    zmq_msg_close(&message);
+    return number;
+}
+
+enum link_event
+link_event(struct link *self)
+{
+    if (self->socket == NULL)
+        return LINK_NOTHING;
+    for (;;) {
+        uint16_t number = next_monitor_event(self);
+        if (number == 0)
+            break;
+        if (number == ZMQ_EVENT_CONNECTED)
+            self->is_connected = true;
+        if (number != ZMQ_EVENT_DISCONNECTED)
+            continue;
+        self->is_connected = false;
+        if (self->is_up) {
+            self->is_up = false;
+            return LINK_DOWN;
+        }
+    }
+    if (!self->is_up && self->is_connected && (events_of(self->handle) & ZMQ_POLLOUT)) {
+        self->is_up = true;
+        return LINK_UP;
+    }
+    return LINK_NOTHING;
+}
+
+bool
+link_has_input(struct link *self)
+{
+    if (self->socket == NULL)
+        return false;
+    int events = events_of(self->handle);
+    if (events & ZMQ_POLLIN)
+        return true;
+    if (!self->is_up && self->is_connected && (events & ZMQ_POLLOUT))
+        return true;
+    return events_of(self->monitor_handle) & ZMQ_POLLIN;
+}
+
+// ---- sending ------------------------------------------------------------------------
+
+static bool
+has_body(const struct mdp_record *record)
+{
+    return record->command == MDP_REQUEST || record->command == MDP_PARTIAL ||
+           record->command == MDP_FINAL;
+}
+
+// send_body sends the frames of `first`, then those of `cargo` (NULL: none), as the last
+// of a message.
+static void
+send_body(void *handle, const struct mdp_body *first, const struct cargo *cargo)
+{
+    struct mdp_body rest = {0};
+    if (cargo != NULL)
+        rest = cargo_body(cargo);
+    // A caller may have put the cargo's body into the record already.
+    bool is_same = rest.frames == first->frames && rest.packed.data == first->packed.data;
+    size_t count = is_same ? 0 : first->count;
+    size_t cursor = 0;
+    struct view frame;
+    for (size_t i = 0; i < count && mdp_body_next(first, &cursor, &frame); i++)
+        frame_send(frame, handle, i + 1 < count || rest.count > 0);
+    if (rest.count > 0)
+        cargo_send(cargo, handle);
+    else if (count == 0)
+        frame_send(view_of("", 0), handle, false);
+}
+
+int
+link_send(struct link *self, const struct mdp_record *record, bool has_delimiter,
+          const struct cargo *body)
+{
+    struct mdp_head head;
+    mdp_wire_head(&head, record, has_delimiter);
+    bool is_more = has_body(record);
+    for (size_t i = 0; i < head.frame_count; i++) {
+        int error = frame_send(head.frames[i], self->handle, is_more || i + 1 < head.frame_count);
+        // Only the first frame of a message can be refused.
+        if (error != 0 && i == 0)
+            return error;
+    }
+    if (is_more)
+        send_body(self->handle, &record->body, body);
+    return 0;
+}

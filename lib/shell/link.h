@@ -1,0 +1,67 @@
+// link.h - one connection of a worker or a client to one broker.
+//
+// A DEALER with everything set that protocols need: RCVHWM 0 (a full receive
+// queue would keep libzmq from answering PINGs), IMMEDIATE (nothing queues for a
+// dead connection), reconnection by libzmq off the caller's hands, and a monitor
+// that tells when the connection is made and when it is cut.
+
+#ifndef GALLEON_LINK_H
+#define GALLEON_LINK_H
+
+#include "inbox.h"
+#include "packer.h"
+
+#include <czmq.h>
+
+enum link_event {
+    LINK_NOTHING,
+    LINK_UP,  // connected: what is sent goes out now
+    LINK_DOWN // the connection is cut; libzmq tries again by itself
+};
+
+struct link {
+    zsock_t *socket;
+    void *handle;         // libzmq's socket
+    zsock_t *monitor;     // a PAIR, for its events
+    void *monitor_handle; // libzmq's
+    bool is_connected;    // by the monitor's word
+    bool is_up;           // by ours: UP was said, and DOWN was not
+    struct packer packer;
+};
+
+// link_open makes a socket and begins to connect. routing_id is what it is called
+// (NULL: libzmq draws one). Returns GALLEON_OK, GALLEON_NO_MEMORY (or no descriptor
+// left), or GALLEON_PROTOCOL where the endpoint is none. inproc connections are made
+// at once and never seen to be cut.
+int link_open(struct link *self, const char *endpoint, const char *routing_id);
+
+// link_close lets what was sent go out for at most linger_ms, without waiting for
+// it. What is still packed goes: its entries must have been taken care of.
+void link_close(struct link *self, int linger_ms);
+
+static inline bool
+link_is_open(const struct link *self)
+{
+    return self->socket != NULL;
+}
+
+// link_watch adds the descriptors of the link to an epoll set; link_unwatch
+// before link_close takes them out. Returns 0 or an errno.
+int link_watch(struct link *self, int epoll_fd);
+void link_unwatch(struct link *self, int epoll_fd);
+
+// link_event takes the next event of the connection.
+enum link_event link_event(struct link *self);
+
+// link_has_input: is there a message, or an event? To be asked before each wait
+// on the descriptors, which are edges and not levels: a send too may have taken
+// the edge.
+bool link_has_input(struct link *self);
+
+// link_send sends one record of 0.1 or 0.2 without waiting: record->body's frames,
+// then those of `body` (NULL: none). A body of no frames is sent as one empty frame.
+// Returns 0, or the errno of the refused first frame: then nothing was sent.
+int link_send(struct link *self, const struct mdp_record *record, bool has_delimiter,
+              const struct cargo *body);
+
+#endif

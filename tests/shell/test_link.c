@@ -1,0 +1,298 @@
+// test_link.c - a link comes up, is seen to go down, and comes up again.
+
+#include "link.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <galleon/status.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+
+#include <cmocka.h>
+
+static const uint64_t patience_ns = 10000000000u;
+
+struct fixture {
+    struct link link;
+    struct inbox inbox;
+    int epoll_fd;
+    zsock_t *router;
+    char endpoint[256];
+    char folder[64];
+};
+
+static int
+set_up(void **state)
+{
+    struct fixture *self = calloc(1, sizeof *self);
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    self->router = zsock_new(ZMQ_ROUTER);
+    assert_true(inbox_init(&self->inbox, 16));
+    *state = self;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct fixture *self = *state;
+    link_unwatch(&self->link, self->epoll_fd);
+    link_close(&self->link, 0);
+    inbox_release(&self->inbox);
+    zsock_destroy(&self->router);
+    close(self->epoll_fd);
+    if (self->folder[0] != '\0')
+        rmdir(self->folder);
+    free(self);
+    return 0;
+}
+
+static void
+bind_tcp(struct fixture *self)
+{
+    assert_true(zsock_bind(self->router, "tcp://127.0.0.1:*") > 0);
+    snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
+}
+
+static void
+bind_ipc(struct fixture *self)
+{
+    snprintf(self->folder, sizeof self->folder, "/tmp/test-link-XXXXXX");
+    assert_non_null(mkdtemp(self->folder));
+    snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/router", self->folder);
+    assert_int_equal(zsock_bind(self->router, "%s", self->endpoint), 0);
+}
+
+static void
+open_link(struct fixture *self, const char *routing_id)
+{
+    assert_int_equal(link_open(&self->link, self->endpoint, routing_id), GALLEON_OK);
+    assert_int_equal(link_watch(&self->link, self->epoll_fd), 0);
+}
+
+// next_event waits for the next event of the link, on its descriptors.
+static enum link_event
+next_event(struct fixture *self)
+{
+    uint64_t deadline_ns = galleon_now_ns() + patience_ns;
+    for (;;) {
+        enum link_event event = link_event(&self->link);
+        if (event != LINK_NOTHING)
+            return event;
+        if (link_has_input(&self->link))
+            continue;
+        assert_int_equal(wait_until(self->epoll_fd, deadline_ns), WAIT_READY);
+    }
+}
+
+static void
+receive(struct fixture *self, void *socket)
+{
+    uint64_t deadline_ns = galleon_now_ns() + patience_ns;
+    while (!inbox_receive(&self->inbox, socket)) {
+        assert_true(galleon_now_ns() < deadline_ns);
+        zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+        zmq_poll(&item, 1, 100);
+    }
+}
+
+static struct mdp_record
+ready(void)
+{
+    return (struct mdp_record){.dialect = MDP_01,
+                               .side = MDP_WORKER_SIDE,
+                               .command = MDP_READY,
+                               .service = VIEW_LITERAL("echo")};
+}
+
+// carries: a message goes there, and one comes back.
+static void
+assert_carries(struct fixture *self)
+{
+    struct mdp_record record = ready();
+    assert_int_equal(link_send(&self->link, &record, true, NULL), 0);
+    receive(self, zsock_resolve(self->router));
+    assert_int_equal(self->inbox.count, 5);
+    assert_int_equal(self->inbox.frames[1].size, 0);
+    assert_true(view_equals(self->inbox.frames[2], VIEW_LITERAL("MDPW01")));
+    assert_true(view_equals(self->inbox.frames[4], VIEW_LITERAL("echo")));
+
+    zframe_t *id = zframe_new(self->inbox.frames[0].data, self->inbox.frames[0].size);
+    assert_int_equal(zframe_send(&id, self->router, ZFRAME_MORE), 0);
+    assert_int_equal(zstr_send(self->router, "answer"), 0);
+    uint64_t deadline_ns = galleon_now_ns() + patience_ns;
+    while (!link_has_input(&self->link))
+        assert_int_equal(wait_until(self->epoll_fd, deadline_ns), WAIT_READY);
+    assert_true(inbox_receive(&self->inbox, self->link.handle));
+    assert_true(view_equals(self->inbox.frames[0], VIEW_LITERAL("answer")));
+}
+
+static void
+link_over_tcp_comes_up_and_carries(void **state)
+{
+    struct fixture *self = *state;
+    bind_tcp(self);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+}
+
+static void
+link_over_ipc_comes_up_and_carries(void **state)
+{
+    struct fixture *self = *state;
+    bind_ipc(self);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+}
+
+static void
+link_over_inproc_comes_up_and_carries(void **state)
+{
+    struct fixture *self = *state;
+    snprintf(self->endpoint, sizeof self->endpoint, "inproc://test-link");
+    zsock_bind(self->router, "%s", self->endpoint);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+}
+
+static void
+routing_id_is_the_one_asked_for(void **state)
+{
+    struct fixture *self = *state;
+    bind_tcp(self);
+    open_link(self, "k0123456789abcdef");
+    assert_int_equal(next_event(self), LINK_UP);
+    struct mdp_record record = ready();
+    assert_int_equal(link_send(&self->link, &record, true, NULL), 0);
+    receive(self, zsock_resolve(self->router));
+    assert_true(view_equals(self->inbox.frames[0], VIEW_LITERAL("k0123456789abcdef")));
+}
+
+static void
+nothing_is_taken_before_the_connection_is_made(void **state)
+{
+    struct fixture *self = *state;
+    bind_tcp(self);
+    zsock_destroy(&self->router); // nobody listens there now
+    open_link(self, NULL);
+    struct mdp_record record = ready();
+    assert_int_equal(link_send(&self->link, &record, true, NULL), EAGAIN);
+    assert_int_equal(link_event(&self->link), LINK_NOTHING);
+}
+
+static void
+cut_is_seen_and_so_is_the_next_connection(void **state)
+{
+    struct fixture *self = *state;
+    bind_tcp(self);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    for (int turn = 0; turn < 3; turn++) {
+        zsock_destroy(&self->router);
+        assert_int_equal(next_event(self), LINK_DOWN);
+        struct mdp_record record = ready();
+        // What the socket held for the old connection is gone with it.
+        while (link_send(&self->link, &record, true, NULL) == 0)
+            link_has_input(&self->link);
+        assert_int_equal(link_event(&self->link), LINK_NOTHING);
+
+        self->router = zsock_new(ZMQ_ROUTER);
+        uint64_t deadline_ns = galleon_now_ns() + patience_ns;
+        while (zsock_bind(self->router, "%s", self->endpoint) < 0)
+            assert_true(galleon_now_ns() < deadline_ns);
+        assert_int_equal(next_event(self), LINK_UP);
+        assert_carries(self);
+    }
+}
+
+static void
+body_of_record_and_cargo_are_sent_one_after_the_other(void **state)
+{
+    struct fixture *self = *state;
+    bind_tcp(self);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    struct cargo_pool pool;
+    cargo_pool_init(&pool);
+    struct view first = VIEW_LITERAL("first");
+    struct mdp_record record = {.dialect = MDP_01,
+                                .side = MDP_WORKER_SIDE,
+                                .command = MDP_FINAL,
+                                .address = VIEW_LITERAL("client")};
+    // Each row: has the record frames, has the cargo; what must arrive.
+    static const struct {
+        bool has_record, has_cargo;
+        size_t count;
+    } rows[] = {{false, false, 1}, {true, false, 1}, {false, true, 2}, {true, true, 3}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cargo *cargo = NULL;
+        if (rows[i].has_cargo) {
+            zmsg_t *message = zmsg_new();
+            zmsg_addstr(message, "second");
+            zmsg_addstr(message, "third");
+            cargo = cargo_of_message(&pool, VIEW_NONE, &message);
+        }
+        record.body = rows[i].has_record ? mdp_body_of(&first, 1) : (struct mdp_body){0};
+        assert_int_equal(link_send(&self->link, &record, true, cargo), 0);
+        receive(self, zsock_resolve(self->router));
+        assert_int_equal(self->inbox.count, 6 + rows[i].count);
+        assert_true(view_equals(self->inbox.frames[4], VIEW_LITERAL("client")));
+        assert_int_equal(self->inbox.frames[5].size, 0);
+        if (cargo != NULL) {
+            struct view last = self->inbox.frames[self->inbox.count - 1];
+            assert_true(view_equals(last, VIEW_LITERAL("third")));
+            cargo_release(&pool, cargo);
+        }
+    }
+    cargo_pool_release(&pool);
+}
+
+static void
+what_is_no_endpoint_is_refused(void **state)
+{
+    struct fixture *self = *state;
+    static const char *const endpoints[] = {"", "nonsense", "tcp://", "tcp://host:port",
+                                            "http://127.0.0.1:80"};
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        assert_int_equal(link_open(&self->link, endpoints[i], NULL), GALLEON_PROTOCOL);
+        assert_false(link_is_open(&self->link));
+    }
+}
+
+static void
+link_can_be_closed_twice_and_when_never_opened(void **state)
+{
+    struct fixture *self = *state;
+    link_close(&self->link, 0);
+    bind_tcp(self);
+    open_link(self, NULL);
+    link_unwatch(&self->link, self->epoll_fd);
+    link_close(&self->link, 0);
+    link_close(&self->link, 0);
+    assert_false(link_is_open(&self->link));
+    assert_false(link_has_input(&self->link));
+    assert_int_equal(link_event(&self->link), LINK_NOTHING);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(link_over_tcp_comes_up_and_carries),
+        TEST(link_over_ipc_comes_up_and_carries),
+        TEST(link_over_inproc_comes_up_and_carries),
+        TEST(routing_id_is_the_one_asked_for),
+        TEST(nothing_is_taken_before_the_connection_is_made),
+        TEST(cut_is_seen_and_so_is_the_next_connection),
+        TEST(body_of_record_and_cargo_are_sent_one_after_the_other),
+        TEST(what_is_no_endpoint_is_refused),
+        TEST(link_can_be_closed_twice_and_when_never_opened),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
