@@ -34,51 +34,81 @@ begin(const struct siphash_key *key)
                           key->words[0] ^ 0x6c7967656e657261u, key->words[1] ^ 0x7465646279746573u};
 }
 
-static inline void
-absorb(struct state *s, uint64_t word)
+// SipHash-1-3 where it is quick, SipHash-2-4 where it is not. It is a constant of the
+// callers', so the branches are gone once these are inlined.
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void
+absorb(struct state *s, uint64_t word, bool is_quick)
 {
     s->v3 ^= word;
     round_once(s);
-    round_once(s);
+    if (!is_quick)
+        round_once(s);
     s->v0 ^= word;
 }
 
-static inline uint64_t
-finish(struct state *s)
+INLINE uint64_t
+finish(struct state *s, bool is_quick)
 {
     s->v2 ^= 0xff;
     round_once(s);
     round_once(s);
     round_once(s);
-    round_once(s);
+    if (!is_quick)
+        round_once(s);
     return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
-uint64_t
-siphash(const struct siphash_key *key, struct view text)
+INLINE uint64_t
+hash_text(const struct siphash_key *key, struct view text, bool is_quick)
 {
     struct state s = begin(key);
     size_t whole = text.size / 8 * 8;
     for (size_t i = 0; i < whole; i += 8) {
         uint64_t word;
         memcpy(&word, text.data + i, sizeof word);
-        absorb(&s, word);
+        absorb(&s, word, is_quick);
     }
     uint64_t last = (uint64_t)text.size << 56;
     for (size_t i = whole; i < text.size; i++)
         last |= (uint64_t)text.data[i] << (8 * (i - whole));
-    absorb(&s, last);
-    return finish(&s);
+    absorb(&s, last, is_quick);
+    return finish(&s, is_quick);
+}
+
+INLINE uint64_t
+hash_pair(const struct siphash_key *key, uint64_t a, uint64_t b, bool is_quick)
+{
+    struct state s = begin(key);
+    absorb(&s, a, is_quick);
+    absorb(&s, b, is_quick);
+    absorb(&s, (uint64_t)16 << 56, is_quick);
+    return finish(&s, is_quick);
+}
+
+uint64_t
+siphash(const struct siphash_key *key, struct view text)
+{
+    return hash_text(key, text, false);
 }
 
 uint64_t
 siphash_pair(const struct siphash_key *key, uint64_t a, uint64_t b)
 {
-    struct state s = begin(key);
-    absorb(&s, a);
-    absorb(&s, b);
-    absorb(&s, (uint64_t)16 << 56);
-    return finish(&s);
+    return hash_pair(key, a, b, false);
+}
+
+uint64_t
+siphash_map(const struct siphash_key *key, struct view text)
+{
+    return hash_text(key, text, true);
+}
+
+uint64_t
+siphash_map_pair(const struct siphash_key *key, uint64_t a, uint64_t b)
+{
+    return hash_pair(key, a, b, true);
 }
 
 struct siphash_key

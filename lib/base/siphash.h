@@ -1,8 +1,9 @@
-// siphash.h - SipHash-2-4, the keyed hash behind everything a peer may not guess.
+// siphash.h - SipHash, the keyed hash behind everything a peer may not guess.
 //
-// Maps whose keys a peer chooses are hashed with it, so that nobody can make
-// names collide; tickets and ids are drawn from it, so that nobody can predict
-// them. Reference: Aumasson and Bernstein, "SipHash: a fast short-input PRF".
+// Tickets and ids are drawn from SipHash-2-4, so that nobody can predict them.
+// Maps whose keys a peer chooses are hashed with SipHash-1-3, which is enough where
+// nobody ever sees a hash, so that nobody can make names collide. Reference:
+// Aumasson and Bernstein, "SipHash: a fast short-input PRF".
 
 #ifndef GALLEON_SIPHASH_H
 #define GALLEON_SIPHASH_H
@@ -19,6 +20,10 @@ uint64_t siphash(const struct siphash_key *key, struct view text);
 
 // siphash_pair hashes two numbers: the 16 bytes of both in little-endian order.
 uint64_t siphash_pair(const struct siphash_key *key, uint64_t a, uint64_t b);
+
+// siphash_map and siphash_map_pair are the same with fewer rounds, for maps.
+uint64_t siphash_map(const struct siphash_key *key, struct view text);
+uint64_t siphash_map_pair(const struct siphash_key *key, uint64_t a, uint64_t b);
 
 // siphash_derive makes a key of its own for one purpose out of a 32-byte seed.
 struct siphash_key siphash_derive(const uint8_t seed[32], uint64_t purpose);

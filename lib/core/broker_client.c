@@ -40,29 +40,29 @@ deadline_of(const struct broker_core *self, uint32_t ttl_ms)
 
 static struct request *
 make_request(struct broker_core *self, struct service *service, struct route *client,
-             const struct broker_event *event)
+             const struct broker_event *event, uint64_t id_hash)
 {
     const struct mdp_record *record = event->record;
+    static const struct request blank; // copying it is quicker than clearing
     struct request *request = slab_take(&self->requests);
     if (request == NULL)
         return NULL;
-    *request = (struct request){
-        .client = client,
-        .service = service,
-        .cargo = event->cargo,
-        .cargo_bytes = event->cargo_bytes,
-        .id = record->id,
-        .deadline_ns = deadline_of(self, record->ttl_ms),
-        .serial = ++self->serial,
-        .dialect = record->dialect,
-        .has_delimiter = event->from->has_delimiter,
-    };
+    *request = blank;
+    request->client = client;
+    request->service = service;
+    request->cargo = event->cargo;
+    request->cargo_bytes = event->cargo_bytes;
+    request->id = record->id;
+    request->deadline_ns = deadline_of(self, record->ttl_ms);
+    request->serial = ++self->serial;
+    request->dialect = record->dialect;
+    request->has_delimiter = event->from->has_delimiter;
     list_node_init(&request->in_queue);
     list_init(&request->attempts);
     client->references++;
     self->stats.request_bytes += request->cargo_bytes;
     if (record->dialect == MDP_G1)
-        map_insert(&self->ids, &request->in_ids, broker_id_hash(self, client, record->id));
+        map_insert(&self->ids, &request->in_ids, id_hash);
     return request;
 }
 
@@ -80,7 +80,8 @@ refuse(struct broker_core *self, struct route *route, const struct broker_event 
 // accept finds or makes the service and gives the request its place: a worker at
 // once, or the end of the queue. Returns MDP_DONE, or the status to refuse it with.
 static enum mdp_status
-accept(struct broker_core *self, struct route *client, const struct broker_event *event)
+accept(struct broker_core *self, struct route *client, const struct broker_event *event,
+       uint64_t id_hash)
 {
     const struct mdp_record *record = event->record;
     struct service *service = broker_service_find(self, record->service);
@@ -100,7 +101,7 @@ accept(struct broker_core *self, struct route *client, const struct broker_event
     }
     struct request *request = NULL;
     if (!must_wait || may_queue(self, service, client)) {
-        request = make_request(self, service, client, event);
+        request = make_request(self, service, client, event, id_hash);
         self->stats.refused_queue_limit += request == NULL ? 1 : 0;
     }
     if (request == NULL) {
@@ -117,7 +118,9 @@ static void
 on_request(struct broker_core *self, struct route *route, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
-    if (record->dialect == MDP_G1 && broker_request_of(self, route, record->id) != NULL) {
+    bool has_id = record->dialect == MDP_G1;
+    uint64_t id_hash = has_id ? broker_id_hash(self, route, record->id) : 0;
+    if (has_id && broker_request_of(self, route, record->id, id_hash) != NULL) {
         // Whatever else is wrong with it: the answer to the first is the answer.
         self->stats.requests_duplicate++;
         broker_dump(self, event->cargo, BROKER_DUMP_INVALID);
@@ -137,7 +140,7 @@ on_request(struct broker_core *self, struct route *route, const struct broker_ev
         self->stats.refused_draining++;
         status = MDP_PASSIVE;
     } else {
-        status = accept(self, route, event);
+        status = accept(self, route, event, id_hash);
     }
     if (status != MDP_DONE)
         refuse(self, route, event, status);
@@ -148,7 +151,8 @@ on_request(struct broker_core *self, struct route *route, const struct broker_ev
 static void
 on_cancel(struct broker_core *self, struct route *route, const struct mdp_record *record)
 {
-    struct request *request = broker_request_of(self, route, record->id);
+    struct request *request =
+        broker_request_of(self, route, record->id, broker_id_hash(self, route, record->id));
     if (request == NULL) { // its FINAL is on the way, or was lost
         self->stats.cancels_unknown++;
         return;

@@ -22,8 +22,11 @@ struct broker_effect *
 broker_add_effect(struct broker_core *self, enum broker_effect_kind kind)
 {
     must(self->effects->count < BROKER_EFFECTS_MAX);
+    static const struct broker_effect blank; // copying it is quicker than clearing
     struct broker_effect *effect = &self->effects->list[self->effects->count++];
-    *effect = (struct broker_effect){.kind = kind};
+    if (kind == BROKER_SEND)
+        *effect = blank;
+    effect->kind = kind;
     return effect;
 }
 

@@ -153,13 +153,13 @@ give(struct broker_core *self, struct request *request, struct worker *worker,
      struct attempt *attempt)
 {
     struct service *service = request->service;
-    *attempt = (struct attempt){
-        .request = request,
-        .worker = worker,
-        .connection = worker->route->in_routes.hash,
-        .serial = ++self->serial,
-        .dialect = worker->dialect,
-    };
+    attempt->request = request;
+    attempt->worker = worker;
+    attempt->connection = worker->route->in_routes.hash;
+    attempt->serial = ++self->serial;
+    attempt->partials = 0;
+    attempt->dialect = worker->dialect;
+    attempt->limit.place = 0;
     attempt->ticket = ticket_of(self, token_of(self, attempt));
     list_append(&request->attempts, &attempt->in_request);
     if (list_is_empty(&worker->held)) {

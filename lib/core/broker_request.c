@@ -5,14 +5,15 @@
 uint64_t
 broker_id_hash(const struct broker_core *self, const struct route *client, uint64_t id)
 {
-    return siphash_pair(&self->map_key, client->address.serial, id);
+    return siphash_map_pair(&self->map_key, client->address.serial, id);
 }
 
 struct request *
-broker_request_of(struct broker_core *self, const struct route *client, uint64_t id)
+broker_request_of(struct broker_core *self, const struct route *client, uint64_t id,
+                  uint64_t id_hash)
 {
-    uint64_t hash = broker_id_hash(self, client, id);
-    for (struct map_node *node = map_first(&self->ids, hash); node != NULL; node = map_next(node)) {
+    for (struct map_node *node = map_first(&self->ids, id_hash); node != NULL;
+         node = map_next(node)) {
         struct request *request = list_object(node, struct request, in_ids);
         if (request->id == id && request->client == client)
             return request;

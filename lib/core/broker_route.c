@@ -18,7 +18,7 @@ path_of(const struct broker_core *self, const struct mdp_envelope *from,
         uint8_t stack[ROUTE_BYTES_LARGE])
 {
     struct path path = {.routing_id = from->routing_id};
-    path.hash = siphash(&self->map_key, from->routing_id);
+    path.hash = siphash_map(&self->map_key, from->routing_id);
     if (from->stack_size == 0)
         return path;
     size_t used = 0;
@@ -32,7 +32,8 @@ path_of(const struct broker_core *self, const struct mdp_envelope *from,
         used += size;
     }
     path.stack = view_of(stack, used);
-    path.hash = siphash_pair(&self->map_key, path.hash, siphash(&self->map_key, path.stack));
+    path.hash =
+        siphash_map_pair(&self->map_key, path.hash, siphash_map(&self->map_key, path.stack));
     return path;
 }
 

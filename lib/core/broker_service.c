@@ -8,7 +8,7 @@ broker_service_find(struct broker_core *self, struct view name)
 {
     if (self->last_service != NULL && view_equals(service_name(self->last_service), name))
         return self->last_service;
-    uint64_t hash = siphash(&self->map_key, name);
+    uint64_t hash = siphash_map(&self->map_key, name);
     for (struct map_node *node = map_first(&self->services, hash); node != NULL;
          node = map_next(node)) {
         struct service *service = list_object(node, struct service, in_services);
@@ -55,7 +55,7 @@ broker_service_get(struct broker_core *self, struct view name)
     list_init(&service->taken);
     list_node_init(&service->in_work);
     apply_settings(self, service);
-    map_insert(&self->services, &service->in_services, siphash(&self->map_key, name));
+    map_insert(&self->services, &service->in_services, siphash_map(&self->map_key, name));
     list_append(&self->service_list, &service->in_list);
     self->stats.services++;
     return service;

@@ -268,9 +268,9 @@ void broker_request_expire(struct broker_core *self, struct request *request);
 // broker_request_refuse answers a request that waits with an error and ends it.
 void broker_request_refuse(struct broker_core *self, struct request *request,
                            enum mdp_status status, enum broker_dump why);
-// broker_request_of finds a client's open request by its id.
-struct request *broker_request_of(struct broker_core *self, const struct route *client,
-                                  uint64_t id);
+// broker_request_of finds a client's open request by its id and the hash of it.
+struct request *broker_request_of(struct broker_core *self, const struct route *client, uint64_t id,
+                                  uint64_t id_hash);
 uint64_t broker_id_hash(const struct broker_core *self, const struct route *client, uint64_t id);
 
 // ---- broker_dispatch.c -----------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "broker_outbox.h"
 #include "cargo.h"
 #include "inbox.h"
+#include "listener.h"
 #include "log.h"
 #include "must.h"
 
@@ -22,18 +23,19 @@
 #include <sys/random.h>
 
 enum {
-    BATCH_MESSAGES = 256, // taken off the socket before anything is written
-    BATCH_RECORDS = 4096, // the same, in records
-    TICKS_MAX = 256,      // in one turn: the rest of a long job waits for the next
-    WAIT_MS_MAX = 1000,   // so that a signal just before the wait is seen
-    HWM_SPARE = 64,       // above the largest credit and the largest client window
-    CLIENT_WINDOW = 1024,
-    ENDPOINT_MAX = 256
+    BATCH_MESSAGES = 256,     // taken off the socket before anything is written
+    BATCH_RECORDS = 4096,     // the same, in records
+    TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
+    WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
+    TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
+    HWM_SPARE = 64,           // above the largest credit and the largest client window
+    CLIENT_WINDOW = 1024
 };
 
 struct mdp_broker {
     zsock_t *socket;
     void *handle; // libzmq's socket
+    struct listener listener;
     int epoll_fd;
     int drain_fd; // an eventfd: drain() writes it
     void *pipe;   // of the actor, NULL where there is none
@@ -49,10 +51,10 @@ struct mdp_broker {
     struct cargo_pool pool;
     struct broker_outbox outbox;
     uint64_t now_ns;
+    uint64_t busy_turns;
 
     pthread_mutex_t stats_lock;
     mdp_broker_stats_t stats;
-    char endpoint[ENDPOINT_MAX];
 };
 
 // ---- making one ----------------------------------------------------------------------
@@ -223,7 +225,8 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     zsock_set_heartbeat_ttl(self->socket, 3 * beat_ms);
     zsock_set_tcp_keepalive(self->socket, 1);
     int64_t message_max = (int64_t)self->limits.bytes_max;
-    return zmq_setsockopt(self->handle, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0;
+    return zmq_setsockopt(self->handle, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0 &&
+           listener_init(&self->listener, self->handle, 0);
 }
 
 static bool
@@ -232,7 +235,7 @@ make_poll(mdp_broker_t *self)
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     self->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return self->epoll_fd >= 0 && self->drain_fd >= 0 && watch(self, self->drain_fd) &&
-           watch(self, zsock_fd(self->socket));
+           watch(self, zsock_fd(self->socket)) && watch(self, listener_fd(&self->listener));
 }
 
 mdp_broker_t *
@@ -439,8 +442,9 @@ on_command(mdp_broker_t *self)
         int rc = endpoint == NULL ? GALLEON_REFUSED : mdp_broker_bind(self, endpoint);
         zsock_signal(self->pipe, rc == GALLEON_OK ? 0 : 1);
     } else if (streq(command, "PORT")) {
-        const char *colon = strrchr(self->endpoint, ':');
-        bool has_port = strncmp(self->endpoint, "tcp:", 4) == 0 && colon != NULL;
+        const char *endpoint_now = mdp_broker_endpoint(self);
+        const char *colon = strrchr(endpoint_now, ':');
+        bool has_port = strncmp(endpoint_now, "tcp:", 4) == 0 && colon != NULL;
         zstr_send(self->pipe, has_port ? colon + 1 : "0");
     } else if (streq(command, "DRAIN")) {
         mdp_broker_drain(self);
@@ -457,15 +461,19 @@ static bool
 rest(mdp_broker_t *self)
 {
     struct epoll_event events[4];
-    int count = 0;
-    if (!has_input(self))
-        count = epoll_wait(self->epoll_fd, events, 4, wait_ms(self));
+    bool is_busy = has_input(self);
+    // Under load other descriptors are looked at now and then.
+    if (is_busy && ++self->busy_turns % TURNS_BETWEEN_LOOKS != 0)
+        return !zsys_interrupted;
+    int count = epoll_wait(self->epoll_fd, events, 4, is_busy ? 0 : wait_ms(self));
     if (zsys_interrupted)
         return false;
     for (int i = 0; i < count; i++) {
         uint64_t times;
         if (events[i].data.fd == self->drain_fd)
             self->is_drain_asked = read(self->drain_fd, &times, sizeof times) > 0;
+        else if (events[i].data.fd == listener_fd(&self->listener))
+            listener_pump(&self->listener);
         else if (self->pipe != NULL && events[i].data.fd == zsock_fd(self->pipe))
             while (zsock_events(self->pipe) & ZMQ_POLLIN)
                 if (!on_command(self))
@@ -519,6 +527,7 @@ mdp_broker_destroy(mdp_broker_t **self_p)
     broker_outbox_release(&self->outbox);
     inbox_release(&self->inbox);
     cargo_pool_release(&self->pool);
+    listener_release(&self->listener);
     zsock_destroy(&self->socket);
     if (self->epoll_fd >= 0)
         close(self->epoll_fd);
@@ -534,20 +543,14 @@ mdp_broker_destroy(mdp_broker_t **self_p)
 int
 mdp_broker_bind(mdp_broker_t *self, const char *endpoint)
 {
-    if (zmq_bind(self->handle, endpoint) != 0) {
-        errno = zmq_errno();
-        return GALLEON_REFUSED;
-    }
-    size_t size = sizeof self->endpoint;
-    if (zmq_getsockopt(self->handle, ZMQ_LAST_ENDPOINT, self->endpoint, &size) != 0)
-        self->endpoint[0] = '\0';
-    return GALLEON_OK;
+    errno = listener_bind(&self->listener, endpoint);
+    return errno == 0 ? GALLEON_OK : GALLEON_REFUSED;
 }
 
 const char *
 mdp_broker_endpoint(const mdp_broker_t *self)
 {
-    return self->endpoint;
+    return listener_endpoint(&self->listener);
 }
 
 void
