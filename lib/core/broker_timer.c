@@ -88,19 +88,23 @@ broker_on_tick(struct broker_core *self)
 
 // ---- drain ---------------------------------------------------------------------------
 
-// tell_workers says DRAIN to the G1 workers of a list that have not heard it; false
-// where there was no room for all.
+// tell_workers says DRAIN to the G1 workers of a list that have not heard it: they are
+// given nothing more. False where there was no room for all.
 static bool
 tell_workers(struct broker_core *self, struct list *workers)
 {
-    list_each (node, workers) {
+    struct list_node *node = list_first(workers);
+    while (node != NULL) {
+        struct list_node *next = list_next(workers, node);
         struct worker *worker = list_object(node, struct worker, in_service);
+        node = next;
         if (worker->is_told || worker->dialect != MDP_G1)
             continue;
         if (!has_room(self))
             return false;
-        worker->is_told = true;
+        worker->is_told = worker->is_draining = true;
         broker_send_to_worker(self, worker, MDP_DRAIN, 0);
+        broker_worker_settle(self, worker);
     }
     return true;
 }
@@ -178,20 +182,15 @@ part_with_all(struct broker_core *self)
     self->drain = DRAIN_OVER;
 }
 
-// open_requests are those that somebody works on or that will run again.
-static uint64_t
-open_requests(const struct broker_core *self)
-{
-    return self->stats.requests_out + self->stats.requests_queued;
-}
-
 void
 broker_drain_on(struct broker_core *self)
 {
     if (self->drain == DRAIN_QUEUES)
         drain_queues(self);
-    if (self->drain == DRAIN_OUT &&
-        (open_requests(self) == 0 || self->now_ns >= self->drain_until_ns))
+    // A lost worker's request may go to one that was not told; what still waits when
+    // nothing is out, nobody will take.
+    bool is_over = self->stats.requests_out == 0 && list_is_empty(&self->work);
+    if (self->drain == DRAIN_OUT && (is_over || self->now_ns >= self->drain_until_ns))
         self->drain = DRAIN_WORKERS;
     if (self->drain == DRAIN_WORKERS)
         part_with_all(self);

@@ -1,12 +1,14 @@
-// listener.c - bind, count, stop listening, listen again.
+// listener.c - bind, count, take no more, take them again.
 
 #include "listener.h"
 
 #include "log.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 enum {
     DESCRIPTORS_SPARE = 256, // for the process itself
@@ -32,7 +34,8 @@ listener_init(struct listener *self, void *handle, size_t connections_max)
     if (connections_max == 0)
         self->connections_max = descriptors_for_connections();
     snprintf(name, sizeof name, "inproc://galleon-listener-%u", atomic_fetch_add(&number, 1));
-    if (zmq_socket_monitor(handle, name, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
+    int events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+    if (zmq_socket_monitor(handle, name, events) != 0)
         return false;
     self->monitor = zsock_new(ZMQ_PAIR);
     if (self->monitor == NULL)
@@ -77,37 +80,28 @@ listener_fd(const struct listener *self)
     return zsock_fd(self->monitor);
 }
 
-// is_counted: inproc has no connections that cost a descriptor, and cannot be bound
-// again while it has peers.
-static bool
-is_counted(const char *endpoint)
-{
-    return strncmp(endpoint, "inproc:", 7) != 0;
-}
-
+// take_no_more has the kernel drop what arrives at the listening sockets: a filter that
+// keeps no byte of any packet.
 static void
-stop_listening(struct listener *self)
+take_no_more(struct listener *self)
 {
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &nothing};
+    for (size_t i = 0; i < self->fd_count; i++)
+        (void)setsockopt(self->fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    self->is_closed = true;
     log_error("MDP-CONNECTIONS-FULL", "connections=%zu max=%zu", self->connections,
               self->connections_max);
-    self->is_closed = true;
-    for (size_t i = 0; i < self->endpoint_count; i++)
-        if (is_counted(self->endpoints[i]))
-            (void)zmq_unbind(self->handle, self->endpoints[i]);
 }
 
-// listen_again may find that libzmq has not let go of the address yet: then it stays
-// closed, and is tried again at the next event.
 static void
-listen_again(struct listener *self)
+take_again(struct listener *self)
 {
-    for (size_t i = 0; i < self->endpoint_count; i++)
-        if (is_counted(self->endpoints[i]) && zmq_bind(self->handle, self->endpoints[i]) != 0 &&
-            zmq_errno() != EADDRINUSE)
-            log_error("MDP-CANNOT-LISTEN", "endpoint=%s why=\"%s\"", self->endpoints[i],
-                      zmq_strerror(zmq_errno()));
+    int ignored = 0;
+    for (size_t i = 0; i < self->fd_count; i++)
+        (void)setsockopt(self->fds[i], SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
     self->is_closed = false;
-    log_warn("MDP-LISTENING-AGAIN", "connections=%zu max=%zu", self->connections,
+    log_warn("MDP-CONNECTIONS-TAKEN-AGAIN", "connections=%zu max=%zu", self->connections,
              self->connections_max);
 }
 
@@ -116,40 +110,53 @@ judge(struct listener *self)
 {
     size_t percent = self->connections * 100 / self->connections_max;
     if (percent >= CLOSE_PERCENT && !self->is_closed)
-        stop_listening(self);
+        take_no_more(self);
     if (percent < WARN_PERCENT && self->is_closed)
-        listen_again(self);
+        take_again(self);
     if (percent >= WARN_PERCENT && !self->is_warned)
         log_warn("MDP-CONNECTIONS-MANY", "connections=%zu max=%zu", self->connections,
                  self->connections_max);
     self->is_warned = percent >= WARN_PERCENT;
 }
 
-// count takes one event: a number of 16 bits in a first frame, the address in a second.
+// An event of libzmq's: a number of 16 bits and a value of 32 in a first frame, the
+// address in a second.
+struct event {
+    uint16_t number;
+    int32_t value;
+};
+
 static bool
-count(struct listener *self)
+next_event(struct listener *self, struct event *event_out)
 {
     void *handle = zsock_resolve(self->monitor);
-    uint16_t number = 0;
     zmq_msg_t message;
     zmq_msg_init(&message);
     int size = zmq_msg_recv(&message, handle, ZMQ_DONTWAIT);
-    if (size >= (int)sizeof number)
-        memcpy(&number, zmq_msg_data(&message), sizeof number);
+    *event_out = (struct event){0};
+    if (size >= 6) {
+        const uint8_t *data = zmq_msg_data(&message);
+        memcpy(&event_out->number, data, sizeof event_out->number);
+        memcpy(&event_out->value, data + 2, sizeof event_out->value);
+    }
     while (size >= 0 && zmq_msg_more(&message))
         if (zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) < 0)
             break;
     zmq_msg_close(&message);
-    if (number == ZMQ_EVENT_ACCEPTED)
-        self->connections++;
-    if (number == ZMQ_EVENT_DISCONNECTED && self->connections > 0)
-        self->connections--;
     return size >= 0;
 }
 
 void
 listener_pump(struct listener *self)
 {
-    while (count(self))
+    struct event event;
+    while (next_event(self, &event)) {
+        if (event.number == ZMQ_EVENT_LISTENING && self->fd_count < LISTENER_ENDPOINTS_MAX)
+            self->fds[self->fd_count++] = event.value;
+        if (event.number == ZMQ_EVENT_ACCEPTED)
+            self->connections++;
+        if (event.number == ZMQ_EVENT_DISCONNECTED && self->connections > 0)
+            self->connections--;
         judge(self);
+    }
 }

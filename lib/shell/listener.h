@@ -1,9 +1,11 @@
 // listener.h - the endpoints of a serving socket, and how many may connect.
 //
-// Each connection costs a descriptor, and at the end of them libzmq ends the process.
-// So connections are counted, from the socket's own events: at 80 % of what there is
-// the listener says so, at 90 % it stops listening, and below 80 % it listens again.
-// Connections that are there are left alone.
+// Each connection costs a descriptor; at the end of them libzmq's listener spins, and
+// making a socket ends the process. So connections are counted, from the socket's own
+// events: at 80 % of what there is the listener says so, at 90 % it takes no more, and
+// below 80 % it does again. Connections that are there are left alone, which is why it
+// does not unbind: libzmq would cut them all. The kernel drops the first packet of a
+// new connection instead, and who connects goes on trying. (Over ipc it only says so.)
 
 #ifndef GALLEON_LISTENER_H
 #define GALLEON_LISTENER_H
@@ -17,6 +19,8 @@ struct listener {
     zsock_t *monitor; // a PAIR for its events
     char endpoints[LISTENER_ENDPOINTS_MAX][LISTENER_ENDPOINT_BYTES];
     size_t endpoint_count;
+    int fds[LISTENER_ENDPOINTS_MAX]; // that listen, as far as libzmq has told
+    size_t fd_count;
     size_t connections;
     size_t connections_max;
     bool is_warned;
