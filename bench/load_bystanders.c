@@ -15,6 +15,7 @@ enum {
     LOOK_MS = 250,
     LOOKS = LOAD_HEARTBEAT_MS / LOOK_MS - 1, // between two heartbeats of a worker
     TTL_MS = 3600000,                        // the broker caps it
+    WAITING_MAX = 500,                       // for each client: a broker has a limit of its own
     NAME_BYTES = 32
 };
 
@@ -39,11 +40,11 @@ send_request(void *socket, uint64_t id, const char *service)
 
 // take_answers counts what was answered, and says whether `awaited` was among it.
 static bool
-take_answers(struct load_bystanders *self, uint64_t awaited, int flags)
+take_answers(struct load_bystanders *self, void *client, uint64_t awaited, int flags)
 {
     struct load_message message;
     bool has_come = false;
-    while (!has_come && load_receive(&message, self->client, flags)) {
+    while (!has_come && load_receive(&message, client, flags)) {
         struct mdp_reader reader;
         struct mdp_record record;
         load_g1_begin(&reader, &message);
@@ -61,20 +62,24 @@ take_answers(struct load_bystanders *self, uint64_t awaited, int flags)
 static void
 begin_waiting(struct load_bystanders *self)
 {
-    uint32_t count = self->run->options->waiting_services;
+    const struct load_options *options = self->run->options;
     uint64_t until_ns = load_now_ns() + LOAD_ACCEPT_MS * 1000000ull;
-    if (count == 0)
-        return;
-    self->client = load_socket_connect(self->run, self->run->options->clients_to);
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t count = (options->waiting_services + WAITING_MAX - 1) / WAITING_MAX;
+    self->clients = load_allocate(count * sizeof *self->clients);
+    for (uint32_t i = 0; i < options->waiting_services; i++) {
         char name[NAME_BYTES];
+        if (i % WAITING_MAX == 0)
+            self->clients[self->client_count++] =
+                load_socket_connect(self->run, options->clients_to);
         snprintf(name, sizeof name, "waiting-%05u", i);
-        send_request(self->client, i + 1, name);
+        send_request(self->clients[i / WAITING_MAX], i + 1, name);
     }
-    send_request(self->client, UINT64_MAX, "mmi.ping");
-    while (!take_answers(self, UINT64_MAX, 0))
-        if (load_now_ns() > until_ns)
-            load_fail("the broker did not take %u waiting requests", count);
+    for (uint32_t i = 0; i < count; i++) {
+        send_request(self->clients[i], UINT64_MAX, "mmi.ping");
+        while (!take_answers(self, self->clients[i], UINT64_MAX, 0))
+            if (load_now_ns() > until_ns)
+                load_fail("the broker did not take %u waiting requests", options->waiting_services);
+    }
 }
 
 // ---- idle workers -------------------------------------------------------------------
@@ -155,9 +160,9 @@ stand_by(void *argument)
         look_at_all(self);
         usleep(LOOK_MS * 1000);
     }
-    if (self->client != NULL) {
-        take_answers(self, 0, ZMQ_DONTWAIT);
-        load_socket_close(self->client);
+    for (uint32_t i = 0; i < self->client_count; i++) {
+        take_answers(self, self->clients[i], 0, ZMQ_DONTWAIT);
+        load_socket_close(self->clients[i]);
     }
     for (uint32_t i = 0; i < self->run->options->idle_workers; i++)
         load_socket_close(self->workers[i]);
@@ -182,6 +187,7 @@ load_bystanders_end(struct load_bystanders *self)
 {
     if (self->is_started)
         pthread_join(self->thread, NULL);
+    free(self->clients);
     free(self->workers);
     free(self->beat_ns);
 }

@@ -12,7 +12,8 @@
 struct load_bystanders {
     struct load_run *run;
     pthread_t thread;
-    void *client;      // whose requests wait; NULL: there are none
+    void **clients; // whose requests wait
+    uint32_t client_count;
     void **workers;    // idle ones
     uint64_t *beat_ns; // when each has to beat next
     uint64_t answered; // waiting requests that were answered all the same

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 enum {
-    THREADS = 4, // where not given: at most so many for clients, and for workers
+    OWN_THREADS = 4, // where not given: so many clients or workers have one each
     HUNDRED_BYTES = 100
 };
 
@@ -58,7 +58,7 @@ static const char usage_text[] =
     "  --workers-to ENDPOINT   the relay's side of the workers\n"
     "  --clients N             1\n"
     "  --workers N             1\n"
-    "  --client-threads N, --worker-threads N   at most 4 of each share the peers\n"
+    "  --client-threads N, --worker-threads N   one for each of up to 4; more share one\n"
     "  --window N              requests in flight for each client, 1\n"
     "  --credit N              of each worker, 1 (g1, api)\n"
     "  --body BYTES            12 or more, 100\n"
@@ -84,12 +84,8 @@ number(const char *name, const char *text, uint32_t min, uint32_t max)
 static void
 set_dialect(struct load_options *self, const char *name)
 {
-    static const struct load_dialect *const dialects[] = {
-        &load_relay, &load_g1, &load_01, &load_02,
-#ifdef LOAD_HAS_API
-        &load_api,
-#endif
-    };
+    static const struct load_dialect *const dialects[] = {&load_relay, &load_g1, &load_01, &load_02,
+                                                          &load_api};
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
         if (strcmp(dialects[i]->name, name) == 0)
             self->dialect = dialects[i];
@@ -178,10 +174,11 @@ fill_gaps(struct load_options *self)
 {
     if (self->workers_to == NULL)
         self->workers_to = self->clients_to;
+    // More than that share one: a switch of threads costs more than what is done in between.
     if (self->client_threads == 0)
-        self->client_threads = self->clients < THREADS ? self->clients : THREADS;
+        self->client_threads = self->clients > OWN_THREADS ? 1 : self->clients;
     if (self->worker_threads == 0)
-        self->worker_threads = self->workers < THREADS ? self->workers : THREADS;
+        self->worker_threads = self->workers > OWN_THREADS ? 1 : self->workers;
     if (self->client_threads > self->clients || self->dialect->is_one_thread)
         self->client_threads = self->clients;
     if (self->worker_threads > self->workers || self->dialect->is_one_thread)

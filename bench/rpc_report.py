@@ -16,7 +16,8 @@ BEGIN = "<!-- rpc: generated from here -->"
 END = "<!-- rpc: to here -->"
 NEW_FILE = """# Benchmark
 
-What `./dev bench rpc` measured. The method, and how to read it: [bench/README.md](../bench/README.md).
+What `./dev bench rpc` measured. The method, and how to read it, are in
+[bench/README.md](../bench/README.md).
 """
 
 
@@ -129,15 +130,16 @@ def growth_table(results):
     for cell in results.runs:
         if cell.plain() == cell:
             continue
+        alone = results.median(cell.plain(), "rate")
         rows.append([load_text(cell), ratio_text(results.ratio(cell, cell.plain())),
-                     short(results.median(cell, "rate")), short(results.median(cell.plain(), "rate") or 0)])
+                     short(results.median(cell, "rate")), "-" if alone is None else short(alone)])
     return table(["load (G1, pinned)", "of the same without", "round trips/s", "without"], rows)
 
 
 def memory_text(memory):
     after = ", ".join(f"{kb / 1024:.1f}" for kb in memory["after"])
-    return (f"mdbroker has {memory['idle'] / 1024:.1f} MB in memory when idle, and after each tenth "
-            f"of {memory['requests']:,} requests (each with new peers): {after} MB.")
+    return (f"mdbroker has {memory['idle'] / 1024:.1f} MB in memory when idle, and after each "
+            f"tenth of {memory['requests']:,} requests, each with new peers: {after} MB.")
 
 
 # ---- Targets ------------------------------------------------------------------------------------
@@ -164,19 +166,21 @@ class Target:
 
 
 def rate_targets(results):
-    def of_relay(cell, relay=None):
-        return results.ratio(cell, relay or cell.relay())
+    """Yields text, what is wanted, and what is compared to what."""
     cells = rpc_cells
-    yield "G1, window 100, 1c/1w, pinned, of the relay", 1.2, of_relay(cells.g1_one(SPLIT))
-    yield "the same, unpinned", 2.5, of_relay(cells.g1_one(FREE))
-    yield "G1, window 100, 4c/4w, pinned, of the relay", 1.2, of_relay(cells.g1_four(SPLIT))
-    yield "G1, window 1000, 4c/4w, pinned, of the relay", 2.5, of_relay(cells.g1_thousand(SPLIT))
-    yield "G1, 10 KiB, window 100, 1c/1w, pinned, of the relay", 0.9, of_relay(cells.g1_large(SPLIT))
-    yield "0.1, window 100, 4c/4w, pinned, of the relay", 0.11, of_relay(cells.old_four(SPLIT))
-    yield "0.1, window 100, 1c/64w, unpinned, of the relay 1c/1w", 0.35, of_relay(cells.old_many(FREE))
+    for text, wanted, cell in (
+            ("G1, window 100, 1c/1w, pinned, of the relay", 1.2, cells.g1_one(SPLIT)),
+            ("the same, unpinned", 2.5, cells.g1_one(FREE)),
+            ("G1, window 100, 4c/4w, pinned, of the relay", 1.2, cells.g1_four(SPLIT)),
+            ("G1, window 1000, 4c/4w, pinned, of the relay", 2.5, cells.g1_thousand(SPLIT)),
+            ("G1, 10 KiB, window 100, 1c/1w, pinned, of the relay", 0.9, cells.g1_large(SPLIT)),
+            ("0.1, window 100, 4c/4w, pinned, of the relay", 0.11, cells.old_four(SPLIT)),
+            ("0.1, window 100, 1c/64w, unpinned, of the relay 1c/1w", 0.35, cells.old_many(FREE))):
+        yield text, wanted, results.ratio(cell, cell.relay())
     for text, cell in (("10,000 services with a request waiting", cells.many_services(10_000)),
                        ("1,000 idle workers", cells.many_workers(1_000))):
-        yield f"{text}: G1, 4c/4w, pinned, of the same without", 0.85, of_relay(cell, cell.plain())
+        text += ": G1, 4c/4w, pinned, of the same without"
+        yield text, 0.85, results.ratio(cell, cell.plain())
 
 
 def targets(results):
@@ -208,12 +212,14 @@ def million_text(results):
 
 
 def facts(results, machine, programs):
-    others = [figures["others"] for runs in results.runs.values() for figures in runs.values()]
+    repeats = max(map(len, results.runs.values()), default=0)
     text = (f"{machine.model()}, {machine.cores()} CPUs, Linux {machine.kernel()}, "
-            f"libzmq {programs.libzmq()}, {max(map(len, results.runs.values()), default=0)} repeats.")
+            f"libzmq {programs.libzmq()}, {repeats} repeats.")
+    others = [figures["others"] for runs in results.runs.values() for figures in runs.values()]
     if others:
-        text += (f" What else ran, here or on the machine's host, had {statistics.median(others):.0%} "
-                 f"of the CPUs in the median run, {max(others):.0%} in the worst.")
+        text += (f" What else ran, here or on the machine's host, had "
+                 f"{statistics.median(others):.0%} of the CPUs in the median run, "
+                 f"{max(others):.0%} in the worst.")
     return text
 
 

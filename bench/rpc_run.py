@@ -189,20 +189,28 @@ def busy_seconds_of_ended():
 
 
 def run_cell(cell, programs, machine, arguments):
-    """Measures one cell once. `others` is the part of all CPUs that was used by anything else."""
+    """Measures one cell once, and sees to it that a broker ends as it should."""
     with Server(programs.server_command(cell.system), machine.server_cpus(cell.place)) as server:
-        command = load_command(programs, server, cell.arguments())
-        command += ["--warmup", str(arguments.warmup), "--measure", str(arguments.measure)]
-        began = time.monotonic()
-        ours = -server.busy_seconds() - busy_seconds_of_ended()
-        others = -machine.busy_seconds()
-        figures = run_load(command, machine.load_cpus(cell.place), arguments.measure / 1000)
-        if not server.is_running():
-            raise RunFailed(f"the server ended: {server.said().strip()}")
-        ours += server.busy_seconds() + busy_seconds_of_ended()
-        others += machine.busy_seconds() - ours
-        figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
-        return figures
+        figures = run_against(server, cell, programs, machine, arguments)
+    if cell.system != RELAY and server.process.returncode != 0:
+        raise RunFailed(f"asked to end, the broker did so with {server.process.returncode}")
+    return figures
+
+
+def run_against(server, cell, programs, machine, arguments):
+    """Runs the load. `others` is the part of all CPUs that was used by anything else."""
+    command = load_command(programs, server, cell.arguments())
+    command += ["--warmup", str(arguments.warmup), "--measure", str(arguments.measure)]
+    began = time.monotonic()
+    ours = -server.busy_seconds() - busy_seconds_of_ended()
+    others = -machine.busy_seconds()
+    figures = run_load(command, machine.load_cpus(cell.place), arguments.measure / 1000)
+    if not server.is_running():
+        raise RunFailed(f"the server ended: {server.said().strip()}")
+    ours += server.busy_seconds() + busy_seconds_of_ended()
+    others += machine.busy_seconds() - ours
+    figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
+    return figures
 
 
 # ---- Memory -------------------------------------------------------------------------------------
