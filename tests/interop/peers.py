@@ -87,9 +87,13 @@ class Link:
         self.socket.send_multipart(frames)
 
     def receive(self, timeout=DEADLINE):
-        if not self.socket.poll(max(0, round(timeout * 1000))):
-            raise Silence(f"nothing within {timeout} s")
-        return self.socket.recv_multipart()
+        deadline = time.monotonic() + timeout
+        while self.socket.poll(max(0, round((deadline - time.monotonic()) * 1000))):
+            try:
+                return self.socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:           # a REQ had only what it drops
+                continue
+        raise Silence(f"nothing within {timeout} s")
 
     def close(self, linger=None):
         self.socket.close(linger)

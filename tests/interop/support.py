@@ -1,4 +1,4 @@
-"""What the interop tests share: test cases that end all they started, and programs as processes.
+"""What the interop tests share: programs as processes, and test cases that end all they started.
 
 The programs are looked for in the directory that GALLEON_BIN names, else in build/asan,
 build/debug and build/release, wherever mdbroker is found first.
@@ -12,13 +12,17 @@ import subprocess
 import threading
 import time
 import unittest
+from collections import deque
 
 import zmq
 
-from peers import (CORRELATE, DEADLINE, Client01, Client02, ClientG1, Serving, Worker01, Worker02,
-                   WorkerG1, echo)
+from peers import (CLIENT_01, CLIENT_G1, CORRELATE, DEADLINE, Client01, Client02, ClientG1, Link,
+                   Record, Serving, Worker01, Worker02, WorkerG1, decode_pack, echo, encode_pack)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+HEARTBEAT = 250             # ms, of the broker and of all workers
+WINDOW = 900                # requests of one client in flight: below the broker's send queue (1088)
 
 
 def program(name):
@@ -182,3 +186,119 @@ class PeerTest(unittest.TestCase):
         kind, options = WORKERS[name]
         worker = kind(self.context, endpoint, service, **{**options, **more})
         return self.start(Serving(worker, handler))
+
+
+class BrokerTest(PeerTest):
+    """Tests of one mdbroker."""
+
+    arguments = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Program("mdbroker", "--bind", "tcp://127.0.0.1:*", "--heartbeat", HEARTBEAT,
+                             *cls.arguments)
+        cls.addClassCleanup(cls.broker.stop)
+        cls.endpoint = cls.broker.ready()
+
+    def setUp(self):
+        super().setUp()
+        self.asking = self.client("g1")
+
+    def name(self, *more):
+        """Return a service name that no other test uses."""
+        return ".".join([self.id().rpartition(".")[2], *more]).replace(" ", "-").encode()
+
+    def client(self, name, endpoint=None):
+        return super().client(name, endpoint or self.endpoint)
+
+    def worker(self, name, service, **more):
+        return super().worker(name, self.endpoint, service, **more)
+
+    def serve(self, name, service, *handler, **more):
+        serving = super().serve(name, self.endpoint, service, *handler, **more)
+        self.wait_for_service(service)
+        return serving
+
+    def mmi(self, name, *body):
+        answer = self.asking.call(b"mmi." + name, list(body))
+        self.assertEqual(answer.status, 200)
+        return answer.body
+
+    def table(self, name, *body):
+        """Return the rows of an MMI table as a list of dictionaries."""
+        code, text = self.mmi(name, *body)
+        self.assertEqual(code, b"200")
+        self.assertTrue(text.endswith(b"\n"))
+        first, *rest = [line.split("\t") for line in text.decode().splitlines()]
+        return [dict(zip(first, row, strict=True)) for row in rest]
+
+    def service_row(self, service):
+        """Return the counts that mmi.services shows, all zero where it has no row."""
+        for row in self.table(b"services"):
+            if row["service"] == service.decode():
+                return {key: int(value) for key, value in row.items() if key != "service"}
+        return {"workers": 0, "idle": 0, "queued": 0, "out": 0}
+
+    @staticmethod
+    def one_at_a_time(worker):
+        """Return the option that keeps this kind of worker to one request."""
+        return {"credit": 1} if worker.startswith("g1") else {}
+
+    def in_packs(self, client, service, number):
+        """Send so many requests, a window of them at a time, and return the answers' bodies."""
+        ids, found = deque(), []
+        for at in range(number):
+            ids.append(client.request(service, [b"%d" % at]))
+            if len(ids) == WINDOW:
+                found.append(client.answer(ids.popleft()).body)
+        return found + [client.answer(request).body for request in ids]
+
+    def is_registered(self, service):
+        return {b"200": True, b"404": False}[self.mmi(b"service", service)[0]]
+
+    def wait_for_service(self, service, registered=True):
+        self.until(lambda: self.is_registered(service) == registered,
+                   f"{service} {'' if registered else 'not '}registered")
+
+    def wait_for_row(self, service, **wanted):
+        self.until(lambda: wanted.items() <= self.service_row(service).items(),
+                   f"{service} with {wanted}")
+
+
+class Raw:
+    """A DEALER without manners: any frames, and what came until the broker had read them."""
+
+    def __init__(self, test):
+        self.link = test.kept(Link(test.context, zmq.DEALER, test.endpoint))
+        self.link.socket.linger = 0
+        self.rounds = 0
+
+    def send(self, *frames):
+        self.link.send(list(frames))
+
+    def receive(self):
+        return self.link.receive()
+
+    def settle(self):
+        """Return all that the broker had to say to what was sent so far.
+
+        A ping in 0.1 and one in G1, because what is packed may leave after what is not.
+        """
+        found = []
+        ping = [b"", CLIENT_01, b"mmi.ping"]
+        self.send(*ping, b"settle")
+        while (frames := self.receive()) != [*ping, b"200", b"settle"]:
+            found.append(frames)
+        self.rounds += 1
+        ping = Record("request", id=2 ** 63 + self.rounds, service=b"mmi.ping")
+        self.send(*encode_pack(CLIENT_G1, [ping]))
+        while True:
+            frames = self.receive()
+            records = decode_pack(frames)[1] if frames[0][:6] == CLIENT_G1 else []
+            if ping.id not in [record.id for record in records]:
+                found.append(frames)
+                continue
+            if len(records) > 1:        # it shares its pack with something else
+                found.append(encode_pack(CLIENT_G1, [record for record in records
+                                                     if record.id != ping.id]))
+            return found
