@@ -31,6 +31,9 @@ void slab_give(struct slab *self, void *object);
 
 // slab_index is the object's number, 0 and on.
 uint32_t slab_index(const struct slab *self, const void *object);
+// slab_fetch begins to load an object that slab_at will be asked for. Any number may
+// be given.
+void slab_fetch(const struct slab *self, uint32_t index, size_t bytes);
 // slab_at is the live object of that number, NULL where there is none.
 void *slab_at(const struct slab *self, uint32_t index);
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 enum {
-    POOL_BYTES_MAX = 4 << 20, // kept for the next
+    POOL_BYTES_MAX = 16 << 20, // kept for the next
     // Shorter frames of a loose body are copied: libzmq receives small frames into a
     // buffer of 8 KiB that they share, and one of them would keep it all alive.
     MOVED_BYTES_MIN = 2048
@@ -34,7 +34,7 @@ struct cargo {
 
 // ---- the pool ---------------------------------------------------------------------
 
-static const size_t class_bytes[CARGO_CLASSES] = {256, 1024, 4096, 16384};
+static const size_t class_bytes[CARGO_CLASSES] = {256, 1024, 4096, 20480};
 
 #if defined(__SANITIZE_ADDRESS__)
 static const bool keeps_cargo = false; // so that the sanitizer sees a late use
@@ -74,6 +74,7 @@ take(struct cargo_pool *pool, size_t data_bytes)
     if (self != NULL) {
         pool->free[size_class] = self->next;
         pool->free_bytes -= class_bytes[size_class];
+        __builtin_prefetch(self->next, 1); // what is taken next was freed long ago
     } else {
         if (size_class < CARGO_CLASSES)
             bytes = class_bytes[size_class];

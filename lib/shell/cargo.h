@@ -14,7 +14,7 @@
 #include <czmq.h>
 
 enum {
-    CARGO_CLASSES = 4 // sizes of kept cargo: 256 bytes, 1, 4 and 16 KiB
+    CARGO_CLASSES = 4 // sizes of kept cargo: 256 bytes, 1, 4 and 20 KiB
 };
 
 struct cargo;

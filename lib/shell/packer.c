@@ -162,7 +162,7 @@ add_record(struct packer *self, const struct mdp_record *record, const struct pa
 {
     size_t start = self->used == 0 ? MDP_PACK_HEADER_BYTES : self->used;
     if (!has_room_for_entry(self) ||
-        !has_room_for_bytes(self, start + mdp_wire_record_bytes(record)))
+        !has_room_for_bytes(self, start + mdp_wire_record_bound(record)))
         return false;
     if (self->used == 0)
         mdp_wire_write_header(self->bytes, record->side);

@@ -570,9 +570,8 @@ uint8_t *
 mdp_wire_write_record(uint8_t *to, const struct mdp_record *record)
 {
     const struct record_command *rule = record_command_of(record->side, record->command);
-    size_t size = mdp_wire_record_bytes(record);
     uint8_t *start = to;
-    to = bytes_put32(to, (uint32_t)size);
+    to += 4; // its size, known at the end
     *to++ = rule->byte;
     *to++ = record->flags;
     *to++ = rule->has_name ? (uint8_t)record->service.size : 0;
@@ -590,7 +589,7 @@ mdp_wire_write_record(uint8_t *to, const struct mdp_record *record)
     }
     if (has_packed_body(rule, record))
         to = mdp_body_write_packed(to, &record->body);
-    must(to == start + size);
+    (void)bytes_put32(start, (uint32_t)(to - start));
     return to;
 }
 

@@ -16,11 +16,12 @@
 
 enum {
     MDP_PACK_HEADER_BYTES = 8,
-    MDP_PACK_BYTES_MAX = 65536,  // frame 0 of a sender, unless one record alone is larger
-    MDP_LOOSE_BYTES_MIN = 8193,  // a sender moves bodies of this size, and copies smaller ones
-    MDP_FIELDS_BYTES_MAX = 4096, // header fields of a record
-    MDP_PARTS_MAX = 256,         // in a record
-    MDP_STACK_MAX = 7,           // addresses in front of a delimiter
+    MDP_RECORD_HEAD_BYTES_MAX = 34, // without name, fields and body
+    MDP_PACK_BYTES_MAX = 65536,     // frame 0 of a sender, unless one record alone is larger
+    MDP_LOOSE_BYTES_MIN = 16385,    // a sender moves bodies of this size, and copies smaller ones
+    MDP_FIELDS_BYTES_MAX = 4096,    // header fields of a record
+    MDP_PARTS_MAX = 256,            // in a record
+    MDP_STACK_MAX = 7,              // addresses in front of a delimiter
     MDP_ENVELOPE_FRAMES_MAX = MDP_STACK_MAX + 2
 };
 
@@ -72,6 +73,14 @@ uint8_t *mdp_wire_write_header(uint8_t *to, enum mdp_side side);
 
 // mdp_wire_record_bytes is what mdp_wire_write_record will write.
 size_t mdp_wire_record_bytes(const struct mdp_record *record);
+
+// mdp_wire_record_bound is as much or a little more, and quicker to know.
+static inline size_t
+mdp_wire_record_bound(const struct mdp_record *record)
+{
+    return MDP_RECORD_HEAD_BYTES_MAX + record->service.size + record->fields.size +
+           record->body.bytes + 4 * record->body.count;
+}
 
 // mdp_wire_write_record writes one G1 record and returns the byte after it. A
 // LOOSE record ends before its body, which the sender puts into frames.

@@ -83,11 +83,11 @@ static void
 large_body_is_loose_with_its_fields(void **state)
 {
     (void)state;
-    struct cargo *cargo = cargo_with(VIEW_LITERAL("a: b\n"), 3, 5000);
+    struct cargo *cargo = cargo_with(VIEW_LITERAL("a: b\n"), 3, 6000);
     assert_true(cargo_is_loose(cargo));
     assert_true(view_equals(cargo_fields(cargo), VIEW_LITERAL("a: b\n")));
-    assert_frames(cargo_body(cargo), 3, 5000);
-    assert_true(cargo_bytes(cargo) >= 15000);
+    assert_frames(cargo_body(cargo), 3, 6000);
+    assert_true(cargo_bytes(cargo) >= 18000);
     cargo_release(&pool, cargo);
 }
 
@@ -196,7 +196,7 @@ static void
 record_becomes_cargo_of_either_kind(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 20, 100, 3000, 20000};
+    static const size_t sizes[] = {0, 20, 100, 6000, 20000};
     struct wire wire;
     wire_open(&wire, 16);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -204,7 +204,7 @@ record_becomes_cargo_of_either_kind(void **state)
         struct mdp_record record = request_of(&wire, VIEW_LITERAL("x: y\n"));
         struct cargo *cargo = cargo_of_record(&pool, &record, &wire.inbox);
         inbox_clear(&wire.inbox);
-        assert_int_equal(cargo_is_loose(cargo), sizes[i] >= 3000);
+        assert_int_equal(cargo_is_loose(cargo), sizes[i] >= 6000);
         assert_frames(cargo_body(cargo), 3, sizes[i]);
         assert_true(view_equals(cargo_fields(cargo), VIEW_LITERAL("x: y\n")));
         cargo_release(&pool, cargo);
@@ -233,20 +233,20 @@ static void
 large_packed_body_becomes_loose(void **state)
 {
     (void)state;
-    struct cargo *small = cargo_with(VIEW_NONE, 2, 4000);
+    struct cargo *small = cargo_with(VIEW_NONE, 2, 5000);
     struct mdp_record record = {.command = MDP_FINAL, .side = MDP_WORKER_SIDE};
     // Two packed bodies in one: a sender may pack what it likes.
     struct mdp_body body = cargo_body(small);
-    uint8_t packed[2 * 8008];
-    memcpy(packed, body.packed.data, 8008);
-    memcpy(packed + 8008, body.packed.data, 8008);
+    uint8_t packed[2 * 10008];
+    memcpy(packed, body.packed.data, 10008);
+    memcpy(packed + 10008, body.packed.data, 10008);
     record.body =
-        (struct mdp_body){.packed = view_of(packed, sizeof packed), .count = 4, .bytes = 16000};
+        (struct mdp_body){.packed = view_of(packed, sizeof packed), .count = 4, .bytes = 20000};
     struct inbox inbox = {0};
     struct cargo *cargo = cargo_of_record(&pool, &record, &inbox);
     assert_true(cargo_is_loose(cargo));
     assert_int_equal(cargo_body(cargo).count, 4);
-    assert_int_equal(cargo_body(cargo).bytes, 16000);
+    assert_int_equal(cargo_body(cargo).bytes, 20000);
     cargo_release(&pool, cargo);
     cargo_release(&pool, small);
 }

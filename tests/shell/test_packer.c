@@ -158,7 +158,7 @@ loose_body_follows_the_pack_and_closes_it(void **state)
 {
     struct fixture *self = *state;
     assert_true(add(self, 0, cargo_with(self, 1, 100)));
-    assert_true(add(self, 1, cargo_with(self, 3, 5000)));
+    assert_true(add(self, 1, cargo_with(self, 3, 6000)));
     assert_false(add(self, 2, NULL));
     assert_int_equal(send_pack(self), 0);
     struct mdp_reader reader = receive(self);
@@ -169,8 +169,8 @@ loose_body_follows_the_pack_and_closes_it(void **state)
     assert_int_equal(record.fault, MDP_SOUND);
     assert_int_equal(record.flags & MDP_FLAG_LOOSE, MDP_FLAG_LOOSE);
     assert_int_equal(record.body.count, 3);
-    assert_int_equal(record.body.bytes, 15000);
-    assert_int_equal(record.body.frames[2].data[4999], 'c');
+    assert_int_equal(record.body.bytes, 18000);
+    assert_int_equal(record.body.frames[2].data[5999], 'c');
     assert_false(mdp_wire_next(&reader, &record));
 }
 
