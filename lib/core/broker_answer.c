@@ -6,9 +6,8 @@
 
 #include "broker_state.h"
 
-// takes_one_message: the client gets its answer in one piece.
-static bool
-takes_one_message(const struct request *request)
+bool
+broker_takes_one_message(const struct request *request)
 {
     return request->dialect == MDP_01 || request->has_delimiter;
 }
@@ -66,9 +65,31 @@ is_unheard(struct broker_core *self, const struct request *request, uint16_t sta
 }
 
 void
-broker_answer(struct broker_core *self, struct request *request, uint16_t status, uint32_t parts,
-              void *cargo)
+broker_drop_gathered(struct broker_core *self, struct request *request)
 {
+    if (!broker_takes_one_message(request))
+        return;
+    broker_dump(self, request->gathered, BROKER_DUMP_DONE);
+    self->stats.request_bytes -= request->gathered_cost;
+    request->gathered = NULL;
+    request->gathered_cost = request->gathered_bytes = request->gathered_frames = 0;
+    request->parts_of = 0;
+}
+
+// is_over_limit: would the gathered answer be too large with this part of it?
+static bool
+is_over_limit(const struct broker_core *self, const struct request *request,
+              const struct mdp_body *part)
+{
+    return request->gathered_frames + part->count > self->config.answer_frames_max ||
+           request->gathered_bytes + part->bytes > self->config.answer_bytes_max;
+}
+
+void
+broker_answer(struct broker_core *self, struct request *request, uint16_t status, uint32_t parts,
+              const struct broker_event *event)
+{
+    void *cargo = event->cargo;
     if (request->is_muted || request->client->is_gone) {
         self->stats.client_gone += request->client->is_gone ? 1 : 0;
         broker_dump(self, cargo, BROKER_DUMP_UNSENT);
@@ -76,6 +97,13 @@ broker_answer(struct broker_core *self, struct request *request, uint16_t status
     }
     if (is_unheard(self, request, status)) {
         broker_dump(self, cargo, BROKER_DUMP_SILENCE);
+        return;
+    }
+    if (request->gathered != NULL && status == MDP_DONE &&
+        is_over_limit(self, request, &event->record->body)) {
+        self->stats.answers_too_large++;
+        broker_dump(self, cargo, BROKER_DUMP_SILENCE);
+        broker_answer_error(self, request, MDP_TOO_LARGE);
         return;
     }
     // An error's text stands in place of the answer, gathered parts and all.
@@ -87,20 +115,21 @@ broker_answer(struct broker_core *self, struct request *request, uint16_t status
         }
         cargo = request->gathered;
         request->gathered = NULL;
-        self->stats.request_bytes -= request->gathered_bytes;
-        request->gathered_bytes = 0;
+        self->stats.request_bytes -= request->gathered_cost;
+        request->gathered_cost = 0;
     }
     struct broker_effect *effect = add_answer(self, request, MDP_FINAL);
     effect->cargo = cargo;
     effect->record.status = status;
-    effect->record.parts = takes_one_message(request) ? 0 : (uint16_t)parts;
+    effect->record.parts = broker_takes_one_message(request) ? 0 : (uint16_t)parts;
     self->stats.replies_out++;
 }
 
 void
 broker_answer_error(struct broker_core *self, struct request *request, enum mdp_status status)
 {
-    if (request->is_muted || request->client->is_gone || is_unheard(self, request, status))
+    if (request->is_muted || request->client->is_gone ||
+        is_unheard(self, request, (uint16_t)status))
         return;
     struct broker_effect *effect = add_answer(self, request, MDP_FINAL);
     set_status(&effect->record, status);
@@ -130,16 +159,17 @@ broker_refuse(struct broker_core *self, struct route *route, const struct broker
 static void
 gather(struct broker_core *self, struct request *request, const struct broker_event *event)
 {
-    size_t frames = request->gathered_frames + event->record->body.count;
-    size_t bytes = request->gathered_bytes + event->cargo_bytes;
-    if (frames > self->config.answer_frames_max || bytes > self->config.answer_bytes_max) {
+    const struct mdp_body *part = &event->record->body;
+    uint64_t bytes_left = self->config.request_bytes_max - self->stats.request_bytes;
+    if (is_over_limit(self, request, part) || event->cargo_bytes > bytes_left) {
         self->stats.answers_too_large++;
         broker_dump(self, event->cargo, BROKER_DUMP_SILENCE);
         broker_request_refuse(self, request, MDP_TOO_LARGE, BROKER_DUMP_SILENCE);
         return;
     }
-    request->gathered_frames = frames;
-    request->gathered_bytes = bytes;
+    request->gathered_frames += part->count;
+    request->gathered_bytes += part->bytes;
+    request->gathered_cost += event->cargo_bytes;
     self->stats.request_bytes += event->cargo_bytes;
     if (request->gathered == NULL) {
         request->gathered = event->cargo;
@@ -155,11 +185,12 @@ broker_pass_partial(struct broker_core *self, struct request *request, struct at
                     const struct broker_event *event)
 {
     uint32_t seq = attempt->partials++;
+    request->parts_of = attempt->serial;
     if (request->is_muted || request->client->is_gone) {
         broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);
         return;
     }
-    if (takes_one_message(request)) {
+    if (broker_takes_one_message(request)) {
         gather(self, request, event);
         return;
     }

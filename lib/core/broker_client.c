@@ -108,9 +108,8 @@ accept(struct broker_core *self, struct route *client, const struct broker_event
         broker_service_settle(self, service);
         return MDP_QUEUE_FULL;
     }
-    broker_request_enqueue(self, request, false);
-    if (!must_wait)
-        broker_dispatch(self, service);
+    if (must_wait || !broker_dispatch_at_once(self, request))
+        broker_request_enqueue(self, request, false);
     return MDP_DONE;
 }
 

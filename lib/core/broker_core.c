@@ -206,8 +206,10 @@ on_record(struct broker_core *self, const struct broker_event *event)
     case MDP_BAD_VERSION:
     case MDP_NO_RECORD:
     case MDP_BAD_STACK: {
-        // Nothing was read, so it is nobody's side; a worker may not do it often.
-        struct route *route = broker_route_find(self, event->from);
+        // Nothing was read, so it is nobody's side; a worker may not do it often. (A worker
+        // has no stack, whatever stands in front of what is no header.)
+        struct mdp_envelope from = {.routing_id = event->from->routing_id};
+        struct route *route = broker_route_find(self, &from);
         if (route != NULL && route->worker != NULL)
             broker_on_worker_fault(self, route->worker);
         broker_dump(self, event->cargo, BROKER_DUMP_INVALID);
@@ -328,55 +330,4 @@ broker_core_deadline(const struct broker_core *self)
     if (self->drain == DRAIN_OUT)
         deadline = earlier(deadline, self->drain_until_ns);
     return deadline;
-}
-
-// ---- the audit ------------------------------------------------------------------------
-
-struct count {
-    uint64_t workers, idle, queued, out, bytes;
-};
-
-static void
-audit_workers(const struct list *workers, struct count *count, bool must_be_free)
-{
-    list_each (node, workers) {
-        const struct worker *worker = list_object(node, struct worker, in_service);
-        must(worker->route->worker == worker);
-        must(worker->held.size <= worker->credit);
-        must(!must_be_free || worker->held.size < worker->credit);
-        must(heap_holds(&worker->timer));
-        count->workers++;
-        count->idle += list_is_empty(&worker->held) ? 1 : 0;
-        count->out += worker->held.size;
-        list_each (held, &worker->held)
-            must(list_object(held, struct attempt, in_worker)->worker == worker);
-    }
-}
-
-void
-broker_core_audit(const struct broker_core *self)
-{
-    struct count count = {0};
-    list_each (node, &self->service_list) {
-        const struct service *service = list_object(node, struct service, in_list);
-        audit_workers(&service->ready, &count, true);
-        audit_workers(&service->taken, &count, false);
-        count.queued += service->queue.size;
-        list_each (queued, &service->queue) {
-            const struct request *request = list_object(queued, struct request, in_queue);
-            must(request->current == NULL && request->service == service);
-            must((request->deadline_ns == UINT64_MAX) == !heap_holds(&request->expiry));
-        }
-    }
-    list_each (node, &self->lost)
-        count.out += list_object(node, struct worker, in_service)->held.size;
-    must(count.workers == self->stats.workers);
-    must(count.idle == self->stats.workers_idle);
-    must(count.workers - count.idle == self->stats.workers_busy);
-    must(count.queued == self->stats.requests_queued);
-    must(count.out == self->stats.requests_out);
-    must(self->service_list.size == self->stats.services);
-    must(self->services.size == self->stats.services);
-    must(self->stats.workers + self->lost.size == self->workers.used);
-    must(self->stats.requests_queued <= self->requests.used);
 }

@@ -247,6 +247,11 @@ void broker_core_trace(struct broker_core *self, broker_tracer_fn *tracer, void 
 void broker_core_step(struct broker_core *self, const struct broker_event *event,
                       struct broker_effects *effects);
 
+// broker_core_look_ahead begins to load what the steps for these records will need, so
+// that they do not wait for memory one after the other. It changes nothing.
+void broker_core_look_ahead(const struct broker_core *self, const struct mdp_record *records,
+                            size_t count);
+
 // broker_core_deadline is when to send TICK, 0 for now, UINT64_MAX for never.
 uint64_t broker_core_deadline(const struct broker_core *self);
 

@@ -213,6 +213,18 @@ place(struct broker_core *self, struct request *request)
     return true;
 }
 
+bool
+broker_dispatch_at_once(struct broker_core *self, struct request *request)
+{
+    must(request->current == NULL && list_is_empty(&request->service->queue));
+    struct worker *worker = choose_worker(request->service, request);
+    struct attempt *attempt = worker == NULL ? NULL : take_attempt(self, request);
+    if (attempt == NULL)
+        return false;
+    give(self, request, worker, attempt);
+    return true;
+}
+
 void
 broker_dispatch(struct broker_core *self, struct service *service)
 {
@@ -282,12 +294,7 @@ broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool wa
         self->stats.attempts--;
         forget_attempt(self, attempt);
     }
-    // Parts that were gathered from a lost attempt were passed on to nobody.
-    broker_dump(self, request->gathered, BROKER_DUMP_DONE);
-    self->stats.request_bytes -= request->gathered_bytes;
-    request->gathered = NULL;
-    request->gathered_bytes = request->gathered_frames = 0;
-
+    broker_drop_gathered(self, request);
     if (!was_sent || may_run_again(request)) {
         broker_request_enqueue(self, request, true);
         return;
@@ -296,4 +303,53 @@ broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool wa
     broker_tell(self, BROKER_REQUEST_GIVEN_UP, NULL, service_name(service), "",
                 request->attempts_made);
     broker_request_refuse(self, request, MDP_WORKER_LOST, BROKER_DUMP_GIVEN_UP);
+}
+
+// ---- looking ahead -----------------------------------------------------------------------
+
+// fetch begins to load an object of some cache lines.
+static void
+fetch(const void *object, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch((const uint8_t *)object + at, 1);
+}
+
+static bool
+is_answer(const struct mdp_record *record)
+{
+    return record->side == MDP_WORKER_SIDE && record->command == MDP_FINAL;
+}
+
+// answered is the request that an answer will end, as far as can be seen; NULL: none.
+static const struct request *
+answered(const struct broker_core *self, const struct mdp_record *record)
+{
+    if (!is_answer(record))
+        return NULL;
+    const struct attempt *attempt = slab_at(&self->attempts, bytes_get32(record->ticket.bytes));
+    return attempt == NULL ? NULL : attempt->request;
+}
+
+// An answer leads from its attempt to the request and on to the request's body, each
+// freshly out of the cache. One after the other they would be waited for three times;
+// here each kind is asked for together.
+void
+broker_core_look_ahead(const struct broker_core *self, const struct mdp_record *records,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_answer(&records[i]))
+            slab_fetch(&self->attempts, bytes_get32(records[i].ticket.bytes),
+                       sizeof(struct attempt));
+    for (size_t i = 0; i < count; i++) {
+        const struct request *request = answered(self, &records[i]);
+        if (request != NULL)
+            fetch(request, sizeof *request);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct request *request = answered(self, &records[i]);
+        if (request != NULL && request->cargo != NULL)
+            fetch(request->cargo, 64);
+    }
 }

@@ -108,10 +108,18 @@ write_workers(struct mmi *self)
 }
 
 static void
+add_word(struct mmi *self, const char *word)
+{
+    while (*word != '\0')
+        text_add_char(&self->text, *word++);
+}
+
+static void
 stat_row(struct mmi *self, const char *group, const char *name, uint64_t number)
 {
-    text_add(&self->text, view_of(group, strlen(group)));
-    cell(self, view_of(name, strlen(name)));
+    add_word(self, group);
+    add_word(self, name);
+    text_add_char(&self->text, '\t');
     number_cell(self, number, '\n');
 }
 

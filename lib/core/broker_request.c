@@ -63,7 +63,7 @@ broker_request_end(struct broker_core *self, struct request *request, enum broke
         if (attempt->worker == NULL)
             slab_give(&self->attempts, attempt);
     }
-    self->stats.request_bytes -= request->cargo_bytes + request->gathered_bytes;
+    self->stats.request_bytes -= request->cargo_bytes + request->gathered_cost;
     broker_dump(self, request->gathered, why);
     broker_dump(self, request->cargo, why);
     broker_route_unref(self, request->client);

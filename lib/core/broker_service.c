@@ -73,7 +73,8 @@ broker_service_settle(struct broker_core *self, struct service *service)
     if (!has_work && is_on)
         list_remove(&self->work, &service->in_work);
 
-    if (service->queue.size > 0 || service->out > 0 || service_workers(service) > 0)
+    if (service->queue.size > 0 || service->out > 0 || service_workers(service) > 0 ||
+        service->leaving > 0)
         return;
     if (self->drain_at == service) {
         struct list_node *next = list_next(&self->service_list, &service->in_list);

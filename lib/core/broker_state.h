@@ -13,7 +13,8 @@
 // The files, in the order in which a request meets them: broker_core.c (events),
 // broker_route.c (peers), broker_client.c (requests in), broker_dispatch.c (who
 // gets it), broker_worker.c (sessions and answers), broker_answer.c (answers
-// out), broker_timer.c (time), broker_mmi.c (questions about the broker itself).
+// out), broker_timer.c (time), broker_mmi.c (questions about the broker itself);
+// broker_audit.c checks all of it for tests.
 
 #ifndef GALLEON_BROKER_STATE_H
 #define GALLEON_BROKER_STATE_H
@@ -72,6 +73,7 @@ struct service {
     struct list ready;        // workers with a free slot, least recently used first
     struct list taken;        // workers without, and those that get nothing more
     uint32_t out;             // attempts that workers hold
+    uint32_t leaving;         // its workers on core->lost
     uint32_t attempts;        // settings
     uint32_t requests_max;
     uint64_t limit_ns;
@@ -116,13 +118,15 @@ struct request {
     struct service *service;
     void *cargo;
     size_t cargo_bytes;
-    void *gathered; // parts of an answer that goes out in one piece
+    void *gathered;       // parts of an answer that goes out in one piece
+    size_t gathered_cost; // in memory
     size_t gathered_bytes;
     size_t gathered_frames;
     uint64_t id;
     uint64_t deadline_ns; // UINT64_MAX: none
     uint32_t serial;
     uint32_t attempts_made;
+    uint32_t parts_of; // the attempt (its serial) whose PARTIALs were taken last; 0: none
     mdp_dialect_t dialect;
     bool has_delimiter;
     bool is_partly_answered; // a PARTIAL was passed on
@@ -277,6 +281,9 @@ uint64_t broker_id_hash(const struct broker_core *self, const struct route *clie
 
 // broker_dispatch gives the service's requests to its workers while there is room.
 void broker_dispatch(struct broker_core *self, struct service *service);
+// broker_dispatch_at_once gives a new request to a worker, past the empty queue; false
+// where none can take it.
+bool broker_dispatch_at_once(struct broker_core *self, struct request *request);
 // broker_attempt_return takes an attempt from its worker: the request goes back to
 // the head of its queue, or is given up. Where it was never sent it is as if it
 // had not been made.
@@ -308,9 +315,9 @@ const char *broker_dialect_name(mdp_dialect_t dialect);
 // ---- broker_answer.c -------------------------------------------------------------
 
 // broker_answer sends a worker's or the broker's final answer and leaves the request
-// to be ended by the caller. Takes the cargo.
+// to be ended by the caller. Takes the event's cargo.
 void broker_answer(struct broker_core *self, struct request *request, uint16_t status,
-                   uint32_t parts, void *cargo);
+                   uint32_t parts, const struct broker_event *event);
 // broker_answer_error is an answer of the broker's own: a status and its text.
 void broker_answer_error(struct broker_core *self, struct request *request, enum mdp_status status);
 // broker_refuse answers a request that was never made.
@@ -318,6 +325,10 @@ void broker_refuse(struct broker_core *self, struct route *route, const struct b
                    enum mdp_status status);
 void broker_pass_partial(struct broker_core *self, struct request *request, struct attempt *attempt,
                          const struct broker_event *event);
+// broker_drop_gathered lets go of parts that were gathered and passed on to nobody.
+void broker_drop_gathered(struct broker_core *self, struct request *request);
+// broker_takes_one_message: does the client get its answer in one piece?
+bool broker_takes_one_message(const struct request *request);
 
 // ---- broker_timer.c ----------------------------------------------------------------
 

@@ -214,6 +214,7 @@ broker_worker_wind_up(struct broker_core *self, struct worker *worker)
     if (!list_is_empty(&worker->held))
         return;
     list_remove(&self->lost, &worker->in_service);
+    worker->service->leaving--;
     broker_route_unref(self, worker->route);
     broker_service_settle(self, worker->service);
     slab_give(&self->workers, worker);
@@ -231,9 +232,9 @@ forget(struct broker_core *self, struct worker *worker)
     self->stats.workers--;
     *(list_is_empty(&worker->held) ? &self->stats.workers_idle : &self->stats.workers_busy) -= 1;
     list_append(&self->lost, &worker->in_service);
+    service->leaving++;
     // The last of a service may leave requests that wait, and no work.
-    if (service->queue.size > 0 || service_workers(service) > 0 || service->out > 0)
-        broker_service_settle(self, service);
+    broker_service_settle(self, service);
 }
 
 void
@@ -326,10 +327,16 @@ has_all_parts(const struct attempt *attempt, const struct mdp_record *record)
 
 // may_come_late: an answer over another connection than its attempt was given on. A
 // 0.2 worker may have lost a PARTIAL with the connection, and nothing would show it.
+// Its PARTIALs and no others have to be with the client, or gathered still: an answer
+// is one attempt's, never a mixture. Parts gathered from another can be thrown away.
 static bool
 may_come_late(const struct attempt *attempt, const struct mdp_record *record)
 {
-    return record->dialect == attempt->dialect && record->dialect != MDP_02 &&
+    const struct request *request = attempt->request;
+    bool is_whole = attempt->partials == 0
+                        ? request->parts_of == 0 || broker_takes_one_message(request)
+                        : request->parts_of == attempt->serial;
+    return record->dialect == attempt->dialect && record->dialect != MDP_02 && is_whole &&
            has_all_parts(attempt, record);
 }
 
@@ -344,8 +351,7 @@ finish(struct broker_core *self, struct request *request, struct attempt *attemp
         broker_request_refuse(self, request, MDP_TOO_LARGE, BROKER_DUMP_SILENCE);
         return;
     }
-    broker_answer(self, request, worker_status(event->record->status), attempt->partials,
-                  event->cargo);
+    broker_answer(self, request, worker_status(event->record->status), attempt->partials, event);
     broker_request_end(self, request, BROKER_DUMP_DONE);
 }
 
@@ -383,6 +389,8 @@ on_answer(struct broker_core *self, struct worker *worker, const struct broker_e
     }
     if (attempt != NULL && attempt->request != NULL && may_come_late(attempt, record)) {
         self->stats.answers_late_taken++;
+        if (attempt->partials == 0)
+            broker_drop_gathered(self, attempt->request);
         finish(self, attempt->request, attempt, event);
         return;
     }

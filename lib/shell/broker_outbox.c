@@ -258,15 +258,15 @@ box_for(struct broker_outbox *self, const struct broker_route *to)
     return box;
 }
 
+// pack writes a record into its peer's pack. What was copied there is let go at once;
+// where the pack is refused, the core is told of each record without its body.
 static void
 pack(struct broker_outbox *self, const struct broker_effect *effect, struct mdp_record *record,
      const struct cargo *cargo)
 {
     struct outbox *box = box_for(self, effect->to);
-    struct packer_entry entry = {.side = record->side,
-                                 .command = record->command,
-                                 .token = effect->token,
-                                 .cargo = effect->keeps_cargo ? NULL : effect->cargo};
+    struct packer_entry entry = {
+        .side = record->side, .command = record->command, .token = effect->token};
     if (cargo != NULL && record->body.count == 0)
         record->body = cargo_body(cargo); // for its size
     if (box != NULL &&
@@ -274,10 +274,8 @@ pack(struct broker_outbox *self, const struct broker_effect *effect, struct mdp_
         send_box(self, box);
     if (box != NULL)
         box->has_delimiter = effect->has_delimiter;
-    if (box == NULL || !packer_add(&box->packer, record, cargo, &entry)) {
-        end_single(self, effect, ENOMEM);
-        return;
-    }
+    bool is_packed = box != NULL && packer_add(&box->packer, record, cargo, &entry);
+    end_single(self, effect, is_packed ? 0 : ENOMEM);
 }
 
 void
@@ -300,19 +298,19 @@ broker_outbox_flush(struct broker_outbox *self)
 // -----------------------------------------------------------------------------------------
 
 void
-broker_outbox_add(struct broker_outbox *self, const struct broker_effect *effect)
+broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
 {
-    struct mdp_record record = effect->record;
+    struct mdp_record *record = &effect->record;
     const struct cargo *cargo = effect->cargo;
-    bool is_g1 = record.dialect == MDP_G1;
-    if (cargo != NULL && is_g1 && record.command != MDP_PARTIAL) {
-        record.fields = cargo_fields(cargo);
-        record.flags |= record.fields.size > 0 ? MDP_FLAG_FIELDS : 0;
+    bool is_g1 = record->dialect == MDP_G1;
+    if (cargo != NULL && is_g1 && record->command != MDP_PARTIAL) {
+        record->fields = cargo_fields(cargo);
+        record->flags |= record->fields.size > 0 ? MDP_FLAG_FIELDS : 0;
     }
     if (!is_g1)
-        send_frames(self, effect, &record, cargo);
-    else if (effect->has_delimiter && record.side == MDP_CLIENT_SIDE)
-        send_single(self, effect, &record, cargo);
+        send_frames(self, effect, record, cargo);
+    else if (effect->has_delimiter && record->side == MDP_CLIENT_SIDE)
+        send_single(self, effect, record, cargo);
     else
-        pack(self, effect, &record, cargo);
+        pack(self, effect, record, cargo);
 }

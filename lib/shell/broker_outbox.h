@@ -43,8 +43,8 @@ bool broker_outbox_init(struct broker_outbox *self, void *socket, struct cargo_p
                         uint32_t routes_max);
 void broker_outbox_release(struct broker_outbox *self);
 
-// broker_outbox_add carries out one SEND.
-void broker_outbox_add(struct broker_outbox *self, const struct broker_effect *effect);
+// broker_outbox_add carries out one SEND, and fills in its record.
+void broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect);
 
 // broker_outbox_flush sends every pack of the batch.
 void broker_outbox_flush(struct broker_outbox *self);

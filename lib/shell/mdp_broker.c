@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -24,7 +25,9 @@
 
 enum {
     BATCH_MESSAGES = 256,     // taken off the socket before anything is written
+    RECORDS_AHEAD = 16,       // of one message, read before the core is stepped with them
     BATCH_RECORDS = 4096,     // the same, in records
+    YIELD_RECORDS = 512,      // with so many at hand it lets libzmq fetch more, once
     TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
     WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
     TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
@@ -203,7 +206,6 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     unsigned seed;
     if (zsys_init() == NULL || getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return false;
-    srandom(seed);
     srand(seed);
     self->socket = zsock_new(ZMQ_ROUTER);
     if (self->socket == NULL)
@@ -331,40 +333,51 @@ has_cargo(const struct mdp_record *record)
             record->command == MDP_FINAL);
 }
 
-// on_message hands the records of one message to the core; returns how many.
+// on_record hands one record to the core, with its body.
+static void
+on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record *record)
+{
+    struct broker_event event = {.kind = BROKER_RECORD, .from = from, .record = record};
+    if (has_cargo(record)) {
+        struct cargo *cargo = cargo_of_record(&self->pool, record, &self->inbox);
+        if (cargo == NULL) {
+            log_error("MDP-OUT-OF-MEMORY", "what=\"body of %zu bytes\"", record->body.bytes);
+            record->fault = MDP_OVER_LIMIT;
+        } else {
+            event.cargo = cargo;
+            event.cargo_bytes = cargo_bytes(cargo);
+        }
+    }
+    step(self, &event);
+}
+
+// on_message hands the records of one message to the core, some at a time so that it
+// can look ahead; returns how many.
 static size_t
 on_message(mdp_broker_t *self)
 {
     struct mdp_reader reader;
-    struct mdp_record record = {0};
-    size_t count = 0;
+    struct mdp_record records[RECORDS_AHEAD];
+    size_t total = 0, count;
     enum mdp_fault fault = mdp_wire_begin(&reader, self->inbox.frames, self->inbox.count,
                                           MDP_TO_BROKER, true, &self->limits);
-    struct broker_event event = {
-        .kind = BROKER_RECORD, .from = &reader.envelope, .record = &record};
     if (fault != MDP_SOUND) {
-        record =
+        records[0] =
             (struct mdp_record){.fault = fault, .side = reader.side, .dialect = reader.dialect};
-        step(self, &event);
+        on_record(self, &reader.envelope, &records[0]);
         return 1;
     }
-    while (mdp_wire_next(&reader, &record)) {
-        event.cargo = NULL;
-        event.cargo_bytes = 0;
-        if (has_cargo(&record)) {
-            struct cargo *cargo = cargo_of_record(&self->pool, &record, &self->inbox);
-            if (cargo == NULL) {
-                log_error("MDP-OUT-OF-MEMORY", "what=\"body of %zu bytes\"", record.body.bytes);
-                record.fault = MDP_OVER_LIMIT;
-            } else {
-                event.cargo = cargo;
-                event.cargo_bytes = cargo_bytes(cargo);
-            }
-        }
-        step(self, &event);
-        count++;
-    }
-    return count;
+    do {
+        count = 0;
+        while (count < RECORDS_AHEAD && mdp_wire_next(&reader, &records[count]))
+            count++;
+        if (count > 1)
+            broker_core_look_ahead(self->core, records, count);
+        for (size_t i = 0; i < count; i++)
+            on_record(self, &reader.envelope, &records[i]);
+        total += count;
+    } while (count == RECORDS_AHEAD);
+    return total;
 }
 
 // ---- the loop -----------------------------------------------------------------------------
@@ -387,18 +400,34 @@ publish_stats(mdp_broker_t *self)
     pthread_mutex_unlock(&self->stats_lock);
 }
 
+// drain_socket handles what has arrived, up to a batch.
+static void
+drain_socket(mdp_broker_t *self)
+{
+    size_t records = 0;
+    bool has_yielded = false;
+    for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
+        if (inbox_receive(&self->inbox, self->handle)) {
+            records += on_message(self);
+        } else if (records >= YIELD_RECORDS && !has_yielded) {
+            // Under heavy load libzmq's I/O thread, where it shares our processor, has
+            // more that it could not hand over yet: packs get larger if we let it. With
+            // less at hand it would only be a delay.
+            has_yielded = true;
+            sched_yield();
+        } else {
+            break;
+        }
+    }
+    inbox_clear(&self->inbox);
+}
+
 // turn handles a batch of what has arrived and writes what came of it.
 static void
 turn(mdp_broker_t *self)
 {
     self->now_ns = galleon_now_ns();
-    size_t records = 0;
-    for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
-        if (!inbox_receive(&self->inbox, self->handle))
-            break;
-        records += on_message(self);
-    }
-    inbox_clear(&self->inbox);
+    drain_socket(self);
     if (self->is_drain_asked) {
         self->is_drain_asked = false;
         tick(self, BROKER_DRAIN);

@@ -16,7 +16,7 @@
 struct parcel {
     size_t frames;
     size_t size;
-    char text[];
+    char *text; // frames joined by '|'
 };
 
 struct broker_config
@@ -68,22 +68,58 @@ world_release(struct world *self)
     assert_int_equal(self->cargo_live, 0);
     free(self->memory);
     free(self->sent);
+    self->memory = NULL;
+}
+
+void
+world_configure(struct world *self, const struct broker_config *config)
+{
+    struct broker_config copy = *config; // it may be the one that goes
+    world_release(self);
+    world_init(self, &copy);
+}
+
+int
+world_set_up(void **state)
+{
+    struct world *self = malloc(sizeof *self);
+    struct broker_config config = world_config();
+    world_init(self, &config);
+    *state = self;
+    return 0;
+}
+
+int
+world_tear_down(void **state)
+{
+    struct world *self = *state;
+    world_release(self);
+    free(self);
+    return 0;
 }
 
 // ---- cargo ---------------------------------------------------------------------------
 
+static void
+add_frame(struct parcel *parcel, struct view frame)
+{
+    parcel->text = realloc(parcel->text, parcel->size + frame.size + 2);
+    if (parcel->frames++ > 0)
+        parcel->text[parcel->size++] = '|';
+    if (frame.size > 0)
+        memcpy(parcel->text + parcel->size, frame.data, frame.size);
+    parcel->size += frame.size;
+    parcel->text[parcel->size] = '\0';
+}
+
 static struct parcel *
 parcel_of(struct world *self, const struct mdp_body *body)
 {
-    struct parcel *parcel = calloc(1, sizeof *parcel + body->bytes + body->count + 1);
+    struct parcel *parcel = calloc(1, sizeof *parcel);
     size_t cursor = 0;
     struct view frame;
-    while (mdp_body_next(body, &cursor, &frame)) {
-        if (parcel->frames++ > 0)
-            parcel->text[parcel->size++] = '|';
-        memcpy(parcel->text + parcel->size, frame.data, frame.size);
-        parcel->size += frame.size;
-    }
+    while (mdp_body_next(body, &cursor, &frame))
+        add_frame(parcel, frame);
     self->cargo_live++;
     return parcel;
 }
@@ -92,16 +128,19 @@ static void
 let_go(struct world *self, void *cargo)
 {
     assert_non_null(cargo);
+    free(((struct parcel *)cargo)->text);
     free(cargo);
     self->cargo_live--;
 }
 
-// join moves what is joined to the end of the first, which cannot grow in place: its
-// text is limited instead.
+// join moves the frames of one to the end of the other.
 static void
 join(struct world *self, struct parcel *into, struct parcel *from)
 {
-    into->frames += from->frames;
+    size_t frames = into->frames + from->frames;
+    if (from->frames > 0)
+        add_frame(into, view_of(from->text, from->size));
+    into->frames = frames;
     let_go(self, from);
 }
 
@@ -125,21 +164,20 @@ record_send(struct world *self, const struct broker_effect *effect)
     sent->record = effect->record;
     if (effect->record.service.size > 0)
         memcpy(sent->service, effect->record.service.data, effect->record.service.size);
-    size_t cursor = 0, used = 0;
+    struct parcel body = {0};
+    size_t cursor = 0;
     struct view frame;
-    while (mdp_body_next(&effect->record.body, &cursor, &frame)) {
-        if (used > 0)
-            sent->body[used++] = '|';
-        size_t fits = sizeof sent->body - used - 2;
-        size_t size = frame.size < fits ? frame.size : fits;
-        memcpy(sent->body + used, frame.data, size);
-        used += size;
-    }
+    while (mdp_body_next(&effect->record.body, &cursor, &frame))
+        add_frame(&body, frame);
     const struct parcel *parcel = effect->cargo;
-    if (parcel != NULL)
-        snprintf(sent->body + used, sizeof sent->body - used, "%s%s", used > 0 ? "|" : "",
-                 parcel->text);
-    if (effect->cargo != NULL && !effect->keeps_cargo)
+    if (parcel != NULL && parcel->frames > 0)
+        add_frame(&body, view_of(parcel->text, parcel->size));
+    sent->frames = effect->record.body.count + (parcel == NULL ? 0 : parcel->frames);
+    if (body.text != NULL)
+        snprintf(sent->body, sizeof sent->body, "%s", body.text);
+    free(body.text);
+    sent->had_cargo = parcel != NULL && !effect->keeps_cargo;
+    if (sent->had_cargo)
         let_go(self, effect->cargo);
 }
 
@@ -148,6 +186,7 @@ world_step(struct world *self, struct broker_event *event)
 {
     event->now_ns = self->now_ns;
     broker_core_step(self->core, event, &self->effects);
+    assert_true(self->effects.count <= BROKER_EFFECTS_MAX);
     for (size_t i = 0; i < self->effects.count; i++) {
         const struct broker_effect *effect = &self->effects.list[i];
         if (effect->kind == BROKER_SEND)
@@ -233,14 +272,27 @@ world_message(struct world *self, const struct view *frames, size_t count)
 }
 
 void
+world_say_behind(struct world *self, const struct mdp_envelope *from, struct mdp_record record,
+                 const char *body)
+{
+    struct view frames[300];
+    size_t count = 0;
+    for (const char *at = body; at != NULL && count < 300; count++) {
+        const char *end = strchr(at, '|');
+        frames[count] = view_of(at, end == NULL ? strlen(at) : (size_t)(end - at));
+        at = end == NULL ? NULL : end + 1;
+    }
+    if (body != NULL)
+        record.body = mdp_body_of(frames, count);
+    world_record(self, from, &record);
+}
+
+void
 world_say(struct world *self, const char *id, struct mdp_record record, const char *body)
 {
     struct mdp_envelope from = {.routing_id = view_of(id, strlen(id)),
                                 .has_delimiter = record.dialect == MDP_01};
-    struct view frame = view_of(body, body == NULL ? 0 : strlen(body));
-    if (body != NULL)
-        record.body = mdp_body_of(&frame, 1);
-    world_record(self, &from, &record);
+    world_say_behind(self, &from, record, body);
 }
 
 void
@@ -269,14 +321,22 @@ world_request(struct world *self, const char *id, mdp_dialect_t dialect, const c
 }
 
 void
-world_answer(struct world *self, const char *id, const struct sent *request, const char *body)
+world_final(struct world *self, const char *id, const struct sent *request, uint16_t status,
+            uint16_t parts, const char *body)
 {
     struct mdp_record record = {.dialect = request->record.dialect,
                                 .side = MDP_WORKER_SIDE,
                                 .command = MDP_FINAL,
-                                .status = MDP_DONE,
+                                .status = status,
+                                .parts = parts,
                                 .ticket = request->record.ticket};
     world_say(self, id, record, body);
+}
+
+void
+world_answer(struct world *self, const char *id, const struct sent *request, const char *body)
+{
+    world_final(self, id, request, MDP_DONE, 0, body);
 }
 
 void
@@ -292,6 +352,22 @@ world_partial(struct world *self, const char *id, const struct sent *request, ui
 }
 
 void
+world_bare(struct world *self, const char *id, mdp_dialect_t dialect, enum mdp_command command)
+{
+    struct mdp_record record = {
+        .dialect = dialect, .side = MDP_WORKER_SIDE, .command = command, .interval_ms = 1000};
+    world_say(self, id, record, NULL);
+}
+
+void
+world_cancel(struct world *self, const char *id, uint64_t request_id)
+{
+    struct mdp_record record = {
+        .dialect = MDP_G1, .side = MDP_CLIENT_SIDE, .command = MDP_CANCEL, .id = request_id};
+    world_say(self, id, record, NULL);
+}
+
+void
 world_unsent(struct world *self, const struct sent *sent, bool is_gone)
 {
     struct broker_event event = {.kind = BROKER_UNSENT,
@@ -301,7 +377,36 @@ world_unsent(struct world *self, const struct sent *sent, bool is_gone)
                                  .command = sent->record.command,
                                  .token = sent->token,
                                  .is_gone = is_gone};
+    struct mdp_body none = {0};
+    if (sent->had_cargo)
+        event.cargo = parcel_of(self, &none);
     world_step(self, &event);
+}
+
+void
+world_cut(struct world *self, const char *id)
+{
+    const struct sent *last = NULL;
+    for (size_t i = 0; i < self->sent_count; i++)
+        if (strcmp(self->sent[i].to, id) == 0)
+            last = &self->sent[i];
+    assert_non_null(last);
+    struct sent probe = *last;
+    probe.record.side = MDP_WORKER_SIDE;
+    probe.record.command = MDP_HEARTBEAT;
+    probe.token = 0;
+    probe.had_cargo = false;
+    world_unsent(self, &probe, true);
+    world_tick(self);
+}
+
+void
+world_drain(struct world *self)
+{
+    struct broker_event event = {.kind = BROKER_DRAIN};
+    world_step(self, &event);
+    if (!self->is_manual && broker_core_deadline(self->core) <= self->now_ns && !self->is_stopped)
+        world_tick(self);
 }
 
 // ---- what came out ---------------------------------------------------------------------------
@@ -330,4 +435,25 @@ void
 world_clear(struct world *self)
 {
     self->sent_count = 0;
+}
+
+const struct sent *
+world_last(const struct world *self, const char *to, enum mdp_command command)
+{
+    size_t count = world_count(self, to, command);
+    assert_true(count > 0);
+    return world_find(self, to, command, count - 1);
+}
+
+uint16_t
+world_status(const struct world *self, const char *to)
+{
+    size_t count = world_count(self, to, MDP_FINAL);
+    return count == 0 ? 0 : world_find(self, to, MDP_FINAL, count - 1)->record.status;
+}
+
+const struct broker_stats *
+world_stats(const struct world *self)
+{
+    return broker_core_stats(self->core);
 }

@@ -18,12 +18,14 @@ struct sent {
     size_t stack_bytes;
     bool has_delimiter;
     bool keeps_cargo;
+    bool had_cargo; // which was given away with it
     uint64_t token;
     void *cargo; // kept by the core still, where keeps_cargo
     uint32_t route_number;
     uint64_t route_serial;
     struct mdp_record record; // its views are not to be used
     char service[256];
+    size_t frames;
     char body[1024]; // frames joined by '|'
 };
 
@@ -62,7 +64,13 @@ void world_message(struct world *self, const struct view *frames, size_t count);
 void world_record(struct world *self, const struct mdp_envelope *from,
                   const struct mdp_record *record);
 
-// What peers say. An id is a short text. Bodies are one frame, NULL: none.
+// world_configure begins again with other limits.
+void world_configure(struct world *self, const struct broker_config *config);
+
+// What peers say. An id is a short text. A body is its frames joined by '|', NULL: no
+// frames. A 0.1 peer sends a delimiter, and others where world_say_behind says so.
+void world_say_behind(struct world *self, const struct mdp_envelope *from, struct mdp_record record,
+                      const char *body);
 void world_say(struct world *self, const char *id, struct mdp_record record, const char *body);
 void world_ready(struct world *self, const char *id, mdp_dialect_t dialect, const char *service,
                  uint32_t credit);
@@ -70,10 +78,21 @@ void world_request(struct world *self, const char *id, mdp_dialect_t dialect, co
                    uint64_t request_id, const char *body);
 // world_answer answers what was sent to a worker.
 void world_answer(struct world *self, const char *id, const struct sent *request, const char *body);
+// world_final is the same with a status, and how many PARTIALs came before it.
+void world_final(struct world *self, const char *id, const struct sent *request, uint16_t status,
+                 uint16_t parts, const char *body);
 void world_partial(struct world *self, const char *id, const struct sent *request, uint32_t seq,
                    const char *body);
+// world_bare says a command without contents, such as HEARTBEAT, DISCONNECT or DRAIN.
+void world_bare(struct world *self, const char *id, mdp_dialect_t dialect,
+                enum mdp_command command);
+void world_cancel(struct world *self, const char *id, uint64_t request_id);
+
 // world_unsent gives a message back as refused.
 void world_unsent(struct world *self, const struct sent *sent, bool is_gone);
+// world_cut says that the connection of a peer is gone: its next HEARTBEAT is refused.
+void world_cut(struct world *self, const char *id);
+void world_drain(struct world *self);
 
 // world_find is the nth message of this command to this peer since the last
 // world_clear, NULL where there is none.
@@ -81,5 +100,15 @@ const struct sent *world_find(const struct world *self, const char *to, enum mdp
                               size_t nth);
 size_t world_count(const struct world *self, const char *to, enum mdp_command command);
 void world_clear(struct world *self);
+// world_last is the latest of this command to this peer; it fails the test where there is none.
+const struct sent *world_last(const struct world *self, const char *to, enum mdp_command command);
+// world_status is the status of the latest FINAL to this client, 0 where there is none.
+uint16_t world_status(const struct world *self, const char *to);
+const struct broker_stats *world_stats(const struct world *self);
+
+// For cmocka: *state is a world with world_config.
+int world_set_up(void **state);
+int world_tear_down(void **state);
+#define world_test(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 #endif
