@@ -104,6 +104,7 @@ function(galleon_register name timeout serial)
     set(serial FALSE)
   endif()
   set(environment GALLEON_SOURCE=${PROJECT_SOURCE_DIR} GALLEON_BUILD=${PROJECT_BINARY_DIR}
+                  GALLEON_BIN=${PROJECT_BINARY_DIR}
                   PYTHONDONTWRITEBYTECODE=1)
   set_tests_properties(
     ${name}

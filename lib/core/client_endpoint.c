@@ -98,13 +98,13 @@ next_of(const struct client_core *self, const struct endpoint *endpoint)
     return &self->endpoints[(endpoint->index + 1) % self->config.endpoint_count];
 }
 
+// use: what waits goes there from now on. The one that is left has been lost, or it
+// serves: then it keeps its connection, and may still answer.
 static void
 use(struct client_core *self, struct endpoint *endpoint)
 {
-    struct endpoint *left = self->current;
+    must(self->current->state == ENDPOINT_SERVING || self->current->state == ENDPOINT_CLOSED);
     self->current = endpoint;
-    if (left != endpoint && left->state != ENDPOINT_SERVING && left->state != ENDPOINT_CLOSED)
-        close_connection(self, left);
 }
 
 static uint64_t

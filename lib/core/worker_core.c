@@ -13,7 +13,10 @@ worker_add_effect(struct worker_core *self, enum worker_effect_kind kind, uint32
 {
     must(self->effects->count < WORKER_EFFECTS_MAX);
     struct worker_effect *effect = &self->effects->list[self->effects->count++];
-    *effect = (struct worker_effect){.kind = kind, .broker = broker};
+    // The record is large, and SEND alone has one: session_send sets it.
+    memset(effect, 0, offsetof(struct worker_effect, record));
+    effect->kind = kind;
+    effect->broker = broker;
     return effect;
 }
 
@@ -204,9 +207,10 @@ worker_core_step(struct worker_core *self, const struct worker_event *event,
 {
     effects->count = 0;
     self->effects = effects;
-    self->gap_ns = 0;
     if (event->now_ns > self->now_ns) {
-        self->gap_ns = event->now_ns - self->now_ns;
+        // A caller who waits for us comes back for each heartbeat at least.
+        if (event->now_ns - self->now_ns > self->interval_ns + self->interval_ns / 2)
+            self->back_ns = event->now_ns;
         self->now_ns = event->now_ns;
     }
     on_event(self, event);

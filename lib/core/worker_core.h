@@ -105,14 +105,14 @@ enum worker_effect_kind {
 struct worker_effect {
     enum worker_effect_kind kind;
     uint32_t broker;
-    uint64_t token;
-    void *cargo; // NULL: none
+    uint64_t token; // SEND, DELIVER, JOIN: the request
+    void *cargo;    // NULL: none
     void *into;
     uint32_t count;
-    uint32_t attempt;       // DELIVER: 0 where the dialect does not say
-    const char *routing_id; // OPEN: NULL where libzmq may draw one
-    bool has_delimiter;     // SEND
-    struct mdp_record record;
+    uint32_t attempt;         // DELIVER: 0 where the dialect does not say
+    const char *routing_id;   // OPEN: NULL where libzmq may draw one
+    bool has_delimiter;       // SEND
+    struct mdp_record record; // SEND; not set in others
 };
 
 struct worker_effects {

@@ -120,11 +120,11 @@ can_send(const struct session *session)
 static struct worker_effect *
 send_answer(struct request *request, enum mdp_command command)
 {
-    struct mdp_record record = {.command = command, .ticket = request->ticket};
-    if (request->address != NULL)
-        record.address = view_of(request->address->bytes, request->address->size);
-    struct worker_effect *effect = session_send(request->session, &record);
+    struct worker_effect *effect = session_send(request->session, command);
     effect->token = token_of(request);
+    effect->record.ticket = request->ticket;
+    if (request->address != NULL)
+        effect->record.address = view_of(request->address->bytes, request->address->size);
     return effect;
 }
 
@@ -281,6 +281,7 @@ keep(struct request *request, void *cargo)
     if (cargo != NULL && request->item.cargo != NULL) {
         struct worker_effect *effect =
             worker_add_effect(core, WORKER_JOIN, request->session->number);
+        effect->token = token_of(request);
         effect->into = request->item.cargo;
         effect->cargo = cargo;
     } else if (cargo != NULL) {

@@ -30,12 +30,11 @@ session_init(struct session *self, struct worker_core *core, uint32_t number)
 }
 
 struct worker_effect *
-session_send(struct session *self, const struct mdp_record *record)
+session_send(struct session *self, enum mdp_command command)
 {
     struct worker_effect *effect = worker_add_effect(self->core, WORKER_SEND, self->number);
-    effect->record = *record;
-    effect->record.side = MDP_WORKER_SIDE;
-    effect->record.dialect = self->dialect;
+    effect->record =
+        (struct mdp_record){.side = MDP_WORKER_SIDE, .dialect = self->dialect, .command = command};
     effect->has_delimiter = self->dialect == MDP_01;
     heartbeat_spoke(&self->beat, self->core->now_ns);
     return effect;
@@ -44,9 +43,9 @@ session_send(struct session *self, const struct mdp_record *record)
 static void
 say(struct session *self, enum mdp_command command, uint32_t reason)
 {
-    struct mdp_record record = {
-        .command = command, .reason = reason, .interval_ms = self->core->config.heartbeat_ms};
-    session_send(self, &record);
+    struct worker_effect *effect = session_send(self, command);
+    effect->record.reason = reason;
+    effect->record.interval_ms = self->core->config.heartbeat_ms;
 }
 
 // ---- connecting ---------------------------------------------------------------------
@@ -136,12 +135,6 @@ greet(struct session *self, const struct worker_event *event)
 {
     (void)event;
     struct worker_core *core = self->core;
-    struct mdp_record ready = {
-        .command = MDP_READY,
-        .service = core->config.service,
-        .credit = core->config.credit,
-        .interval_ms = core->config.heartbeat_ms,
-    };
     self->state = GREETING;
     self->connection++;
     self->since_ns = core->now_ns;
@@ -151,7 +144,10 @@ greet(struct session *self, const struct worker_event *event)
     self->was_held = false;
     self->retry_ns = 0;
     heartbeat_init(&self->beat, core->interval_ns, core->config.liveness, core->now_ns);
-    session_send(self, &ready);
+    struct worker_effect *ready = session_send(self, MDP_READY);
+    ready->record.service = core->config.service;
+    ready->record.credit = core->config.credit;
+    ready->record.interval_ms = core->config.heartbeat_ms;
     core->stats.sessions++;
     worker_tell(self, WORKER_SAID_READY, dialect_text(self->dialect), 0);
     if (core->is_draining && self->dialect == MDP_G1) {
@@ -276,8 +272,8 @@ static void
 hear(struct session *self)
 {
     struct worker_core *core = self->core;
-    bool is_looking = core->gap_ns <= core->interval_ns + core->interval_ns / 2;
-    if (self->dialect != MDP_G1 && is_looking && !self->was_held && self->state != GREETING) {
+    bool was_looking = self->beat.heard_at_ns >= core->back_ns;
+    if (self->dialect != MDP_G1 && was_looking && !self->was_held && self->state != GREETING) {
         uint64_t gap_ns = core->now_ns - self->beat.heard_at_ns;
         self->shown_ns = larger(self->shown_ns, smaller(gap_ns, INTERVAL_MS_MAX * NS_PER_MS));
     }
@@ -454,7 +450,8 @@ session_input(struct session *self, enum session_input input, const struct worke
 {
     enum session_state before = self->state;
     actions[input][self->state](self, event);
-    if (self->state != before || input == ON_DUE)
+    // A request moves no deadline but a later one.
+    if (input != ON_REQUEST || self->state != before)
         self->core->is_stale = true;
 }
 

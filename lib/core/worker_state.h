@@ -99,7 +99,7 @@ struct session {
 struct worker_core {
     struct worker_config config;
     uint64_t now_ns;
-    uint64_t gap_ns; // between this step and the one before
+    uint64_t back_ns; // when somebody who was away last came back
     uint64_t interval_ns;
     uint64_t deadline_ns; // of the sessions; may be early
     bool is_stale;        // may be late, too: it is to be found anew
@@ -172,8 +172,8 @@ void session_input(struct session *self, enum session_input input,
 void session_on_record(struct session *self, const struct worker_event *event);
 void session_on_tick(struct session *self);
 uint64_t session_deadline(const struct session *self);
-// session_send adds a SEND of a record; side, dialect and delimiter are the session's.
-struct worker_effect *session_send(struct session *self, const struct mdp_record *record);
+// session_send adds a SEND of a command in the session's dialect, to be filled in.
+struct worker_effect *session_send(struct session *self, enum mdp_command command);
 
 // ---- worker_request.c ----------------------------------------------------------------------
 

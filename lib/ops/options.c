@@ -145,10 +145,10 @@ fail_on_unknown(const struct options *self, const char *option)
     word[strcspn(word, "=")] = '\0';
     for (int i = 0; i < count; i++)
         if (strcmp(word, rule_at(self, i)->name) == 0)
-            options_fail(self, "--%s takes no value.", word);
+            options_fail(self, "--%s takes no value", word);
     const char *nearest = options_nearest(word, names);
     if (nearest == NULL)
-        options_fail(self, "there is no option %s.", option);
+        options_fail(self, "there is no option %s", option);
     options_fail(self, "there is no option %s; did you mean --%s?", option, nearest);
 }
 
@@ -162,7 +162,7 @@ options_init(struct options *self, int argc, char **argv)
     self->argv = argv;
     self->long_options = calloc((size_t)count + 1, sizeof *self->long_options);
     if (self->long_options == NULL)
-        options_fail(self, "out of memory.");
+        options_fail(self, "out of memory");
     for (int i = 0; i < count; i++) {
         const struct options_rule *rule = rule_at(self, i);
         self->long_options[i] = (struct option){
@@ -201,7 +201,7 @@ on_common(struct options *self, int rule)
     switch (rule) {
     case COMMON_LOG_LEVEL:
         if (!log_level_parse(optarg, &level))
-            options_fail(self, "--log-level: '%s' is none of " LOG_LEVEL_NAMES ".", optarg);
+            options_fail(self, "--log-level: '%s' is none of " LOG_LEVEL_NAMES, optarg);
         log_set_level(level);
         break;
     case COMMON_HELP:
@@ -225,7 +225,7 @@ options_next(struct options *self)
         }
         const char *option = self->argv[optind - 1];
         if (got == ':')
-            options_fail(self, "%s needs a value.", option);
+            options_fail(self, "%s needs a value", option);
         if (got != 0)
             fail_on_unknown(self, option);
         int own = count_rules(self->rules);
@@ -246,7 +246,7 @@ options_number(const struct options *self, uint64_t min, uint64_t max)
     uint64_t number;
     struct view text = view_of(self->value, strlen(self->value));
     if (!text_parse_number(text, &number) || number < min || number > max)
-        options_fail(self, "--%s: '%s' is not a whole number from %llu to %llu.", self->name,
+        options_fail(self, "--%s: '%s' is not a whole number from %llu to %llu", self->name,
                      self->value, (unsigned long long)min, (unsigned long long)max);
     return number;
 }
@@ -262,7 +262,7 @@ options_choice(const struct options *self, const char *const *names)
     for (size_t i = 0, size = 0; i < count && size < sizeof list; i++)
         size += (size_t)snprintf(list + size, sizeof list - size, "%s%s",
                                  i == 0 ? "" : (i + 1 == count ? " or " : ", "), names[i]);
-    options_fail(self, "--%s: '%s' is none of %s.", self->name, self->value, list);
+    options_fail(self, "--%s: '%s' is none of %s", self->name, self->value, list);
 }
 
 mdp_dialect_t
@@ -277,13 +277,13 @@ void
 options_add_endpoint(const struct options *self, char **list_p)
 {
     if (strstr(self->value, "://") == NULL)
-        options_fail(self, "--%s: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555.",
+        options_fail(self, "--%s: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
                      self->name, self->value);
     size_t size = *list_p == NULL ? 0 : strlen(*list_p);
     size_t room = size + strlen(self->value) + 2;
     char *list = realloc(*list_p, room);
     if (list == NULL)
-        options_fail(self, "out of memory.");
+        options_fail(self, "out of memory");
     snprintf(list + size, room - size, "%s%s", size == 0 ? "" : ",", self->value);
     *list_p = list;
 }

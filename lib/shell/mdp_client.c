@@ -65,7 +65,8 @@ struct mdp_client {
     struct cargo_pool pool;
     uint64_t now_ns;
     int epoll_fd;
-    bool is_quiet; // everything that could be done now was done
+    bool is_quiet;  // everything that could be done now was done
+    bool was_woken; // a connection may have been made or cut
 
     struct link links[ENDPOINTS_MAX];
     uint32_t cut;      // a bit for each: down, to be told after what has arrived is read
@@ -281,13 +282,22 @@ send_record(mdp_client_t *self, struct client_effect *effect)
 
 // ---- answers -----------------------------------------------------------------------------
 
+// is_control: U+0000 to U+001F, U+007F, or the second byte of U+0080 to U+009F?
+static bool
+is_control(struct view text, size_t at)
+{
+    uint8_t byte = text.data[at];
+    return byte < 0x20 || byte == 0x7f ||
+           (at > 0 && text.data[at - 1] == 0xc2 && byte >= 0x80 && byte < 0xa0);
+}
+
 // copy_text makes a line for people of what a broker sent, whatever it is.
 static void
 copy_text(char to[TEXT_BYTES_MAX], struct view text)
 {
     size_t size = text.size < TEXT_BYTES_MAX - 1 ? text.size : TEXT_BYTES_MAX - 1;
     for (size_t i = 0; i < size; i++)
-        to[i] = text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : (char)text.data[i];
+        to[i] = is_control(text, i) ? '?' : (char)text.data[i];
     to[size] = '\0';
 }
 
@@ -490,6 +500,7 @@ receive(mdp_client_t *self)
             continue;
         self->reading_from = endpoint;
         self->now_ns = galleon_now_ns();
+        self->was_woken = false; // by this; if by something else too, the next wait tells
         return true;
     }
     return false;
@@ -502,9 +513,10 @@ next_record(mdp_client_t *self, struct mdp_record *record_out)
 {
     static const struct mdp_limits limits = {.frames_max = FRAMES_MAX, .bytes_max = SIZE_MAX};
     for (;;) {
-        if (self->is_reading && mdp_wire_next(&self->reader, record_out))
+        if (self->is_reading && mdp_wire_next(&self->reader, record_out)) {
+            self->is_reading = !self->reader.is_done;
             return true;
-        self->is_reading = false;
+        }
         if (!receive(self))
             return false;
         enum mdp_fault fault = mdp_wire_begin(&self->reader, self->inbox.frames, self->inbox.count,
@@ -532,8 +544,8 @@ on_record(mdp_client_t *self, const struct mdp_record *record)
     step_and_settle(self, &event);
 }
 
-// take_event hears of one connection made or cut. Of a cut the core is told when what
-// came before it is read.
+// take_event hears of one connection made or cut; false: there was none. Of a cut the
+// core is told when what came before it is read.
 static bool
 take_event(mdp_client_t *self)
 {
@@ -559,6 +571,15 @@ take_event(mdp_client_t *self)
     return false;
 }
 
+static bool
+has_packed(const mdp_client_t *self)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < self->endpoints.count; i++)
+        has = has || self->links[i].packer.used > 0;
+    return has;
+}
+
 static void
 write_packs(mdp_client_t *self)
 {
@@ -569,13 +590,18 @@ write_packs(mdp_client_t *self)
         give_back(self);
 }
 
+// may_have_event: is there a reason to ask the monitors? Each look costs a system call.
+// Nobody but us reads them, so what comes later ends the wait; but while a connection is
+// being made what we read off its socket may be the sign that it is.
 static bool
-has_input(mdp_client_t *self)
+may_have_event(const mdp_client_t *self)
 {
-    bool has = false;
+    if (self->was_woken || self->cut != 0)
+        return true;
     for (uint32_t i = 0; i < self->endpoints.count; i++)
-        has = link_has_input(&self->links[i]) || has;
-    return has;
+        if (link_is_open(&self->links[i]) && !self->links[i].is_up)
+            return true;
+    return false;
 }
 
 // advance does what can be done now, up to the next answer: then it is true. It is
@@ -586,25 +612,31 @@ advance(mdp_client_t *self)
     struct mdp_record record;
     size_t budget = RECORDS_MAX;
     self->is_quiet = false;
-    do {
+    while (budget > 0) {
+        // What is packed goes out before the next message is looked for, so the last
+        // look at a socket comes after the last send over it: nothing that a send has
+        // learned from libzmq's threads is missed.
+        if (!self->is_reading)
+            write_packs(self);
         while (budget > 0 && next_record(self, &record)) {
             budget--;
             on_record(self, &record);
             if (self->has_answer)
                 return true;
         }
-        if (take_event(self))
-            continue;
         if (client_core_deadline(self->core) <= self->now_ns) {
             struct client_event event = {.kind = CLIENT_TICK};
             step_and_settle(self, &event);
             if (self->has_answer)
                 return true;
-            continue;
+        } else if (may_have_event(self) && take_event(self)) {
+            budget -= budget > 0;
+        } else if (!has_packed(self)) {
+            self->was_woken = false;
+            self->is_quiet = true;
+            break;
         }
-        write_packs(self);
-        self->is_quiet = !has_input(self);
-    } while (!self->is_quiet && budget > 0);
+    }
     return false;
 }
 
@@ -620,6 +652,7 @@ next_answer(mdp_client_t *self)
         if (self->is_quiet &&
             wait_until(self->epoll_fd, client_core_deadline(self->core)) == WAIT_INTERRUPTED)
             return false;
+        self->was_woken = true;
         self->now_ns = galleon_now_ns();
     }
     return true;
@@ -766,6 +799,7 @@ int
 mdp_client_flush(mdp_client_t *self)
 {
     self->now_ns = galleon_now_ns();
+    self->was_woken = true;
     // What is read on the way is kept for recv, as far as there is room for parts.
     while (self->held_parts < HELD_PARTS_MAX && advance(self))
         hold(self);
@@ -862,6 +896,7 @@ mdp_client_pump(mdp_client_t *self, uint64_t now_ns, uint64_t *id_out, zmsg_t **
     forget_last(self);
     if (now_ns > self->now_ns)
         self->now_ns = now_ns;
+    self->was_woken = true;
     if (!take_held(self) && !advance(self))
         return GALLEON_OK;
     *id_out = self->answer.id;
@@ -877,6 +912,7 @@ write_rest(mdp_client_t *self)
     uint64_t until_ns = galleon_now_ns() + FLUSH_MS_MAX * ms;
     for (;;) {
         self->now_ns = galleon_now_ns();
+        self->was_woken = true;
         while (advance(self)) {
             self->has_answer = false;
             zmsg_destroy(&self->answer.body);

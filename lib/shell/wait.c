@@ -2,7 +2,6 @@
 
 #include "wait.h"
 
-#include <czmq.h>
 #include <errno.h>
 #include <galleon/status.h>
 #include <limits.h>
@@ -34,7 +33,7 @@ wait_until(int epoll_fd, uint64_t deadline_ns)
     pthread_sigmask(SIG_BLOCK, &ours, &callers);
 
     enum wait_result result = WAIT_INTERRUPTED;
-    while (!zsys_interrupted) {
+    while (!wait_is_interrupted()) {
         struct epoll_event event;
         int left_ms = timeout_ms(deadline_ns);
         int count = epoll_pwait(epoll_fd, &event, 1, left_ms, &callers);

@@ -6,6 +6,7 @@
 #include "packer.h"
 
 #include <errno.h>
+#include <galleon/status.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +26,15 @@ count(struct fake_broker *self, unsigned *counter)
     ++*counter;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
+}
+
+static fake_script_fn *
+script_of(struct fake_broker *self)
+{
+    pthread_mutex_lock(&self->lock);
+    fake_script_fn *script = self->script;
+    pthread_mutex_unlock(&self->lock);
+    return script;
 }
 
 static void
@@ -57,8 +67,8 @@ on_record(struct fake_broker *self, const struct mdp_record *record)
         on_question(self, record);
     } else if (record->command == MDP_REQUEST) {
         self->number++;
-        self->script(self, record);
         count(self, &self->counts.requests);
+        script_of(self)(self, record);
     } else if (record->command == MDP_CANCEL) {
         count(self, &self->counts.cancels);
     }
@@ -115,8 +125,8 @@ run(void *argument)
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(self->commands), .events = ZMQ_POLLIN}};
         int item_count = 1;
         if (self->router != NULL)
-            items[item_count++] = (zmq_pollitem_t){.socket = zsock_resolve(self->router),
-                                                   .events = ZMQ_POLLIN};
+            items[item_count++] =
+                (zmq_pollitem_t){.socket = zsock_resolve(self->router), .events = ZMQ_POLLIN};
         if (zmq_poll(items, item_count, -1) < 0 && errno != EINTR)
             break;
         if ((items[0].revents & ZMQ_POLLIN) && !on_command(self))
@@ -148,7 +158,8 @@ fake_broker_new(const char *endpoint, enum fake_mmi mmi, fake_script_fn *script,
 
     snprintf(self->endpoint, sizeof self->endpoint, "%s", endpoint);
     assert_true(bind_router(self));
-    snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
+    size_t size = sizeof self->endpoint; // with what the system put in place of a wildcard
+    zmq_getsockopt(zsock_resolve(self->router), ZMQ_LAST_ENDPOINT, self->endpoint, &size);
     self->pipe = zsys_create_pipe(&self->commands);
     assert_non_null(self->pipe);
     assert_int_equal(pthread_create(&self->thread, NULL, run, self), 0);
@@ -185,6 +196,14 @@ void
 fake_broker_up(struct fake_broker *self)
 {
     tell(self, "UP");
+}
+
+void
+fake_broker_play(struct fake_broker *self, fake_script_fn *script)
+{
+    pthread_mutex_lock(&self->lock);
+    self->script = script;
+    pthread_mutex_unlock(&self->lock);
 }
 
 struct fake_counts
@@ -257,7 +276,7 @@ fake_send(struct fake_broker *self, const struct mdp_record *record)
         frame_send(head.frames[i], handle, true);
     size_t cursor = 0;
     struct view frame = VIEW_LITERAL("");
-    (void) mdp_body_next(&record->body, &cursor, &frame);
+    (void)mdp_body_next(&record->body, &cursor, &frame);
     struct view next;
     while (mdp_body_next(&record->body, &cursor, &next)) {
         frame_send(frame, handle, true);
@@ -294,8 +313,7 @@ fake_answer(struct fake_broker *self, const struct mdp_record *record, uint16_t 
 }
 
 void
-fake_part(struct fake_broker *self, const struct mdp_record *record, uint32_t seq,
-          const char *body)
+fake_part(struct fake_broker *self, const struct mdp_record *record, uint32_t seq, const char *body)
 {
     struct view frame = view_of(body, strlen(body));
     struct mdp_record answer = {.dialect = record->dialect,

@@ -51,13 +51,16 @@ struct fake_broker {
 };
 
 // fake_broker_new binds and starts; `endpoint` may have a wildcard for the port.
-struct fake_broker *fake_broker_new(const char *endpoint, enum fake_mmi mmi,
-                                    fake_script_fn *script, void *context);
+struct fake_broker *fake_broker_new(const char *endpoint, enum fake_mmi mmi, fake_script_fn *script,
+                                    void *context);
 void fake_broker_free(struct fake_broker *self);
 
 // fake_broker_down closes the socket, fake_broker_up binds one at the same endpoint.
 void fake_broker_down(struct fake_broker *self);
 void fake_broker_up(struct fake_broker *self);
+
+// fake_broker_play gives it another script.
+void fake_broker_play(struct fake_broker *self, fake_script_fn *script);
 
 struct fake_counts fake_broker_counts(struct fake_broker *self);
 // fake_broker_wait waits until so many requests or cancels came; it fails the test after

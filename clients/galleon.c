@@ -1,0 +1,311 @@
+// galleon.c - the operator's tool: which command is it, and may it have these options?
+
+#include "galleon_tool.h"
+
+#include "service_name.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum {
+    BROKER,
+    TIMEOUT,
+    ATTEMPTS,
+    DIALECT,
+    PRINTABLE_ID,
+    JSON,
+    WINDOW,
+    CLIENTS,
+    SIZE,
+    SECONDS,
+    REQUESTS,
+    RULES,
+    BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
+    MS_MAX = 24 * 3600 * 1000,
+    WORDS_ANY = 1 << 20
+};
+
+static const struct options_rule rules[] = {
+    [BROKER] = {"broker", "EP", "a broker (tcp://127.0.0.1:5555); may be repeated"},
+    [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
+    [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
+    [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
+    [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
+    [JSON] = {"json", NULL, "print JSON"},
+    [WINDOW] = {"window", "N", "bench: calls in flight of each client (100)"},
+    [CLIENTS] = {"clients", "N", "bench: clients, each a thread (1)"},
+    [SIZE] = {"size", "BYTES", "bench: of a body (100)"},
+    [SECONDS] = {"seconds", "N", "bench: how long (5)"},
+    [REQUESTS] = {"requests", "N", "bench: so many calls in all, however long it takes"},
+    [RULES] = {0}};
+
+struct command {
+    const char *name;
+    const char *arguments;
+    const char *help;
+    int (*run)(struct tool *self);
+    size_t words_min;
+    size_t words_max;
+    bool is_bench;
+};
+
+static const struct command commands[] = {
+    {"call", "SERVICE [BODY...]", "send a request, print the reply", tool_call, 1, WORDS_ANY,
+     false},
+    {"ping", "", "is each broker there, and how far away", tool_ping, 0, 0, false},
+    {"service ls", "", "what is served, by how many workers", tool_service_ls, 0, 0, false},
+    {"worker ls", "[SERVICE]", "the workers, or those of one service", tool_worker_ls, 0, 1, false},
+    {"stat", "", "the broker's counters", tool_stat, 0, 0, false},
+    {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
+     true},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+// ---- what the commands share -----------------------------------------------------------
+
+void
+tool_fail(const char *format, ...)
+{
+    fprintf(stderr, "galleon: ");
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, ".\n");
+    exit(EXIT_FAILED);
+}
+
+void *
+tool_grown(void *array, size_t bytes)
+{
+    void *larger = realloc(array, bytes);
+    if (larger == NULL)
+        tool_fail("out of memory");
+    return larger;
+}
+
+int
+tool_end(int code)
+{
+    if (fflush(stdout) == 0)
+        return code;
+    fprintf(stderr, "galleon: cannot write to standard output.\n");
+    return EXIT_FAILED;
+}
+
+mdp_client_t *
+tool_connect(struct tool *self, const char *brokers)
+{
+    mdp_client_t *client = mdp_client_new(brokers, &self->client);
+    if (client == NULL)
+        options_fail(&self->options,
+                     "--broker: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555.",
+                     brokers);
+    return client;
+}
+
+// add_input makes a frame of all that standard input has.
+static void
+add_input(zmsg_t *request)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    size_t room = 65536;
+    do {
+        room *= 2;
+        bytes = tool_grown(bytes, room);
+        size += fread(bytes + size, 1, room - size, stdin);
+    } while (size == room);
+    if (ferror(stdin))
+        tool_fail("cannot read standard input");
+    zmsg_addmem(request, bytes, size);
+    free(bytes);
+}
+
+zmsg_t *
+tool_body(char **words, size_t count)
+{
+    zmsg_t *request = zmsg_new();
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[i], "-") == 0)
+            add_input(request);
+        else
+            zmsg_addmem(request, words[i], strlen(words[i]));
+    }
+    return request;
+}
+
+// ---- the command -------------------------------------------------------------------------
+
+// count_name is how many words a command's name has.
+static size_t
+count_name(const struct command *command)
+{
+    return strchr(command->name, ' ') == NULL ? 1 : 2;
+}
+
+static bool
+has_name(const struct command *command, char **words, size_t count)
+{
+    char name[64];
+    if (count_name(command) > count)
+        return false;
+    snprintf(name, sizeof name, count_name(command) == 1 ? "%s" : "%s %s", words[0],
+             count > 1 ? words[1] : "");
+    return strcmp(name, command->name) == 0;
+}
+
+static _Noreturn void
+fail_on_command(struct tool *self)
+{
+    const char *names[COMMANDS + 1] = {NULL};
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = commands[i].name;
+    if (self->word_count == 0)
+        options_fail(&self->options, "a COMMAND is missing.");
+    char two[256];
+    snprintf(two, sizeof two, "%s %s", self->words[0], self->word_count > 1 ? self->words[1] : "");
+    const char *nearest = self->word_count > 1 ? options_nearest(two, names) : NULL;
+    if (nearest == NULL)
+        nearest = options_nearest(self->words[0], names);
+    if (nearest == NULL)
+        options_fail(&self->options, "there is no command '%s'.", self->words[0]);
+    options_fail(&self->options, "there is no command '%s'; did you mean '%s'?",
+                 self->word_count > 1 && strchr(nearest, ' ') != NULL ? two : self->words[0],
+                 nearest);
+}
+
+// find_command takes the command's name off the words.
+static const struct command *
+find_command(struct tool *self)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (!has_name(&commands[i], self->words, self->word_count))
+            continue;
+        self->words += count_name(&commands[i]);
+        self->word_count -= count_name(&commands[i]);
+        return &commands[i];
+    }
+    fail_on_command(self);
+}
+
+static void
+check_words(struct tool *self, const struct command *command)
+{
+    if (self->word_count < command->words_min)
+        options_fail(&self->options, "'%s' needs a service: galleon %s %s.", command->name,
+                     command->name, command->arguments);
+    if (self->word_count > command->words_max)
+        options_fail(&self->options, "'%s' takes no '%s'.", command->name,
+                     self->words[command->words_max]);
+    const char *service = self->word_count > 0 ? self->words[0] : NULL;
+    if (service != NULL && !service_name_is_valid(view_of(service, strlen(service))))
+        options_fail(&self->options,
+                     "'%s' can be no service's name: 1 to 255 bytes of printable UTF-8.", service);
+}
+
+static void
+check_options(struct tool *self, const struct command *command, uint32_t given)
+{
+    for (int i = 0; i < RULES && !command->is_bench; i++)
+        if (given & BENCH_ONLY & 1u << i)
+            options_fail(&self->options, "--%s is an option of 'bench call', not of '%s'.",
+                         rules[i].name, command->name);
+    if ((given & 1u << SECONDS) && (given & 1u << REQUESTS))
+        options_fail(&self->options, "--seconds and --requests: give one of them.");
+}
+
+// ---- the line ----------------------------------------------------------------------------
+
+static void
+set(struct tool *self, int rule, char **brokers_p)
+{
+    const struct options *options = &self->options;
+    switch (rule) {
+    case BROKER:
+        options_add_endpoint(options, brokers_p);
+        break;
+    case TIMEOUT:
+        self->client.timeout_ms = (uint32_t)options_number(options, 1, MS_MAX);
+        break;
+    case ATTEMPTS:
+        self->client.attempts = (uint32_t)options_number(options, 1, 1000);
+        break;
+    case DIALECT:
+        self->client.dialect = options_dialect(options);
+        break;
+    case PRINTABLE_ID:
+        self->client.printable_id = true;
+        break;
+    case JSON:
+        self->is_json = true;
+        break;
+    case WINDOW:
+        self->window = (uint32_t)options_number(options, 1, 1000000);
+        break;
+    case CLIENTS:
+        self->clients = (uint32_t)options_number(options, 1, 1000);
+        break;
+    case SIZE:
+        self->bytes = (size_t)options_number(options, 0, 1 << 30);
+        break;
+    case SECONDS:
+        self->seconds = (uint32_t)options_number(options, 1, 24 * 3600);
+        break;
+    case REQUESTS:
+        self->requests = options_number(options, 1, UINT64_MAX / 2);
+        break;
+    default:
+        break;
+    }
+}
+
+static char *
+about(void)
+{
+    static char text[2048];
+    size_t size = (size_t)snprintf(text, sizeof text, "Calls services and looks at brokers.\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const struct command *command = &commands[i];
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", command->name, command->arguments);
+        size +=
+            (size_t)snprintf(text + size, sizeof text - size, "\n  %-26s%s", left, command->help);
+    }
+    snprintf(text + size, sizeof text - size,
+             "\n\nExit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 no such service.");
+    return text;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct tool tool = {
+        .options = {.program = "galleon",
+                    .synopsis = "[OPTION]... COMMAND [ARGUMENT]...",
+                    .about = about(),
+                    .rules = rules,
+                    .log_level = LOG_LEVEL_ERROR},
+        .window = 100,
+        .clients = 1,
+        .bytes = 100,
+        .seconds = 5,
+    };
+    char *brokers = NULL;
+    uint32_t given = 0;
+    options_init(&tool.options, argc, argv);
+    for (int rule; (rule = options_next(&tool.options)) != OPTIONS_END;) {
+        given |= 1u << rule;
+        set(&tool, rule, &brokers);
+    }
+    tool.brokers = brokers != NULL ? brokers : "tcp://127.0.0.1:5555";
+    tool.words = tool.options.arguments; // those behind -- stand next to them
+    tool.word_count = tool.options.argument_count + tool.options.rest_count;
+    const struct command *command = find_command(&tool);
+    check_words(&tool, command);
+    check_options(&tool, command, given);
+    int code = command->run(&tool);
+    free(brokers);
+    return code;
+}

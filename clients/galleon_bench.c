@@ -1,0 +1,326 @@
+// galleon_bench.c - galleon bench call: how many calls a second, and how long each takes.
+//
+// Each client is a thread with a connection and a window of its own: it sends until the
+// window is full, and then one for each answer. Times go into buckets of 1/32 of a power
+// of two, so that a percentile is right within 3 %.
+
+#include "galleon_json.h"
+#include "galleon_tool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    FINE = 32, // buckets for a power of two
+    BUCKETS = 64 * FINE
+};
+
+struct run; // the whole benchmark
+
+// A call that is open. It lies at its id, or behind where that is taken.
+struct place {
+    uint64_t id; // 0: nobody's
+    uint64_t started_ns;
+};
+
+struct bench_client {
+    struct run *run;
+    pthread_t thread;
+    mdp_client_t *client;
+    uint64_t quota;       // requests to send; UINT64_MAX: until the time is over
+    struct place *places; // of the calls that are open
+    uint64_t place_count; // a power of two
+    uint64_t sent;
+    uint64_t answered;
+    uint64_t lost;
+    uint64_t max_ns;
+    uint64_t buckets[BUCKETS];
+    int result; // of the first call that was lost
+    int status;
+};
+
+struct run {
+    struct tool *tool;
+    const char *service;
+    uint8_t *body;
+    pthread_barrier_t start;
+    uint64_t start_ns;
+    uint64_t stop_ns;
+};
+
+// ---- times ------------------------------------------------------------------------------
+
+static size_t
+bucket_of(uint64_t ns)
+{
+    if (ns < FINE)
+        return (size_t)ns;
+    unsigned power = 63 - (unsigned)__builtin_clzll(ns);
+    unsigned shift = power - 5; // FINE is 2 to the power of 5
+    return (size_t)(shift + 1) * FINE + (size_t)((ns >> shift) - FINE);
+}
+
+static uint64_t
+bucket_ns(size_t bucket)
+{
+    if (bucket < FINE)
+        return bucket;
+    size_t shift = bucket / FINE - 1;
+    return (bucket % FINE + FINE) << shift;
+}
+
+static uint64_t
+percentile_ns(const struct bench_client *sum, double part)
+{
+    uint64_t wanted = (uint64_t)((double)sum->answered * part);
+    uint64_t seen = 0;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        seen += sum->buckets[i];
+        if (seen > wanted)
+            return bucket_ns(i);
+    }
+    return sum->max_ns;
+}
+
+// ---- one client -----------------------------------------------------------------------
+
+static zmsg_t *
+request_of(const struct run *run)
+{
+    zmsg_t *request = zmsg_new();
+    zmsg_addmem(request, run->body, run->tool->bytes);
+    return request;
+}
+
+static struct place *
+place_of(struct bench_client *self, uint64_t home, uint64_t id)
+{
+    while (self->places[home % self->place_count].id != id)
+        home++;
+    return &self->places[home % self->place_count];
+}
+
+static bool
+send_one(struct bench_client *self, uint64_t now_ns)
+{
+    zmsg_t *request = request_of(self->run);
+    uint64_t id;
+    if (mdp_client_send(self->client, self->run->service, &request, NULL, &id) != GALLEON_OK)
+        return false;
+    *place_of(self, id, 0) = (struct place){id, now_ns};
+    self->sent++;
+    return true;
+}
+
+static void
+on_answer(struct bench_client *self, uint64_t id, int result, uint64_t now_ns)
+{
+    struct place *place = place_of(self, id, id);
+    uint64_t took_ns = now_ns - place->started_ns;
+    place->id = 0;
+    if (result != GALLEON_OK) {
+        if (self->lost++ == 0) {
+            self->result = result;
+            self->status = mdp_client_status(self->client);
+        }
+        return;
+    }
+    self->answered++;
+    self->buckets[bucket_of(took_ns)]++;
+    if (took_ns > self->max_ns)
+        self->max_ns = took_ns;
+}
+
+static void *
+run_client(void *argument)
+{
+    struct bench_client *self = argument;
+    struct run *run = self->run;
+    pthread_barrier_wait(&run->start);
+    uint64_t now_ns = galleon_now_ns();
+    uint64_t open = 0;
+    for (;;) {
+        bool is_over = now_ns >= run->stop_ns || self->sent == self->quota;
+        while (!is_over && open < run->tool->window && self->sent < self->quota &&
+               send_one(self, now_ns))
+            open++;
+        if (open == 0)
+            break;
+        uint64_t id;
+        zmsg_t *reply;
+        int result = mdp_client_recv(self->client, &id, &reply);
+        zmsg_destroy(&reply);
+        if (result == GALLEON_INTERRUPTED) {
+            self->lost += open;
+            break;
+        }
+        now_ns = galleon_now_ns();
+        on_answer(self, id, result, now_ns);
+        open--;
+    }
+    return NULL;
+}
+
+// ---- all of them ----------------------------------------------------------------------
+
+// try_service makes one call, so that the connection is there and the service known.
+static int
+try_service(struct bench_client *self)
+{
+    struct tool *tool = self->run->tool;
+    self->client = tool_connect(tool, tool->brokers);
+    zmsg_t *request = request_of(self->run);
+    zmsg_t *reply;
+    int result = mdp_client_call(self->client, self->run->service, &request, &reply);
+    zmsg_destroy(&reply);
+    return result == GALLEON_OK ? EXIT_DONE
+                                : tool_explain(tool, self->client, result, self->run->service);
+}
+
+static void
+prepare(struct bench_client *self, struct run *run, uint32_t number)
+{
+    const struct tool *tool = run->tool;
+    *self = (struct bench_client){.run = run, .quota = UINT64_MAX, .place_count = 64};
+    while (self->place_count < 4 * (uint64_t)tool->window)
+        self->place_count *= 2;
+    self->places = tool_grown(NULL, self->place_count * sizeof *self->places);
+    memset(self->places, 0, self->place_count * sizeof *self->places);
+    if (tool->requests > 0)
+        self->quota =
+            tool->requests / tool->clients + (number < tool->requests % tool->clients ? 1 : 0);
+}
+
+static void
+add_up(struct bench_client *sum, const struct bench_client *one)
+{
+    sum->sent += one->sent;
+    sum->answered += one->answered;
+    sum->lost += one->lost;
+    if (one->max_ns > sum->max_ns)
+        sum->max_ns = one->max_ns;
+    for (size_t i = 0; i < BUCKETS; i++)
+        sum->buckets[i] += one->buckets[i];
+    if (sum->result == GALLEON_OK) {
+        sum->result = one->result;
+        sum->status = one->status;
+    }
+}
+
+// ---- what came of it --------------------------------------------------------------------
+
+static void
+print_people(const struct run *run, const struct bench_client *sum, double seconds)
+{
+    const struct tool *tool = run->tool;
+    printf("service   %s\n", run->service);
+    printf("load      %u client%s, window %u, %zu bytes\n", tool->clients,
+           tool->clients == 1 ? "" : "s", tool->window, tool->bytes);
+    printf("answers   %llu in %.2f s\n", (unsigned long long)sum->answered, seconds);
+    printf("rate      %.0f /s\n", (double)sum->answered / seconds);
+    printf("p50       %.3f ms\n", (double)percentile_ns(sum, 0.50) / 1e6);
+    printf("p99       %.3f ms\n", (double)percentile_ns(sum, 0.99) / 1e6);
+    printf("max       %.3f ms\n", (double)sum->max_ns / 1e6);
+    printf("lost      %llu\n", (unsigned long long)sum->lost);
+}
+
+static void
+add_number(struct json *json, const char *name, uint64_t number)
+{
+    json_key(json, view_of(name, strlen(name)));
+    json_number(json, number);
+}
+
+static void
+add_real(struct json *json, const char *name, double number)
+{
+    json_key(json, view_of(name, strlen(name)));
+    json_real(json, number);
+}
+
+static void
+print_json(const struct run *run, const struct bench_client *sum, double seconds)
+{
+    struct json json = {.out = stdout};
+    json_begin(&json, '{');
+    json_key(&json, VIEW_LITERAL("service"));
+    json_text(&json, view_of(run->service, strlen(run->service)));
+    add_number(&json, "clients", run->tool->clients);
+    add_number(&json, "window", run->tool->window);
+    add_number(&json, "bytes", run->tool->bytes);
+    add_number(&json, "answers", sum->answered);
+    add_real(&json, "seconds", seconds);
+    add_real(&json, "rate", (double)sum->answered / seconds);
+    add_real(&json, "p50_ms", (double)percentile_ns(sum, 0.50) / 1e6);
+    add_real(&json, "p99_ms", (double)percentile_ns(sum, 0.99) / 1e6);
+    add_real(&json, "max_ms", (double)sum->max_ns / 1e6);
+    add_number(&json, "lost", sum->lost);
+    json_end(&json, '}');
+    putchar('\n');
+}
+
+static int
+report(const struct run *run, const struct bench_client *sum)
+{
+    double seconds = (double)(galleon_now_ns() - run->start_ns) / 1e9;
+    if (run->tool->is_json)
+        print_json(run, sum, seconds);
+    else
+        print_people(run, sum, seconds);
+    if (sum->lost == 0)
+        return EXIT_DONE;
+    if (sum->result != GALLEON_OK)
+        fprintf(stderr, "galleon: %llu calls were lost; the first: %s (status %d).\n",
+                (unsigned long long)sum->lost, galleon_strerror(sum->result), sum->status);
+    return EXIT_FAILED;
+}
+
+static void
+run_all(struct run *run, struct bench_client *clients, uint32_t count)
+{
+    // The last at the barrier is this thread: it knows when they start.
+    pthread_barrier_init(&run->start, NULL, count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        if (pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0)
+            tool_fail("cannot start %u threads; try fewer --clients", count);
+    run->start_ns = galleon_now_ns();
+    if (run->tool->requests == 0)
+        run->stop_ns = run->start_ns + run->tool->seconds * 1000000000ull;
+    pthread_barrier_wait(&run->start);
+    for (uint32_t i = 0; i < count; i++)
+        pthread_join(clients[i].thread, NULL);
+    pthread_barrier_destroy(&run->start);
+}
+
+int
+tool_bench_call(struct tool *self)
+{
+    struct run run = {.tool = self, .service = self->words[0], .stop_ns = UINT64_MAX};
+    run.body = tool_grown(NULL, self->bytes + 1);
+    memset(run.body, 'x', self->bytes);
+    self->client.window = self->window;
+
+    struct bench_client *clients = tool_grown(NULL, self->clients * sizeof *clients);
+    struct bench_client *sum = tool_grown(NULL, sizeof *sum);
+    *sum = (struct bench_client){0};
+    int code = EXIT_DONE;
+    uint32_t count = 0;
+    while (count < self->clients && code == EXIT_DONE) {
+        prepare(&clients[count], &run, count);
+        code = try_service(&clients[count++]);
+    }
+    if (code == EXIT_DONE) {
+        run_all(&run, clients, count);
+        for (uint32_t i = 0; i < count; i++)
+            add_up(sum, &clients[i]);
+        code = report(&run, sum);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        mdp_client_destroy(&clients[i].client);
+        free(clients[i].places);
+    }
+    free(clients);
+    free(sum);
+    free(run.body);
+    return tool_end(code);
+}

@@ -1,0 +1,155 @@
+// galleon_json.c - commas, quotes and escapes.
+
+#include "galleon_json.h"
+
+static void
+separate(struct json *self)
+{
+    if (self->needs_comma)
+        fputs(", ", self->out);
+    self->needs_comma = true;
+}
+
+void
+json_begin(struct json *self, char bracket)
+{
+    separate(self);
+    fputc(bracket, self->out);
+    self->needs_comma = false;
+}
+
+void
+json_end(struct json *self, char bracket)
+{
+    fputc(bracket, self->out);
+    self->needs_comma = true;
+}
+
+// ---- text ---------------------------------------------------------------------------
+
+size_t
+utf8_bytes(struct view text)
+{
+    if (text.size == 0)
+        return 0;
+    uint8_t first = text.data[0];
+    if (first < 0x80)
+        return 1;
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || size > text.size)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((text.data[i] & 0xc0) != 0x80)
+            return 0;
+    // Too long for what they say, halves of a pair, beyond the last character.
+    uint8_t second = text.data[1];
+    bool is_wrong = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+    return is_wrong ? 0 : size;
+}
+
+static void
+write_character(FILE *out, struct view character)
+{
+    uint8_t byte = character.data[0];
+    if (byte == '"' || byte == '\\')
+        fprintf(out, "\\%c", byte);
+    else if (byte == '\n')
+        fputs("\\n", out);
+    else if (byte == '\t')
+        fputs("\\t", out);
+    else if (byte < 0x20 || byte == 0x7f)
+        fprintf(out, "\\u%04x", byte);
+    else if (byte == 0xc2 && character.data[1] < 0xa0) // control characters too
+        fprintf(out, "\\u%04x", character.data[1]);
+    else
+        fwrite(character.data, 1, character.size, out);
+}
+
+static void
+write_string(FILE *out, struct view text)
+{
+    fputc('"', out);
+    while (text.size > 0) {
+        size_t size = utf8_bytes(text);
+        if (size == 0)
+            fputs("\\ufffd", out);
+        else
+            write_character(out, view_of(text.data, size));
+        text = view_skip(text, size == 0 ? 1 : size);
+    }
+    fputc('"', out);
+}
+
+void
+json_key(struct json *self, struct view name)
+{
+    separate(self);
+    write_string(self->out, name);
+    fputs(": ", self->out);
+    self->needs_comma = false;
+}
+
+void
+json_text(struct json *self, struct view text)
+{
+    separate(self);
+    write_string(self->out, text);
+}
+
+static bool
+is_utf8(struct view text)
+{
+    while (text.size > 0) {
+        size_t size = utf8_bytes(text);
+        if (size == 0)
+            return false;
+        text = view_skip(text, size);
+    }
+    return true;
+}
+
+static void
+write_base64(FILE *out, struct view bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0; at < bytes.size; at += 3) {
+        size_t left = bytes.size - at;
+        uint32_t group = (uint32_t)bytes.data[at] << 16;
+        group |= left > 1 ? (uint32_t)bytes.data[at + 1] << 8 : 0;
+        group |= left > 2 ? bytes.data[at + 2] : 0;
+        fputc(digits[group >> 18], out);
+        fputc(digits[group >> 12 & 63], out);
+        fputc(left > 1 ? digits[group >> 6 & 63] : '=', out);
+        fputc(left > 2 ? digits[group & 63] : '=', out);
+    }
+}
+
+void
+json_bytes(struct json *self, struct view bytes)
+{
+    if (is_utf8(bytes)) {
+        json_text(self, bytes);
+        return;
+    }
+    separate(self);
+    fputs("{\"base64\": \"", self->out);
+    write_base64(self->out, bytes);
+    fputs("\"}", self->out);
+}
+
+// ---- numbers ------------------------------------------------------------------------
+
+void
+json_number(struct json *self, uint64_t number)
+{
+    separate(self);
+    fprintf(self->out, "%llu", (unsigned long long)number);
+}
+
+void
+json_real(struct json *self, double number)
+{
+    separate(self);
+    fprintf(self->out, "%.3f", number);
+}

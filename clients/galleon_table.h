@@ -1,0 +1,35 @@
+// galleon_table.h - the tables that a broker answers with, and how they are shown.
+
+#ifndef GALLEON_GALLEON_TABLE_H
+#define GALLEON_GALLEON_TABLE_H
+
+#include "galleon_tool.h"
+#include "view.h"
+
+struct table {
+    size_t column_count;
+    size_t row_count;
+    struct view *columns;
+    struct view *cells; // row by row
+    char **pages;       // what they point into
+    size_t page_count;
+};
+
+// table_ask takes all pages of a table that an mmi service has: GALLEON_OK, or what the
+// call returned; GALLEON_PROTOCOL where the answer is no table, with its code in *code_out
+// ("501" and so on). `filter` is the first frame of the request, NULL for none.
+int table_ask(struct table *self, mdp_client_t *client, const char *service, const char *filter,
+              char code_out[8]);
+void table_release(struct table *self);
+
+// table_print shows it to people, in columns; table_print_json as a list of objects.
+void table_print(const struct table *self);
+void table_print_json(const struct table *self);
+
+static inline struct view
+table_cell(const struct table *self, size_t row, size_t column)
+{
+    return self->cells[row * self->column_count + column];
+}
+
+#endif

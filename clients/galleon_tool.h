@@ -1,0 +1,57 @@
+// galleon_tool.h - what the commands of the tool `galleon` share.
+
+#ifndef GALLEON_GALLEON_TOOL_H
+#define GALLEON_GALLEON_TOOL_H
+
+#include "options.h"
+
+#include <galleon/mdp_client.h>
+
+// What the command line says.
+struct tool {
+    struct options options;
+    const char *brokers;
+    mdp_client_options_t client;
+    bool is_json;
+    char **words; // behind the command
+    size_t word_count;
+
+    // bench
+    uint32_t window;
+    uint32_t clients;
+    size_t bytes;
+    uint32_t seconds;
+    uint64_t requests; // 0: as many as the seconds allow
+};
+
+// tool_connect makes a client for `brokers`; it ends the program where that is no list.
+mdp_client_t *tool_connect(struct tool *self, const char *brokers);
+
+// tool_explain says on standard error why a call has no answer and what to do (with
+// --json also on standard output), and returns the exit code.
+int tool_explain(struct tool *self, mdp_client_t *client, int result, const char *service);
+// tool_explain_missing is for a service that is not there: it asks which are, and names
+// the nearest.
+int tool_explain_missing(struct tool *self, mdp_client_t *client, const char *service);
+
+// tool_fail says what is wrong and ends the program with exit code 1.
+_Noreturn void tool_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// tool_grown is realloc that does not come back without memory.
+void *tool_grown(void *array, size_t bytes);
+
+// tool_end flushes standard output: exit code, or 1 where that cannot be written.
+int tool_end(int code);
+
+// tool_body makes a request of words, each a frame; `-` reads standard input.
+zmsg_t *tool_body(char **words, size_t count);
+
+// The commands.
+int tool_call(struct tool *self);
+int tool_ping(struct tool *self);
+int tool_service_ls(struct tool *self);
+int tool_worker_ls(struct tool *self);
+int tool_stat(struct tool *self);
+int tool_bench_call(struct tool *self);
+
+#endif

@@ -1,0 +1,147 @@
+// mdclient.c - call a Majordomo service from the command line: a client in one page.
+//
+// It is the example for galleon/mdp_client.h too: make a client, call, look at the
+// result, print the reply.
+
+#include "options.h"
+
+#include <galleon/mdp_client.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BROKER, TIMEOUT, ATTEMPTS, DIALECT, PRINTABLE_ID, MS_MAX = 24 * 3600 * 1000 };
+
+static const struct options_rule rules[] = {
+    [BROKER] = {"broker", "EP", "a broker (tcp://127.0.0.1:5555); may be repeated"},
+    [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
+    [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
+    [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
+    [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
+    {0}};
+
+static const char about[] =
+    "Sends a request to a service and prints each frame of the reply on a line. Each BODY is\n"
+    "a frame of the request; - is one that is read from standard input.\n"
+    "\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 no such service.";
+
+static _Noreturn void
+fail(const char *why)
+{
+    fprintf(stderr, "mdclient: %s.\n", why);
+    exit(EXIT_FAILED);
+}
+
+// add_input makes a frame of all that standard input has.
+static void
+add_input(zmsg_t *request)
+{
+    size_t size = 0;
+    size_t room = 65536;
+    char *bytes = NULL;
+    do {
+        room *= 2;
+        bytes = realloc(bytes, room);
+        if (bytes == NULL)
+            fail("standard input is more than memory holds");
+        size += fread(bytes + size, 1, room - size, stdin);
+    } while (size == room);
+    if (ferror(stdin))
+        fail("cannot read standard input");
+    zmsg_addmem(request, bytes, size);
+    free(bytes);
+}
+
+static zmsg_t *
+request_of(char **bodies, size_t count)
+{
+    zmsg_t *request = zmsg_new();
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(bodies[i], "-") == 0)
+            add_input(request);
+        else
+            zmsg_addmem(request, bodies[i], strlen(bodies[i]));
+    }
+    return request;
+}
+
+static void
+print_reply(zmsg_t *reply)
+{
+    for (zframe_t *frame = zmsg_first(reply); frame != NULL; frame = zmsg_next(reply)) {
+        fwrite(zframe_data(frame), 1, zframe_size(frame), stdout);
+        putchar('\n');
+    }
+    if (fflush(stdout) != 0)
+        fail("cannot write to standard output");
+}
+
+// explain says why there is no reply, and what to do; returns the exit code.
+static int
+explain(const mdp_client_t *client, int result, const char *service, const char *brokers)
+{
+    int status = mdp_client_status(client);
+    if (result == GALLEON_NO_SERVICE) {
+        fprintf(stderr, "mdclient: nobody serves '%s' at %s.\n", service, brokers);
+        fprintf(stderr, "Start a worker: mdworker %s. What is served: galleon service ls.\n",
+                service);
+        return EXIT_NO_SERVICE;
+    }
+    if (status != 0) {
+        fprintf(stderr, "mdclient: '%s' answered %d %s.\n", service, status,
+                mdp_client_status_text(client));
+    } else if (result == GALLEON_TIMED_OUT) {
+        fprintf(stderr, "mdclient: no answer from '%s' at %s.\n", service, brokers);
+        fprintf(stderr, "Is there a broker: galleon ping. Is it served: galleon service ls.\n");
+    } else {
+        fprintf(stderr, "mdclient: %s.\n", galleon_strerror(result));
+    }
+    return result == GALLEON_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options options = {.program = "mdclient",
+                              .synopsis = "[OPTION]... SERVICE [BODY...]",
+                              .about = about,
+                              .rules = rules,
+                              .log_level = LOG_LEVEL_WARN};
+    mdp_client_options_t client_options = {0};
+    char *brokers = NULL;
+    options_init(&options, argc, argv);
+    for (int rule; (rule = options_next(&options)) != OPTIONS_END;) {
+        if (rule == BROKER)
+            options_add_endpoint(&options, &brokers);
+        else if (rule == TIMEOUT)
+            client_options.timeout_ms = (uint32_t)options_number(&options, 1, MS_MAX);
+        else if (rule == ATTEMPTS)
+            client_options.attempts = (uint32_t)options_number(&options, 1, 1000);
+        else if (rule == DIALECT)
+            client_options.dialect = options_dialect(&options);
+        else
+            client_options.printable_id = true;
+    }
+    char **words = options.arguments; // those behind -- stand next to them
+    size_t count = options.argument_count + options.rest_count;
+    if (count == 0)
+        options_fail(&options, "a SERVICE is missing.");
+
+    const char *endpoints = brokers != NULL ? brokers : "tcp://127.0.0.1:5555";
+    mdp_client_t *client = mdp_client_new(endpoints, &client_options);
+    if (client == NULL)
+        options_fail(&options, "--broker: '%s' is no list of endpoints.", endpoints);
+    zmsg_t *request = request_of(words + 1, count - 1);
+    zmsg_t *reply;
+    int result = mdp_client_call(client, words[0], &request, &reply);
+    int code = EXIT_DONE;
+    if (result == GALLEON_OK)
+        print_reply(reply);
+    else
+        code = explain(client, result, words[0], endpoints);
+    zmsg_destroy(&reply);
+    mdp_client_destroy(&client);
+    free(brokers);
+    return code;
+}

@@ -1,0 +1,204 @@
+// command.c - posix_spawn, two pipes, and a poll that writes and reads at once.
+//
+// The process has threads of libzmq's by now, so nothing of ours runs between fork and
+// exec: posix_spawn does all of it.
+
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <galleon/mdp.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+enum { OUTPUT_BYTES_MAX = 64 << 20, OUTPUT_BYTES_MIN = 4096 };
+
+struct output {
+    uint8_t *bytes;
+    size_t size;
+    size_t capacity;
+};
+
+// ---- starting -------------------------------------------------------------------------
+
+// close_pipe closes what is open of both ends.
+static void
+close_pipe(int ends[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0)
+            close(ends[i]);
+        ends[i] = -1;
+    }
+}
+
+static int
+spawn(char *const *argv, const int input[2], const int output[2], pid_t *pid_out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    sigset_t defaults;
+    sigemptyset(&none);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    sigaddset(&defaults, SIGINT);
+    sigaddset(&defaults, SIGTERM);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    int error = posix_spawnp(pid_out, argv[0], &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+// start begins the command; its ends of the pipes are closed here, ours do not block.
+// Returns 0 or an errno.
+static int
+start(char *const *argv, int input[2], int output[2], pid_t *pid_out)
+{
+    if (pipe2(input, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0)
+        return errno;
+    int error = spawn(argv, input, output, pid_out);
+    if (error != 0)
+        return error;
+    close(input[0]);
+    close(output[1]);
+    input[0] = output[1] = -1;
+    fcntl(input[1], F_SETFL, O_NONBLOCK);
+    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+// ---- input and output --------------------------------------------------------------------
+
+// write_some writes what the pipe takes of the message, from *offset in its first frame;
+// true when there is nothing left, or nobody reads.
+static bool
+write_some(int fd, zmsg_t *message, size_t *offset)
+{
+    zframe_t *frame;
+    while ((frame = zmsg_first(message)) != NULL) {
+        size_t left = zframe_size(frame) - *offset;
+        ssize_t written = left == 0 ? 0 : write(fd, zframe_data(frame) + *offset, left);
+        if (written < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        if (written < 0)
+            return true;
+        *offset += (size_t)written;
+        if (*offset < zframe_size(frame))
+            continue;
+        frame = zmsg_pop(message);
+        zframe_destroy(&frame);
+        *offset = 0;
+    }
+    return true;
+}
+
+// read_some reads what is there; true at the end of it, or when there is no room.
+static bool
+read_some(int fd, struct output *output)
+{
+    for (;;) {
+        if (output->size == output->capacity) {
+            size_t capacity = output->capacity == 0 ? OUTPUT_BYTES_MIN : 2 * output->capacity;
+            uint8_t *bytes = capacity > OUTPUT_BYTES_MAX ? NULL : realloc(output->bytes, capacity);
+            if (bytes == NULL)
+                return true;
+            output->bytes = bytes;
+            output->capacity = capacity;
+        }
+        ssize_t count = read(fd, output->bytes + output->size, output->capacity - output->size);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        if (count <= 0)
+            return true;
+        output->size += (size_t)count;
+    }
+}
+
+// exchange writes and reads until the command has said all; false: more than there is
+// room for.
+static bool
+exchange(int input[2], int output[2], zmsg_t *message, struct output *into)
+{
+    size_t offset = 0;
+    for (;;) {
+        struct pollfd items[2] = {{.fd = output[0], .events = POLLIN},
+                                  {.fd = input[1], .events = POLLOUT}};
+        poll(items, 2, -1);
+        if (input[1] >= 0 && items[1].revents != 0 && write_some(input[1], message, &offset)) {
+            close(input[1]);
+            input[1] = -1;
+        }
+        if (items[0].revents != 0 && read_some(output[0], into))
+            return into->size < into->capacity;
+    }
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+static int
+wait_for(pid_t pid, char text[COMMAND_TEXT_BYTES])
+{
+    int ending;
+    while (waitpid(pid, &ending, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFEXITED(ending) && WEXITSTATUS(ending) == 0)
+        return MDP_DONE;
+    if (WIFEXITED(ending))
+        snprintf(text, COMMAND_TEXT_BYTES, "exit status %d", WEXITSTATUS(ending));
+    else
+        snprintf(text, COMMAND_TEXT_BYTES, "ended by signal %d", WTERMSIG(ending));
+    return MDP_FAILED;
+}
+
+static int
+run(char *const *argv, zmsg_t *input, struct output *output, char text[COMMAND_TEXT_BYTES])
+{
+    int to[2] = {-1, -1};
+    int from[2] = {-1, -1};
+    pid_t pid;
+    int error = start(argv, to, from, &pid);
+    if (error != 0) {
+        close_pipe(to);
+        close_pipe(from);
+        snprintf(text, COMMAND_TEXT_BYTES, "cannot run %.60s: %s", argv[0], strerror(error));
+        return MDP_FAILED;
+    }
+    bool is_whole = exchange(to, from, input, output);
+    close_pipe(to);
+    close_pipe(from);
+    if (!is_whole)
+        kill(pid, SIGKILL);
+    int status = wait_for(pid, text);
+    if (is_whole)
+        return status;
+    snprintf(text, COMMAND_TEXT_BYTES, "the output has more than %d bytes", OUTPUT_BYTES_MAX);
+    return MDP_TOO_LARGE;
+}
+
+int
+command_run(char *const *argv, zmsg_t **input_p, zmsg_t **output_out, char text[COMMAND_TEXT_BYTES])
+{
+    struct output output = {0};
+    *output_out = NULL;
+    text[0] = '\0';
+    int status = run(argv, *input_p, &output, text);
+    zmsg_destroy(input_p);
+    if (status == MDP_DONE) {
+        *output_out = zmsg_new();
+        zmsg_addmem(*output_out, output.bytes, output.size);
+    }
+    free(output.bytes);
+    return status;
+}

@@ -1,0 +1,22 @@
+// command.h - one run of a command: frames in, output back.
+
+#ifndef GALLEON_COMMAND_H
+#define GALLEON_COMMAND_H
+
+#include <czmq.h>
+
+enum { COMMAND_TEXT_BYTES = 128 };
+
+// command_run runs argv, which NULL ends, found by PATH. The frames of *input_p, one
+// after the other, are its standard input; what it writes to standard output is the
+// one frame of *output_out. Takes *input_p whatever it returns. Returns 200, or the
+// status that a failed request gets, with why in `text` and *output_out NULL: 500
+// where the command could not be run or did not exit with 0, 413 where it wrote more
+// than anybody carries.
+//
+// SIGPIPE has to be ignored. The command is in a process group of its own: a Ctrl-C
+// meant for the worker does not end what the worker has promised to finish.
+int command_run(char *const *argv, zmsg_t **input_p, zmsg_t **output_out,
+                char text[COMMAND_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,76 @@
+"""mdbroker's command line: what it says, and what it exits with.
+
+    GALLEON_BIN=build/asan /usr/bin/python3 tests/interop/test_mdbroker_usage.py [-v]
+"""
+
+import re
+import unittest
+
+from support import PeerTest, Program, run
+
+OPTIONS = ["bind", "heartbeat", "liveness", "attempts", "request-ttl", "queue-limit",
+           "queue-bytes", "service", "services-limit", "max-message", "io-threads", "insecure",
+           "log-level", "help", "version"]
+
+
+class Usage(unittest.TestCase):
+    """It ends at once, with a sentence that says what to do."""
+
+    def fails(self, *arguments, says):
+        code, _, errors = run("mdbroker", *arguments)
+        self.assertEqual(code, 2, errors)
+        self.assertIn(says, errors)
+
+    def test_help_names_every_option(self):
+        code, output, _ = run("mdbroker", "--help")
+        self.assertEqual(code, 0)
+        for option in OPTIONS:
+            self.assertIn(f"--{option}", output.decode())
+
+    def test_version(self):
+        code, output, _ = run("mdbroker", "--version")
+        self.assertEqual(code, 0)
+        self.assertRegex(output.decode(), r"\d+\.\d+\.\d+")
+
+    def test_the_nearest_option_is_named(self):
+        self.fails("--heartbeet", "100", says="--heartbeat")
+
+    def test_a_number_out_of_bounds(self):
+        self.fails("--liveness", "0", says="liveness")
+        self.fails("--heartbeat", "1s", says="heartbeat")
+
+    def test_an_argument_that_is_no_option(self):
+        self.fails("tcp://127.0.0.1:5555", says="--bind")
+
+    def test_settings_of_a_service(self):
+        self.fails("--service", "mmi.echo", says="no service's name")
+        self.fails("--service", "echo,attemps=3", says="attempts=N")
+        self.fails("--service", "echo,limit=0", says="limit=0")
+        self.fails("--service", "echo", "--service", "echo", says="twice")
+
+    def test_beyond_loopback_wants_insecure(self):
+        self.fails("--bind", "tcp://0.0.0.0:*", says="--insecure")
+        self.fails("--bind", "tcp://*:*", says="--insecure")
+
+
+class Endpoints(PeerTest):
+    """What it binds, it names."""
+
+    def test_several_endpoints_each_with_its_real_port(self):
+        broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*",
+                                    "--bind", "tcp://127.0.0.1:*"))
+        broker.ready()
+        ready = re.compile(r"mdbroker: ready on tcp://127\.0\.0\.1:(\d+)\n")
+        ports = self.until(lambda: len(found := set(ready.findall(broker.error_text()))) == 2
+                           and found, "the second endpoint")
+        self.assertEqual(len(ports), 2)
+
+    def test_an_endpoint_in_use_is_exit_1(self):
+        broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*"))
+        code, _, errors = run("mdbroker", "--bind", broker.ready())
+        self.assertEqual(code, 1)
+        self.assertIn("cannot bind", errors)
+
+
+if __name__ == "__main__":
+    unittest.main()

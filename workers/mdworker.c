@@ -1,0 +1,267 @@
+// mdworker.c - a Majordomo worker: echo, or a command for each request.
+//
+// Each thread has a worker of its own and waits with poll on it and on the signal to
+// stop, as any program with a loop of its own would. After the signal it finishes what
+// the brokers have sent, for a while, and leaves.
+
+#include "command.h"
+#include "options.h"
+#include "process.h"
+
+#include <galleon/mdp_worker.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+
+enum {
+    BROKER,
+    CREDIT,
+    THREADS,
+    HEARTBEAT,
+    DIALECT,
+    PRINTABLE_ID,
+    NO_DISCONNECT,
+    // After the signal: so long without a request, or so long in all.
+    QUIET_MS = 100,
+    FINISH_MS = 5000
+};
+
+static const struct options_rule rules[] = {
+    [BROKER] = {"broker", "EP", "a broker (tcp://127.0.0.1:5555); may be repeated"},
+    [CREDIT] = {"credit", "N", "requests that each thread holds at once (1); above 1 needs G1"},
+    [THREADS] = {"threads", "N", "workers in this process, each in a thread (1)"},
+    [HEARTBEAT] = {"heartbeat", "MS", "beat this often (2500)"},
+    [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
+    [PRINTABLE_ID] = {"printable-id", NULL, "for the Guide's C++ broker"},
+    [NO_DISCONNECT] = {"no-disconnect", NULL, "for the Guide's Python broker, which dies of it"},
+    {0}};
+
+struct settings {
+    char *brokers;
+    const char *service;
+    char **command; // NULL: echo
+    uint32_t threads;
+    mdp_worker_options_t worker;
+};
+
+static struct settings settings = {.threads = 1};
+static int stop_fd; // readable for ever once we are to stop
+static int done_fd; // counts threads that have ended
+static atomic_bool has_failed = false;
+
+static const uint64_t ns_per_ms = 1000000;
+
+// ---- serving ----------------------------------------------------------------------------
+
+static void
+handle(mdp_request_t *request)
+{
+    zmsg_t *message = mdp_request_body(request);
+    if (settings.command == NULL) {
+        mdp_request_reply(&request, &message);
+        return;
+    }
+    char text[COMMAND_TEXT_BYTES];
+    zmsg_t *output;
+    int status = command_run(settings.command, &message, &output, text);
+    if (status == MDP_DONE) {
+        mdp_request_reply(&request, &output);
+        return;
+    }
+    log_warn("MDWORKER-COMMAND-FAILED", "service=\"%s\" status=%d why=\"%s\"", settings.service,
+             status, text);
+    mdp_request_fail(&request, status, text);
+}
+
+// wait_for_work returns whether we are to stop.
+static bool
+wait_for_work(mdp_worker_t *worker, uint64_t until_ns)
+{
+    uint64_t now_ns = galleon_now_ns();
+    uint64_t deadline_ns = mdp_worker_deadline(worker);
+    int timeout_ms = 0;
+    if (until_ns < deadline_ns)
+        deadline_ns = until_ns;
+    if (deadline_ns > now_ns) {
+        uint64_t left_ms = (deadline_ns - now_ns + ns_per_ms - 1) / ns_per_ms;
+        timeout_ms = left_ms < FINISH_MS ? (int)left_ms : FINISH_MS;
+    }
+    bool is_stopping = until_ns != UINT64_MAX;
+    struct pollfd items[2] = {{.fd = mdp_worker_fd(worker), .events = POLLIN},
+                              {.fd = is_stopping ? -1 : stop_fd, .events = POLLIN}};
+    poll(items, 2, timeout_ms);
+    return is_stopping || items[1].revents != 0;
+}
+
+static void
+serve(mdp_worker_t *worker)
+{
+    uint64_t until_ns = UINT64_MAX;
+    uint64_t finish_ns = UINT64_MAX;
+    for (;;) {
+        mdp_request_t *request;
+        uint64_t now_ns = galleon_now_ns();
+        if (now_ns >= finish_ns)
+            return;
+        mdp_worker_pump_take(worker, now_ns, &request);
+        if (request != NULL) {
+            handle(request);
+            if (until_ns != UINT64_MAX)
+                until_ns = now_ns + QUIET_MS * ns_per_ms;
+            continue;
+        }
+        if (now_ns >= until_ns)
+            return;
+        if (wait_for_work(worker, until_ns) && until_ns == UINT64_MAX) {
+            until_ns = now_ns + QUIET_MS * ns_per_ms;
+            finish_ns = now_ns + FINISH_MS * ns_per_ms;
+        }
+    }
+}
+
+static void *
+work(void *unused)
+{
+    (void)unused;
+    uint64_t one = 1;
+    mdp_worker_t *worker = mdp_worker_new(settings.brokers, settings.service, &settings.worker);
+    if (worker != NULL) {
+        serve(worker);
+    } else {
+        fprintf(stderr, "mdworker: cannot work: %s\n", strerror(errno));
+        has_failed = true;
+    }
+    mdp_worker_destroy(&worker);
+    if (write(done_fd, &one, sizeof one) < 0)
+        has_failed = true;
+    return NULL;
+}
+
+// ---- options ------------------------------------------------------------------------------
+
+static void
+set(const struct options *options, int rule)
+{
+    switch (rule) {
+    case BROKER:
+        options_add_endpoint(options, &settings.brokers);
+        break;
+    case CREDIT:
+        settings.worker.credit = (uint32_t)options_number(options, 1, 65536);
+        break;
+    case THREADS:
+        settings.threads = (uint32_t)options_number(options, 1, 256);
+        break;
+    case HEARTBEAT:
+        settings.worker.heartbeat_ms = (uint32_t)options_number(options, 10, 60000);
+        break;
+    case DIALECT:
+        settings.worker.dialect = options_dialect(options);
+        break;
+    case PRINTABLE_ID:
+        settings.worker.printable_id = true;
+        break;
+    case NO_DISCONNECT:
+        settings.worker.no_disconnect = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+read_options(int argc, char **argv)
+{
+    struct options options = {
+        .program = "mdworker",
+        .synopsis = "[OPTION]... SERVICE [-- COMMAND ARG...]",
+        .about = "Serves SERVICE. Without a COMMAND it echoes. With one, the frames of a request "
+                 "are its\nstandard input, its standard output is the reply, and an exit code "
+                 "other than 0 is a\nfailed request (status 500 in G1).",
+        .rules = rules,
+        .log_level = LOG_LEVEL_WARN};
+    options_init(&options, argc, argv);
+    for (int rule; (rule = options_next(&options)) != OPTIONS_END;)
+        set(&options, rule);
+    if (options.argument_count == 0)
+        options_fail(&options, "which SERVICE?");
+    if (options.argument_count > 1)
+        options_fail(&options, "'%s' is not wanted; a command stands behind --",
+                     options.arguments[1]);
+    bool is_old = settings.worker.dialect == MDP_01 || settings.worker.dialect == MDP_02;
+    if (is_old && settings.worker.credit > 1)
+        options_fail(&options, "--credit above 1 needs --dialect g1 or auto");
+    settings.service = options.arguments[0];
+    settings.command = options.rest_count > 0 ? options.rest : NULL;
+    if (settings.brokers == NULL)
+        settings.brokers = strdup("tcp://127.0.0.1:5555");
+}
+
+// ---- signals and threads -------------------------------------------------------------------
+
+// wait_for_the_end returns when all threads have ended: after a signal, which tells them to,
+// or because none could work. A second signal ends the process at once.
+static void
+wait_for_the_end(int signal_fd)
+{
+    uint64_t one = 1;
+    uint64_t ended = 0;
+    bool is_stopping = false;
+    while (ended < settings.threads) {
+        struct pollfd items[2] = {{.fd = signal_fd, .events = POLLIN},
+                                  {.fd = done_fd, .events = POLLIN}};
+        poll(items, 2, -1);
+        struct signalfd_siginfo signal;
+        if (items[0].revents != 0 && read(signal_fd, &signal, sizeof signal) > 0) {
+            if (is_stopping)
+                _exit(EXIT_FAILED);
+            is_stopping = true;
+            // The workers ask their brokers for nothing more.
+            __atomic_store_n(&zsys_interrupted, 1, __ATOMIC_RELAXED);
+            if (write(stop_fd, &one, sizeof one) < 0)
+                _exit(EXIT_FAILED);
+        }
+        uint64_t count;
+        if (items[1].revents != 0 && read(done_fd, &count, sizeof count) > 0)
+            ended += count;
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    process_init("mdworker");
+    read_options(argc, argv);
+    // Blocked in every thread, and read here.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    stop_fd = eventfd(0, EFD_CLOEXEC);
+    done_fd = eventfd(0, EFD_CLOEXEC);
+    zsys_init();
+    pthread_t *threads = calloc(settings.threads, sizeof *threads);
+    if (signal_fd < 0 || stop_fd < 0 || done_fd < 0 || threads == NULL) {
+        fprintf(stderr, "mdworker: cannot start: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    for (uint32_t i = 0; i < settings.threads; i++) {
+        if (pthread_create(&threads[i], NULL, work, NULL) != 0) {
+            fprintf(stderr, "mdworker: cannot start thread %u\n", i + 1);
+            _exit(EXIT_FAILED);
+        }
+    }
+    wait_for_the_end(signal_fd);
+    for (uint32_t i = 0; i < settings.threads; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    free(settings.brokers);
+    return has_failed ? EXIT_FAILED : EXIT_DONE;
+}
