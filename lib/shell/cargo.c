@@ -14,6 +14,7 @@
 
 enum {
     POOL_BYTES_MAX = 16 << 20, // kept for the next
+    FRAME_BYTES_KEPT = 1024,   // a larger frame is not kept for the next message
     // Shorter frames of a loose body are copied: libzmq receives small frames into a
     // buffer of 8 KiB that they share, and one of them would keep it all alive.
     MOVED_BYTES_MIN = 2048
@@ -60,6 +61,10 @@ cargo_pool_release(struct cargo_pool *self)
         }
     }
     self->free_bytes = 0;
+    while (self->message_count > 0)
+        zmsg_destroy(&self->messages[--self->message_count]);
+    while (self->frame_count > 0)
+        zframe_destroy(&self->frames[--self->frame_count]);
 }
 
 // take returns cargo with room for data_bytes, NULL when out of memory.
@@ -343,6 +348,27 @@ packed_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
     return self;
 }
 
+// recycle keeps a message and its frames for cargo_to_message: czmq allocates four times
+// for a message of one frame.
+static void
+recycle(struct cargo_pool *pool, zmsg_t **message_p)
+{
+    zmsg_t *message = *message_p;
+    if (!keeps_cargo || message == NULL || pool->message_count == CARGO_MESSAGES) {
+        zmsg_destroy(message_p);
+        return;
+    }
+    zframe_t *frame;
+    while ((frame = zmsg_pop(message)) != NULL) {
+        if (pool->frame_count < CARGO_MESSAGES && zframe_size(frame) <= FRAME_BYTES_KEPT)
+            pool->frames[pool->frame_count++] = frame;
+        else
+            zframe_destroy(&frame);
+    }
+    pool->messages[pool->message_count++] = message;
+    *message_p = NULL;
+}
+
 struct cargo *
 cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p)
 {
@@ -351,19 +377,31 @@ cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p
         message != NULL && has_to_be_loose(zmsg_content_size(message), zmsg_size(message));
     struct cargo *self = is_loose ? loose_of_message(pool, fields, message)
                                   : packed_of_message(pool, fields, message);
-    zmsg_destroy(message_p);
+    recycle(pool, message_p);
     return self;
 }
 
-zmsg_t *
-cargo_to_message(const struct cargo *self)
+// add_frame puts a copy of a frame at the end; false when out of memory.
+static bool
+add_frame(struct cargo_pool *pool, zmsg_t *message, struct view bytes)
 {
-    zmsg_t *message = zmsg_new();
+    if (pool->frame_count == 0)
+        return zmsg_addmem(message, bytes.data, bytes.size) == 0;
+    zframe_t *frame = pool->frames[--pool->frame_count];
+    zframe_reset(frame, bytes.data, bytes.size);
+    zframe_set_more(frame, 0);
+    return zmsg_append(message, &frame) == 0;
+}
+
+zmsg_t *
+cargo_to_message(struct cargo_pool *pool, const struct cargo *self)
+{
+    zmsg_t *message = pool->message_count > 0 ? pool->messages[--pool->message_count] : zmsg_new();
     struct mdp_body body = cargo_body(self);
     size_t cursor = 0;
     struct view frame;
     while (message != NULL && mdp_body_next(&body, &cursor, &frame))
-        if (zmsg_addmem(message, frame.data, frame.size) != 0)
+        if (!add_frame(pool, message, frame))
             zmsg_destroy(&message);
     return message;
 }

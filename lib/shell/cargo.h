@@ -14,7 +14,8 @@
 #include <czmq.h>
 
 enum {
-    CARGO_CLASSES = 4 // sizes of kept cargo: 256 bytes, 1, 4 and 20 KiB
+    CARGO_CLASSES = 4,  // sizes of kept cargo: 256 bytes, 1, 4 and 20 KiB
+    CARGO_MESSAGES = 64 // empty czmq messages and frames that are kept
 };
 
 struct cargo;
@@ -23,6 +24,10 @@ struct cargo_pool {
     struct cargo *free[CARGO_CLASSES];
     size_t free_bytes; // in all lists; beyond a bound cargo goes back to the heap
     uint64_t live;     // taken and not released: 0 at the end, or we leak
+    zmsg_t *messages[CARGO_MESSAGES];
+    size_t message_count;
+    zframe_t *frames[CARGO_MESSAGES];
+    size_t frame_count;
 };
 
 void cargo_pool_init(struct cargo_pool *self);
@@ -42,8 +47,8 @@ void cargo_release(struct cargo_pool *pool, struct cargo *cargo);
 
 // cargo_to_message is the body as a czmq message, NULL when out of memory. The cargo
 // stays as it is. (czmq gives no way to put a received frame into a message but to
-// copy it.)
-zmsg_t *cargo_to_message(const struct cargo *self);
+// copy it. The message itself may be one that cargo_of_message was given before.)
+zmsg_t *cargo_to_message(struct cargo_pool *pool, const struct cargo *self);
 
 struct view cargo_fields(const struct cargo *self);
 // cargo_body views the body; good as long as the cargo.

@@ -494,6 +494,10 @@ rest(mdp_broker_t *self)
     // Under load other descriptors are looked at now and then.
     if (is_busy && ++self->busy_turns % TURNS_BETWEEN_LOOKS != 0)
         return !zsys_interrupted;
+    // The pipe's descriptor is an edge too: it says nothing before the first look.
+    while (self->pipe != NULL && (zsock_events(self->pipe) & ZMQ_POLLIN))
+        if (!on_command(self))
+            return false;
     int count = epoll_wait(self->epoll_fd, events, 4, is_busy ? 0 : wait_ms(self));
     if (zsys_interrupted)
         return false;
@@ -503,10 +507,6 @@ rest(mdp_broker_t *self)
             self->is_drain_asked = read(self->drain_fd, &times, sizeof times) > 0;
         else if (events[i].data.fd == listener_fd(&self->listener))
             listener_pump(&self->listener);
-        else if (self->pipe != NULL && events[i].data.fd == zsock_fd(self->pipe))
-            while (zsock_events(self->pipe) & ZMQ_POLLIN)
-                if (!on_command(self))
-                    return false;
     }
     return true;
 }
@@ -514,6 +514,8 @@ rest(mdp_broker_t *self)
 int
 mdp_broker_run(mdp_broker_t *self)
 {
+    // Its descriptor is an edge, which says nothing before the first look.
+    listener_pump(&self->listener);
     do {
         turn(self);
         if (self->is_stopped) {

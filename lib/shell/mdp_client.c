@@ -7,93 +7,54 @@
 
 #include <galleon/mdp_client.h>
 
+#include "answers.h"
 #include "cargo.h"
 #include "client_core.h"
-#include "endpoints.h"
+#include "client_links.h"
 #include "inbox.h"
-#include "link.h"
-#include "log.h"
 #include "must.h"
-#include "prng.h"
 #include "service_name.h"
 #include "wait.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 
 enum {
-    FRAMES_MAX = 4096,      // of a received message
-    RECORDS_MAX = 10000,    // read without an answer before time is looked at again
-    HELD_PARTS_MAX = 1000,  // parts kept for recv while a call waits
-    TEXT_BYTES_MAX = 256,   // of a status text
-    ROUTING_ID_BYTES = 17,  // printable
-    FLUSH_MS_MAX = 1000,    // at the end
-    PURPOSE_ROUTING_ID = 11 // of the seed; the core has its own
+    FRAMES_MAX = 4096,     // of a received message
+    RECORDS_MAX = 10000,   // read without an answer before time is looked at again
+    HELD_PARTS_MAX = 1000, // parts kept for recv while a call waits
+    FLUSH_MS_MAX = 1000    // at the end
 };
 
 static const uint64_t ms = 1000000;
 static const uint64_t answer_bytes_max = 1ull << 30;
 
-// An answer on its way to the application.
-struct answer {
-    uint64_t id;
-    int result;
-    int status;
-    uint32_t part;
-    zmsg_t *body;
-    char text[TEXT_BYTES_MAX];
-};
-
-// A send that a socket refused.
-struct refused {
-    uint32_t endpoint;
-    uint64_t token;
-};
-
 struct mdp_client {
-    struct endpoints endpoints;
-    bool has_printable_id;
-    bool hands_out_parts;
     uint32_t window;
-    struct prng names; // for routing ids
-
+    bool hands_out_parts;
     void *memory; // of the core
     struct client_core *core;
     struct client_effects effects;
+    struct client_links links;
     struct cargo_pool pool;
     uint64_t now_ns;
-    int epoll_fd;
-    bool is_quiet;  // everything that could be done now was done
-    bool was_woken; // a connection may have been made or cut
-
-    struct link links[ENDPOINTS_MAX];
-    uint32_t cut;      // a bit for each: down, to be told after what has arrived is read
-    uint32_t failed;   // could not be opened
-    uint32_t refusing; // refused a send in this step
-    struct refused *refused;
-    size_t refused_count;
-    size_t refused_capacity;
+    bool is_quiet; // everything that could be done now was done
 
     struct inbox inbox;
     struct mdp_reader reader;
-    bool is_reading;
+    bool is_reading; // there is more in the inbox
     uint32_t reading_from;
 
     bool has_answer; // of this step, in `answer`
-    uint64_t broken; // a call that lost a part for want of memory
     struct answer answer;
-    struct answer *held; // for recv: a ring
-    size_t held_first;
-    size_t held_count;
-    size_t held_capacity;
-    size_t held_parts; // of them
+    struct answers held; // for recv
+    uint64_t broken;     // a call that lost a part for want of memory
 
     // What call or recv returned last.
     int status;
     uint32_t part;
-    char text[TEXT_BYTES_MAX];
+    char text[ANSWER_TEXT_BYTES];
 };
 
 // ---- making one ----------------------------------------------------------------------
@@ -112,7 +73,7 @@ product(uint32_t a, uint32_t b)
 }
 
 static bool
-make_core(mdp_client_t *self, const mdp_client_options_t *options)
+make_core(mdp_client_t *self, const mdp_client_options_t *options, const uint8_t seed[32])
 {
     struct client_config config = {
         .window = self->window,
@@ -121,15 +82,12 @@ make_core(mdp_client_t *self, const mdp_client_options_t *options)
         .answer_bytes_max = answer_bytes_max,
         .dialect = options->dialect,
         .hands_out_parts = options->partials,
-        .endpoints = self->endpoints.names,
-        .endpoint_count = self->endpoints.count,
+        .endpoints = self->links.endpoints.names,
+        .endpoint_count = self->links.endpoints.count,
     };
     config.deadline_ms =
         or_default(options->deadline_ms, product(config.attempts, config.timeout_ms));
-    if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
-        return false;
-    prng_init(&self->names, config.seed, PURPOSE_ROUTING_ID);
-
+    memcpy(config.seed, seed, sizeof config.seed);
     self->memory = calloc(1, client_core_bytes(&config) + 64);
     if (self->memory == NULL)
         return false;
@@ -146,138 +104,22 @@ mdp_client_new(const char *brokers, const mdp_client_options_t *options)
     if (options == NULL)
         options = &defaults;
     mdp_client_t *self = calloc(1, sizeof *self);
-    if (self == NULL)
-        return NULL;
-    if (!endpoints_init(&self->endpoints, brokers)) {
+    uint8_t seed[32];
+    if (self == NULL || getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed ||
+        !client_links_init(&self->links, brokers, options->printable_id, seed)) {
         free(self);
         return NULL;
     }
-    self->has_printable_id = options->printable_id;
+    cargo_pool_init(&self->pool);
     self->hands_out_parts = options->partials;
     self->window = or_default(options->window, 1000);
-    self->held_capacity = (size_t)self->window + HELD_PARTS_MAX;
-    cargo_pool_init(&self->pool);
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    self->held = calloc(self->held_capacity, sizeof *self->held);
-    if (self->epoll_fd < 0 || self->held == NULL || zsys_init() == NULL ||
-        !inbox_init(&self->inbox, FRAMES_MAX) || !make_core(self, options)) {
+    if (zsys_init() == NULL || !inbox_init(&self->inbox, FRAMES_MAX) ||
+        !answers_init(&self->held, (size_t)self->window + HELD_PARTS_MAX) ||
+        !make_core(self, options, seed)) {
         mdp_client_destroy(&self);
         errno = ENOMEM;
     }
     return self;
-}
-
-// ---- connections -----------------------------------------------------------------------
-
-// draw_routing_id: "one letter that is not m or i, then 16 random characters", for the
-// Guide's C++ broker.
-static void
-draw_routing_id(mdp_client_t *self, char id[ROUTING_ID_BYTES + 1])
-{
-    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    id[0] = 'G';
-    for (size_t i = 1; i < ROUTING_ID_BYTES; i++)
-        id[i] = digits[prng_below(&self->names, sizeof digits - 1)];
-    id[ROUTING_ID_BYTES] = '\0';
-}
-
-static uint32_t
-bit_of(uint32_t endpoint)
-{
-    return (uint32_t)1 << endpoint;
-}
-
-static void
-close_link(mdp_client_t *self, uint32_t endpoint, int linger_ms)
-{
-    struct link *link = &self->links[endpoint];
-    link_unwatch(link, self->epoll_fd);
-    packer_clear(&link->packer); // the core has taken back what was in it
-    link_close(link, linger_ms);
-    self->cut &= ~bit_of(endpoint);
-}
-
-static void
-open_link(mdp_client_t *self, uint32_t endpoint)
-{
-    struct link *link = &self->links[endpoint];
-    const char *text = self->endpoints.texts[endpoint];
-    char id[ROUTING_ID_BYTES + 1];
-    draw_routing_id(self, id);
-    must(!link_is_open(link));
-    int status = link_open(link, text, self->has_printable_id ? id : NULL);
-    if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
-        return;
-    log_warn("MDP-CLIENT-CONNECT", "endpoint=%s why=\"%s\"", text, galleon_strerror(status));
-    close_link(self, endpoint, 0);
-    self->failed |= bit_of(endpoint);
-}
-
-// ---- sending -----------------------------------------------------------------------------
-
-// refuse remembers what the core is to be told. Out of memory it is not: the attempt
-// ends by its time.
-static void
-refuse(mdp_client_t *self, uint32_t endpoint, uint64_t token)
-{
-    self->refusing |= bit_of(endpoint);
-    if (token == 0)
-        return; // a CANCEL or a HEARTBEAT
-    if (self->refused_count == self->refused_capacity) {
-        size_t capacity = 2 * self->refused_capacity + 64;
-        struct refused *larger = realloc(self->refused, capacity * sizeof *larger);
-        if (larger == NULL)
-            return;
-        self->refused = larger;
-        self->refused_capacity = capacity;
-    }
-    self->refused[self->refused_count++] = (struct refused){endpoint, token};
-}
-
-// write_pack sends what is packed for one broker; false: it was refused.
-static bool
-write_pack(mdp_client_t *self, uint32_t endpoint)
-{
-    struct link *link = &self->links[endpoint];
-    if (link->packer.used == 0)
-        return true;
-    bool is_sent = packer_send(&link->packer, link->handle, NULL) == 0;
-    for (size_t i = 0; !is_sent && i < link->packer.entry_count; i++)
-        refuse(self, endpoint, link->packer.entries[i].token);
-    packer_clear(&link->packer);
-    return is_sent;
-}
-
-static bool
-pack(mdp_client_t *self, uint32_t endpoint, struct client_effect *effect)
-{
-    struct packer *packer = &self->links[endpoint].packer;
-    struct packer_entry entry = {
-        .side = MDP_CLIENT_SIDE, .command = effect->record.command, .token = effect->token};
-    if (!packer_fits(packer, &effect->record) && !write_pack(self, endpoint))
-        return false;
-    return packer_add(packer, &effect->record, effect->cargo, &entry);
-}
-
-static void
-send_record(mdp_client_t *self, struct client_effect *effect)
-{
-    uint32_t endpoint = effect->endpoint;
-    struct link *link = &self->links[endpoint];
-    struct mdp_record *record = &effect->record;
-    if (effect->cargo != NULL) {
-        record->body = cargo_body(effect->cargo);
-        record->fields = cargo_fields(effect->cargo);
-        if (record->fields.size > 0)
-            record->flags |= MDP_FLAG_FIELDS;
-    }
-    bool is_sent = link_is_open(link) && !(self->refusing & bit_of(endpoint));
-    if (is_sent && record->dialect == MDP_G1)
-        is_sent = pack(self, endpoint, effect);
-    else if (is_sent)
-        is_sent = link_send(link, record, effect->has_delimiter, effect->cargo) == 0;
-    if (!is_sent)
-        refuse(self, endpoint, effect->token);
 }
 
 // ---- answers -----------------------------------------------------------------------------
@@ -293,21 +135,35 @@ is_control(struct view text, size_t at)
 
 // copy_text makes a line for people of what a broker sent, whatever it is.
 static void
-copy_text(char to[TEXT_BYTES_MAX], struct view text)
+copy_text(char to[ANSWER_TEXT_BYTES], struct view text)
 {
-    size_t size = text.size < TEXT_BYTES_MAX - 1 ? text.size : TEXT_BYTES_MAX - 1;
+    size_t size = text.size < ANSWER_TEXT_BYTES - 1 ? text.size : ANSWER_TEXT_BYTES - 1;
     for (size_t i = 0; i < size; i++)
         to[i] = is_control(text, i) ? '?' : (char)text.data[i];
     to[size] = '\0';
 }
 
-static void
-add_frames(zmsg_t *message, const struct mdp_body *body)
+// message_of makes a message of parts that were gathered (NULL: none) and a body behind
+// them (NULL: none), and lets the parts go. By way of cargo, because its pool gives the
+// memory of messages that were sent to those that come. NULL when out of memory.
+static zmsg_t *
+message_of(mdp_client_t *self, struct cargo *parts, const struct mdp_body *body)
 {
-    size_t cursor = 0;
-    struct view frame;
-    while (mdp_body_next(body, &cursor, &frame))
-        zmsg_addmem(message, frame.data, frame.size);
+    struct cargo *whole = parts;
+    bool is_kept = true;
+    if (body != NULL) {
+        struct mdp_record record = {.side = MDP_CLIENT_SIDE, .command = MDP_FINAL, .body = *body};
+        struct cargo *last = cargo_of_record(&self->pool, &record, &self->inbox);
+        is_kept = last != NULL && (parts == NULL || cargo_join(&self->pool, parts, last));
+        if (parts == NULL)
+            whole = last;
+        else if (last != NULL && !is_kept)
+            cargo_release(&self->pool, last);
+    }
+    zmsg_t *message = is_kept ? cargo_to_message(&self->pool, whole) : NULL;
+    if (whole != NULL)
+        cargo_release(&self->pool, whole);
+    return message;
 }
 
 static void
@@ -322,63 +178,27 @@ take_answer(mdp_client_t *self, const struct client_effect *effect)
     answer->part = effect->seq;
     answer->body = NULL;
     copy_text(answer->text, effect->text);
-    if (effect->result == GALLEON_OK || effect->result == GALLEON_PENDING)
-        answer->body = zmsg_new();
-    if (effect->cargo != NULL) {
-        struct mdp_body parts = cargo_body(effect->cargo);
-        add_frames(answer->body, &parts);
-        cargo_release(&self->pool, effect->cargo);
-    }
-    if (answer->body != NULL && effect->body != NULL)
-        add_frames(answer->body, effect->body);
-}
-
-static struct answer *
-held_at(const mdp_client_t *self, size_t i)
-{
-    return &self->held[(self->held_first + i) % self->held_capacity];
+    if (effect->result != GALLEON_OK && effect->result != GALLEON_PENDING)
+        return;
+    answer->body = message_of(self, effect->cargo, effect->body);
+    if (answer->body == NULL)
+        answer->result = GALLEON_NO_MEMORY;
 }
 
 // hold keeps the answer of this step for recv.
 static void
 hold(mdp_client_t *self)
 {
-    must(self->has_answer && self->held_count < self->held_capacity);
+    must(self->has_answer);
     self->has_answer = false;
-    if (self->answer.result == GALLEON_PENDING)
-        self->held_parts++;
-    *held_at(self, self->held_count++) = self->answer;
+    answers_hold(&self->held, &self->answer);
 }
 
 static bool
 take_held(mdp_client_t *self)
 {
-    if (self->held_count == 0)
-        return false;
-    self->answer = *held_at(self, 0);
-    self->has_answer = true;
-    self->held_first = (self->held_first + 1) % self->held_capacity;
-    self->held_count--;
-    if (self->answer.result == GALLEON_PENDING)
-        self->held_parts--;
-    return true;
-}
-
-// drop_held forgets what is held of one call; false: nothing was.
-static bool
-drop_held(mdp_client_t *self, uint64_t id)
-{
-    size_t count = self->held_count;
-    for (size_t i = 0; i < count; i++) {
-        take_held(self);
-        if (self->answer.id == id) {
-            zmsg_destroy(&self->answer.body);
-            self->has_answer = false;
-        } else {
-            hold(self);
-        }
-    }
-    return self->held_count < count;
+    self->has_answer = answers_take(&self->held, &self->answer);
+    return self->has_answer;
 }
 
 // hand_out gives the answer of this step to the application.
@@ -423,13 +243,13 @@ step(mdp_client_t *self, struct client_event *event)
         struct client_effect *effect = &self->effects.list[i];
         switch (effect->kind) {
         case CLIENT_OPEN:
-            open_link(self, effect->endpoint);
+            client_links_open(&self->links, effect->endpoint);
             break;
         case CLIENT_CLOSE:
-            close_link(self, effect->endpoint, 0);
+            client_links_close(&self->links, effect->endpoint);
             break;
         case CLIENT_SEND:
-            send_record(self, effect);
+            client_links_send(&self->links, effect);
             break;
         case CLIENT_ANSWER:
             take_answer(self, effect);
@@ -444,41 +264,34 @@ step(mdp_client_t *self, struct client_event *event)
     }
 }
 
-// give_back tells the core what came of its effects, latest first.
+// give_up ends a call of whose answer a part could not be kept.
 static void
-give_back(mdp_client_t *self)
+give_up(mdp_client_t *self)
 {
-    while (self->refused_count > 0) {
-        struct refused refused = self->refused[--self->refused_count];
-        struct client_event event = {
-            .kind = CLIENT_UNSENT, .endpoint = refused.endpoint, .token = refused.token};
+    uint64_t id = self->broken;
+    struct client_event event = {.kind = CLIENT_CANCEL, .id = id};
+    self->broken = 0;
+    step(self, &event);
+    self->answer = (struct answer){.id = id, .result = GALLEON_NO_MEMORY};
+    self->has_answer = true;
+}
+
+// settle tells the core what came of its effects.
+static void
+settle(mdp_client_t *self)
+{
+    struct client_event event;
+    while (client_links_result(&self->links, &event))
         step(self, &event);
-    }
-    self->refusing = 0;
-    for (uint32_t i = 0; self->failed != 0; i++) {
-        if (!(self->failed & bit_of(i)))
-            continue;
-        self->failed &= ~bit_of(i);
-        struct client_event event = {.kind = CLIENT_DOWN, .endpoint = i};
-        step(self, &event);
-    }
-    if (self->broken != 0) {
-        uint64_t id = self->broken;
-        self->broken = 0;
-        struct client_event event = {.kind = CLIENT_CANCEL, .id = id};
-        step(self, &event);
-        if (!self->has_answer)
-            self->answer = (struct answer){.id = id, .result = GALLEON_NO_MEMORY};
-        self->has_answer = true;
-    }
 }
 
 static void
 step_and_settle(mdp_client_t *self, struct client_event *event)
 {
     step(self, event);
-    while (self->refused_count > 0 || self->refusing != 0 || self->failed != 0 || self->broken != 0)
-        give_back(self);
+    if (self->broken != 0)
+        give_up(self);
+    settle(self);
 }
 
 static void
@@ -489,22 +302,6 @@ cancel(mdp_client_t *self, uint64_t id)
 }
 
 // ---- reading -----------------------------------------------------------------------------
-
-static bool
-receive(mdp_client_t *self)
-{
-    for (uint32_t i = 0; i < self->endpoints.count; i++) {
-        uint32_t endpoint = (self->reading_from + i) % (uint32_t)self->endpoints.count;
-        struct link *link = &self->links[endpoint];
-        if (!link_is_open(link) || !inbox_receive(&self->inbox, link->handle))
-            continue;
-        self->reading_from = endpoint;
-        self->now_ns = galleon_now_ns();
-        self->was_woken = false; // by this; if by something else too, the next wait tells
-        return true;
-    }
-    return false;
-}
 
 // next_record takes the next record of the message being read, or of the next one. One
 // that cannot be read at all is a record with that fault.
@@ -517,8 +314,10 @@ next_record(mdp_client_t *self, struct mdp_record *record_out)
             self->is_reading = !self->reader.is_done;
             return true;
         }
-        if (!receive(self))
+        self->is_reading = false;
+        if (!client_links_receive(&self->links, &self->inbox, &self->reading_from))
             return false;
+        self->now_ns = galleon_now_ns();
         enum mdp_fault fault = mdp_wire_begin(&self->reader, self->inbox.frames, self->inbox.count,
                                               MDP_FROM_BROKER, false, &limits);
         self->is_reading = fault == MDP_SOUND;
@@ -544,64 +343,11 @@ on_record(mdp_client_t *self, const struct mdp_record *record)
     step_and_settle(self, &event);
 }
 
-// take_event hears of one connection made or cut; false: there was none. Of a cut the
-// core is told when what came before it is read.
-static bool
-take_event(mdp_client_t *self)
-{
-    for (uint32_t i = 0; i < self->endpoints.count; i++) {
-        struct client_event event = {.endpoint = i};
-        enum link_event seen = LINK_NOTHING;
-        if (self->cut & bit_of(i)) {
-            self->cut &= ~bit_of(i);
-            event.kind = CLIENT_DOWN;
-            log_info("MDP-CLIENT-DOWN", "endpoint=%s", self->endpoints.texts[i]);
-        } else if ((seen = link_event(&self->links[i])) == LINK_UP) {
-            event.kind = CLIENT_UP;
-            log_info("MDP-CLIENT-UP", "endpoint=%s", self->endpoints.texts[i]);
-        } else if (seen == LINK_DOWN) {
-            self->cut |= bit_of(i);
-            return true;
-        } else {
-            continue;
-        }
-        step_and_settle(self, &event);
-        return true;
-    }
-    return false;
-}
-
-static bool
-has_packed(const mdp_client_t *self)
-{
-    bool has = false;
-    for (uint32_t i = 0; i < self->endpoints.count; i++)
-        has = has || self->links[i].packer.used > 0;
-    return has;
-}
-
 static void
 write_packs(mdp_client_t *self)
 {
-    for (uint32_t i = 0; i < self->endpoints.count; i++)
-        if (link_is_open(&self->links[i]))
-            write_pack(self, i);
-    while (self->refused_count > 0 || self->refusing != 0)
-        give_back(self);
-}
-
-// may_have_event: is there a reason to ask the monitors? Each look costs a system call.
-// Nobody but us reads them, so what comes later ends the wait; but while a connection is
-// being made what we read off its socket may be the sign that it is.
-static bool
-may_have_event(const mdp_client_t *self)
-{
-    if (self->was_woken || self->cut != 0)
-        return true;
-    for (uint32_t i = 0; i < self->endpoints.count; i++)
-        if (link_is_open(&self->links[i]) && !self->links[i].is_up)
-            return true;
-    return false;
+    client_links_write(&self->links);
+    settle(self);
 }
 
 // advance does what can be done now, up to the next answer: then it is true. It is
@@ -624,15 +370,14 @@ advance(mdp_client_t *self)
             if (self->has_answer)
                 return true;
         }
-        if (client_core_deadline(self->core) <= self->now_ns) {
-            struct client_event event = {.kind = CLIENT_TICK};
+        struct client_event event = {.kind = CLIENT_TICK};
+        if (client_core_deadline(self->core) <= self->now_ns ||
+            client_links_event(&self->links, &event)) {
+            budget -= budget > 0;
             step_and_settle(self, &event);
             if (self->has_answer)
                 return true;
-        } else if (may_have_event(self) && take_event(self)) {
-            budget -= budget > 0;
-        } else if (!has_packed(self)) {
-            self->was_woken = false;
+        } else if (!client_links_has_packed(&self->links)) {
             self->is_quiet = true;
             break;
         }
@@ -650,9 +395,9 @@ next_answer(mdp_client_t *self)
         if (!self->is_quiet && zsys_interrupted)
             return false;
         if (self->is_quiet &&
-            wait_until(self->epoll_fd, client_core_deadline(self->core)) == WAIT_INTERRUPTED)
+            wait_until(self->links.epoll_fd, client_core_deadline(self->core)) == WAIT_INTERRUPTED)
             return false;
-        self->was_woken = true;
+        self->links.was_woken = true;
         self->now_ns = galleon_now_ns();
     }
     return true;
@@ -663,7 +408,7 @@ next_answer(mdp_client_t *self)
 static bool
 has_room(const mdp_client_t *self)
 {
-    size_t held_finals = self->held_count - self->held_parts;
+    size_t held_finals = self->held.count - self->held.parts;
     return client_core_has_room(self->core) &&
            client_core_open_count(self->core) + held_finals < self->window;
 }
@@ -715,7 +460,7 @@ begin(mdp_client_t *self, const char *service, zmsg_t **request_p,
 static void
 keep(mdp_client_t *self)
 {
-    if (self->answer.result == GALLEON_PENDING && self->held_parts == HELD_PARTS_MAX) {
+    if (self->answer.result == GALLEON_PENDING && self->held.parts == HELD_PARTS_MAX) {
         self->has_answer = false;
         zmsg_destroy(&self->answer.body);
         uint64_t id = self->answer.id;
@@ -799,9 +544,9 @@ int
 mdp_client_flush(mdp_client_t *self)
 {
     self->now_ns = galleon_now_ns();
-    self->was_woken = true;
+    self->links.was_woken = true;
     // What is read on the way is kept for recv, as far as there is room for parts.
-    while (self->held_parts < HELD_PARTS_MAX && advance(self))
+    while (self->held.parts < HELD_PARTS_MAX && advance(self))
         hold(self);
     write_packs(self);
     return client_core_waiting_count(self->core) > 0 ? GALLEON_BUSY : GALLEON_OK;
@@ -826,7 +571,7 @@ mdp_client_recv(mdp_client_t *self, uint64_t *id_out, zmsg_t **reply_out)
 int
 mdp_client_cancel(mdp_client_t *self, uint64_t id)
 {
-    bool is_held = drop_held(self, id);
+    bool is_held = answers_drop(&self->held, id);
     bool is_open = client_core_is_open(self->core, id);
     if (is_open) {
         self->now_ns = galleon_now_ns();
@@ -878,13 +623,13 @@ mdp_client_has_service(mdp_client_t *self, const char *service)
 int
 mdp_client_fd(mdp_client_t *self)
 {
-    return self->epoll_fd;
+    return self->links.epoll_fd;
 }
 
 uint64_t
 mdp_client_deadline(const mdp_client_t *self)
 {
-    bool has_more = !self->is_quiet || self->is_reading || self->held_count > 0;
+    bool has_more = !self->is_quiet || self->is_reading || self->held.count > 0;
     return has_more ? 0 : client_core_deadline(self->core);
 }
 
@@ -896,7 +641,7 @@ mdp_client_pump(mdp_client_t *self, uint64_t now_ns, uint64_t *id_out, zmsg_t **
     forget_last(self);
     if (now_ns > self->now_ns)
         self->now_ns = now_ns;
-    self->was_woken = true;
+    self->links.was_woken = true;
     if (!take_held(self) && !advance(self))
         return GALLEON_OK;
     *id_out = self->answer.id;
@@ -912,7 +657,7 @@ write_rest(mdp_client_t *self)
     uint64_t until_ns = galleon_now_ns() + FLUSH_MS_MAX * ms;
     for (;;) {
         self->now_ns = galleon_now_ns();
-        self->was_woken = true;
+        self->links.was_woken = true;
         while (advance(self)) {
             self->has_answer = false;
             zmsg_destroy(&self->answer.body);
@@ -922,17 +667,24 @@ write_rest(mdp_client_t *self)
         uint64_t deadline_ns = client_core_deadline(self->core);
         if (deadline_ns > until_ns)
             deadline_ns = until_ns;
-        if (wait_until(self->epoll_fd, deadline_ns) == WAIT_INTERRUPTED)
+        if (wait_until(self->links.epoll_fd, deadline_ns) == WAIT_INTERRUPTED)
             return;
     }
 }
 
+// release_core ends what is open. There are no connections any more: what the core would
+// do with them is not done.
 static void
 release_core(mdp_client_t *self)
 {
     uint64_t id;
-    while ((id = client_core_oldest_id(self->core)) != 0)
-        cancel(self, id);
+    while ((id = client_core_oldest_id(self->core)) != 0) {
+        struct client_event event = {.kind = CLIENT_CANCEL, .now_ns = self->now_ns, .id = id};
+        client_core_step(self->core, &event, &self->effects);
+        for (size_t i = 0; i < self->effects.count; i++)
+            if (self->effects.list[i].kind == CLIENT_DUMP)
+                cargo_release(&self->pool, self->effects.list[i].cargo);
+    }
     free(self->memory);
 }
 
@@ -945,21 +697,14 @@ mdp_client_destroy(mdp_client_t **self_p)
     *self_p = NULL;
     if (self->core != NULL && client_core_open_count(self->core) > 0)
         write_rest(self);
-    for (uint32_t i = 0; i < self->endpoints.count; i++) {
-        if (link_is_open(&self->links[i]))
-            write_pack(self, i);
-        close_link(self, i, FLUSH_MS_MAX);
-    }
+    // What was packed since, such as a CANCEL, goes out; the brokers are not told that
+    // nobody waits for what is still open.
+    client_links_write(&self->links);
+    client_links_release(&self->links, FLUSH_MS_MAX);
     if (self->core != NULL)
         release_core(self);
-    while (take_held(self))
-        zmsg_destroy(&self->answer.body);
+    answers_release(&self->held);
     inbox_release(&self->inbox);
     cargo_pool_release(&self->pool);
-    if (self->epoll_fd >= 0)
-        close(self->epoll_fd);
-    free(self->refused);
-    free(self->held);
-    endpoints_release(&self->endpoints);
     free(self);
 }

@@ -2,10 +2,11 @@
 //
 // Nothing runs by itself: brokers are read and beaten while the application is inside
 // recv, take or pump. A round writes what is packed, reads all that has arrived, looks
-// at the time and writes again. Between rounds, for a quarter of a millisecond at most,
-// requests that were read go to the application and answers into the packs without a
-// look at any socket: that is what makes many small requests cheap, and it holds no
-// answer back for longer.
+// at the time and writes again. As long as a received pack lasts, requests are taken
+// off it one by one, each when it is asked for, and answers go into the next pack
+// without a look at any socket: that is what makes many small requests cheap. It ends
+// early where it would hold an answer back for more than a quarter of a millisecond
+// (the packs are written), or a heartbeat, or for 10 ms (a whole round).
 
 #include <galleon/mdp_worker.h>
 
@@ -34,8 +35,9 @@ enum {
 };
 
 static const uint64_t ns_per_ms = 1000000;
-// So long requests go out and answers come in between two rounds.
-static const uint64_t round_ns = 250000;
+// At most so long from pack to pack, and from round to round, while there are requests.
+static const uint64_t write_ns = 250000;
+static const uint64_t round_ns = 10000000;
 
 struct mdp_request {
     mdp_worker_t *worker; // NULL: not open
@@ -66,10 +68,15 @@ struct mdp_worker {
     struct worker_effects effects;
     struct cargo_pool pool;
     struct inbox inbox;
+    struct mdp_reader reader; // of what is in it
+    bool is_reading;
+    uint32_t reading_from;
     int epoll_fd;
     uint64_t now_ns;
-    uint64_t look_ns; // when the next round is due
-    bool is_quiet;    // everything that could be done now was done
+    uint64_t write_ns; // when packs are to be written
+    uint64_t round_ns; // when the next round is due
+    bool is_quiet;     // everything that could be done now was done
+    bool is_woken;     // by a descriptor
     bool is_draining;
 
     struct link links[ENDPOINTS_MAX];
@@ -154,6 +161,27 @@ refuse(mdp_worker_t *self, uint32_t broker, const struct packer_entry *entry)
         (struct refused){broker, entry->command, entry->token, entry->cargo};
 }
 
+// take_back makes cargo again out of what was packed, and refuses all of it.
+static void
+take_back(mdp_worker_t *self, uint32_t broker, const struct packer *packer)
+{
+    struct view frame = view_of(packer->bytes, packer->used);
+    struct mdp_reader reader;
+    struct mdp_record record;
+    enum mdp_fault fault = mdp_wire_begin(&reader, &frame, 1, MDP_TO_BROKER, false, NULL);
+    must(fault == MDP_SOUND);
+    for (size_t i = 0; i < packer->entry_count; i++) {
+        struct packer_entry entry = packer->entries[i];
+        bool is_read = entry.cargo == NULL && mdp_wire_next(&reader, &record);
+        if (is_read && record.body.count > 0) {
+            must(record.fault == MDP_SOUND && record.command == entry.command);
+            entry.cargo = cargo_of_record(&self->pool, &record, &self->inbox);
+            must(entry.cargo != NULL);
+        }
+        refuse(self, broker, &entry);
+    }
+}
+
 // went_out lets go of what the socket has taken.
 static void
 went_out(mdp_worker_t *self, uint32_t broker, const struct packer_entry *entry)
@@ -174,13 +202,11 @@ write_pack(mdp_worker_t *self, uint32_t broker)
     self->packing &= ~bit_of(broker);
     if (packer->used == 0)
         return;
-    bool is_sent = packer_send(packer, link->handle, NULL) == 0;
-    for (size_t i = 0; i < packer->entry_count; i++) {
-        if (is_sent)
+    if (packer_send(packer, link->handle, NULL) == 0)
+        for (size_t i = 0; i < packer->entry_count; i++)
             went_out(self, broker, &packer->entries[i]);
-        else
-            refuse(self, broker, &packer->entries[i]);
-    }
+    else
+        take_back(self, broker, packer);
     packer_clear(packer);
     self->is_quiet = false; // a send may take the edge of what has arrived
 }
@@ -193,18 +219,25 @@ write_packs(mdp_worker_t *self)
             write_pack(self, broker);
 }
 
-// pack puts a record into the broker's pack; false where it was refused.
+// pack puts a record into the broker's pack; false where it was refused. A small body is
+// in the pack then, and its cargo is let go: the next one finds it warm.
 static bool
 pack(mdp_worker_t *self, uint32_t broker, struct mdp_record *record,
-     const struct packer_entry *entry)
+     const struct packer_entry *whole)
 {
     struct packer *packer = &self->links[broker].packer;
-    if (entry->cargo != NULL && record->body.count == 0)
-        record->body = cargo_body(entry->cargo);
+    struct packer_entry entry = *whole;
+    if (whole->cargo != NULL) {
+        record->body = cargo_body(whole->cargo);
+        if (!cargo_is_loose(whole->cargo))
+            entry.cargo = NULL;
+    }
     if (!packer_fits(packer, record))
         write_pack(self, broker);
-    if ((self->refusing & bit_of(broker)) || !packer_add(packer, record, entry->cargo, entry))
+    if ((self->refusing & bit_of(broker)) || !packer_add(packer, record, whole->cargo, &entry))
         return false;
+    if (entry.cargo != whole->cargo)
+        cargo_release(&self->pool, whole->cargo);
     self->packing |= bit_of(broker);
     return true;
 }
@@ -360,41 +393,68 @@ tell_lost(mdp_worker_t *self)
 // ---- a round ----------------------------------------------------------------------------
 
 static void
-on_record(mdp_worker_t *self, uint32_t broker, const struct mdp_record *record)
+on_record(mdp_worker_t *self, const struct mdp_record *record)
 {
-    struct worker_event event = {.kind = WORKER_RECORD, .broker = broker, .record = record};
+    struct worker_event event = {
+        .kind = WORKER_RECORD, .broker = self->reading_from, .record = record};
     if (record->command == MDP_REQUEST && record->side == MDP_WORKER_SIDE &&
         record->fault == MDP_SOUND)
         event.cargo = cargo_of_record(&self->pool, record, &self->inbox);
     step_and_settle(self, &event);
 }
 
+// read_on reads the message at hand to its end, or to the next request where the
+// application wants one.
 static void
-read_message(mdp_worker_t *self, uint32_t broker)
+read_on(mdp_worker_t *self, bool is_wanted)
 {
-    static const struct mdp_limits limits = {.frames_max = FRAMES_MAX, .bytes_max = SIZE_MAX};
-    struct mdp_reader reader;
-    struct mdp_record record = {0};
-    record.fault = mdp_wire_begin(&reader, self->inbox.frames, self->inbox.count, MDP_FROM_BROKER,
-                                  false, &limits);
-    if (record.fault != MDP_SOUND)
-        on_record(self, broker, &record);
-    else
-        while (mdp_wire_next(&reader, &record))
-            on_record(self, broker, &record);
+    struct mdp_record record;
+    while (self->is_reading && !(is_wanted && worker_core_has_ready(self->core))) {
+        self->is_reading = mdp_wire_next(&self->reader, &record);
+        if (self->is_reading)
+            on_record(self, &record);
+    }
 }
 
-// read_broker reads what has arrived and how the connection stands; false: there is
-// more than is read at once.
+// receive begins to read the next message of a broker; false: there is none.
 static bool
-read_broker(mdp_worker_t *self, uint32_t broker)
+receive(mdp_worker_t *self, uint32_t broker)
+{
+    static const struct mdp_limits limits = {.frames_max = FRAMES_MAX, .bytes_max = SIZE_MAX};
+    must(!self->is_reading);
+    if (!inbox_receive(&self->inbox, self->links[broker].handle))
+        return false;
+    self->reading_from = broker;
+    enum mdp_fault fault = mdp_wire_begin(&self->reader, self->inbox.frames, self->inbox.count,
+                                          MDP_FROM_BROKER, false, &limits);
+    self->is_reading = fault == MDP_SOUND;
+    if (!self->is_reading)
+        on_record(self, &(struct mdp_record){.fault = fault});
+    return true;
+}
+
+static bool
+is_found(const mdp_worker_t *self, bool is_wanted)
+{
+    return is_wanted && worker_core_has_ready(self->core);
+}
+
+// read_broker reads what has arrived and how the connection stands, or only as far as
+// the next request. False: there may be more.
+static bool
+read_broker(mdp_worker_t *self, uint32_t broker, bool is_wanted)
 {
     struct link *link = &self->links[broker];
     for (int i = 0; i < MESSAGES_MAX && link_is_open(link); i++) {
-        if (inbox_receive(&self->inbox, link->handle)) {
-            read_message(self, broker);
+        if (receive(self, broker)) {
+            read_on(self, is_wanted);
+            if (is_found(self, is_wanted))
+                return false;
             continue;
         }
+        // A cut wakes us by the monitor's own descriptor, which nobody else reads.
+        if (link->is_up && is_wanted && !self->is_woken)
+            return true;
         enum link_event seen = link_event(link);
         if (seen == LINK_NOTHING)
             return true;
@@ -403,6 +463,19 @@ read_broker(mdp_worker_t *self, uint32_t broker)
         step_and_settle(self, &event);
     }
     return !link_is_open(link);
+}
+
+// read_brokers reads all of them, or as far as the next request.
+static bool
+read_brokers(mdp_worker_t *self, bool is_wanted)
+{
+    bool is_all_read = true;
+    uint32_t count = (uint32_t)self->brokers.count;
+    uint32_t first = self->reading_from + 1;
+    read_on(self, is_wanted);
+    for (uint32_t i = 0; i < count && !is_found(self, is_wanted); i++)
+        is_all_read = read_broker(self, (first + i) % count, is_wanted) && is_all_read;
+    return is_all_read && !is_found(self, is_wanted);
 }
 
 static bool
@@ -414,35 +487,43 @@ has_input(mdp_worker_t *self)
     return false;
 }
 
-// go_round does what can be done now. is_quiet afterwards: there is nothing more before
-// something arrives or the core's deadline.
 static void
-go_round(mdp_worker_t *self)
+write_all(mdp_worker_t *self)
 {
-    bool is_all_read = true;
-    self->look_ns = self->now_ns + round_ns;
     write_packs(self);
     settle(self);
-    self->is_quiet = true;
-    for (uint32_t i = 0; i < self->brokers.count; i++)
-        is_all_read = read_broker(self, i) && is_all_read;
-    inbox_clear(&self->inbox);
-    if (worker_core_deadline(self->core) <= self->now_ns) {
-        struct worker_event event = {.kind = WORKER_TICK};
-        step_and_settle(self, &event);
-    }
-    write_packs(self);
-    settle(self);
-    if (!is_all_read)
-        self->is_quiet = false;
-    else if (!self->is_quiet)
-        self->is_quiet = !has_input(self);
-    tell_lost(self);
+    self->write_ns = self->now_ns + write_ns;
 }
 
+// go_round does what can be done now; where a request is wanted, only until there is
+// one. is_quiet afterwards: there is nothing more before something arrives or the core's
+// deadline.
+static void
+go_round(mdp_worker_t *self, bool is_wanted)
+{
+    write_all(self);
+    self->is_quiet = true;
+    bool is_all_read = read_brokers(self, is_wanted);
+    self->is_woken = false;
+    if (is_all_read || !is_wanted) {
+        self->round_ns = self->now_ns + round_ns;
+        if (worker_core_deadline(self->core) <= self->now_ns) {
+            struct worker_event event = {.kind = WORKER_TICK};
+            step_and_settle(self, &event);
+        }
+        write_all(self);
+    }
+    if (is_all_read)
+        inbox_clear(&self->inbox);
+    self->is_quiet = is_all_read && (self->is_quiet || !has_input(self));
+}
+
+// next_request takes the next of those that were read, or can be read without a look at
+// a socket.
 static mdp_request_t *
 next_request(mdp_worker_t *self)
 {
+    read_on(self, true);
     if (!worker_core_has_ready(self->core))
         return NULL;
     struct worker_event event = {.kind = WORKER_TAKE};
@@ -451,10 +532,25 @@ next_request(mdp_worker_t *self)
     return self->delivered;
 }
 
-static bool
-is_round_due(const mdp_worker_t *self)
+// seek does what is due, and finds the next request where one is wanted.
+static mdp_request_t *
+seek(mdp_worker_t *self, bool is_wanted)
 {
-    return self->now_ns >= self->look_ns || !worker_core_has_ready(self->core);
+    mdp_request_t *request = NULL;
+    bool is_due =
+        self->now_ns >= self->round_ns || worker_core_deadline(self->core) <= self->now_ns;
+    if (is_due || !is_wanted)
+        go_round(self, false);
+    else if (self->now_ns >= self->write_ns)
+        write_all(self);
+    if (is_wanted)
+        request = next_request(self);
+    if (is_wanted && request == NULL && !is_due) {
+        go_round(self, true);
+        request = next_request(self);
+    }
+    tell_lost(self);
+    return request;
 }
 
 // drain asks for nothing more, once.
@@ -566,7 +662,7 @@ mdp_request_body(mdp_request_t *self)
     if (!self->has_body)
         return NULL;
     self->has_body = false;
-    zmsg_t *body = cargo_to_message(self->cargo);
+    zmsg_t *body = cargo_to_message(&self->worker->pool, self->cargo);
     if (cargo_fields(self->cargo).size == 0) {
         cargo_release(&self->worker->pool, self->cargo);
         self->cargo = NULL;
@@ -689,13 +785,12 @@ mdp_worker_take(mdp_worker_t *self, mdp_request_t **request_out)
             return GALLEON_INTERRUPTED;
         }
         self->now_ns = galleon_now_ns();
-        if (is_round_due(self))
-            go_round(self);
-        *request_out = next_request(self);
+        *request_out = seek(self, true);
         if (*request_out != NULL)
             return GALLEON_OK;
         if (self->is_quiet)
-            (void)wait_until(self->epoll_fd, worker_core_deadline(self->core));
+            self->is_woken =
+                wait_until(self->epoll_fd, worker_core_deadline(self->core)) == WAIT_READY;
     }
 }
 
@@ -739,40 +834,39 @@ mdp_worker_fd(mdp_worker_t *self)
 uint64_t
 mdp_worker_deadline(const mdp_worker_t *self)
 {
-    bool has_request = self->current == NULL && worker_core_has_ready(self->core);
+    bool has_request =
+        self->current == NULL && (self->is_reading || worker_core_has_ready(self->core));
     bool has_more = !self->is_quiet || self->packing != 0 || has_request;
     return has_more ? 0 : worker_core_deadline(self->core);
 }
 
-static void
-pump(mdp_worker_t *self, uint64_t now_ns)
+static mdp_request_t *
+pump(mdp_worker_t *self, uint64_t now_ns, bool is_wanted)
 {
     if (now_ns > self->now_ns)
         self->now_ns = now_ns;
     if (wait_is_interrupted())
         drain(self);
-    if (is_round_due(self))
-        go_round(self);
+    self->is_woken = true; // for all we know
+    return seek(self, is_wanted);
 }
 
 int
 mdp_worker_pump_take(mdp_worker_t *self, uint64_t now_ns, mdp_request_t **request_out)
 {
-    pump(self, now_ns);
-    *request_out = next_request(self);
+    *request_out = pump(self, now_ns, true);
     return GALLEON_OK;
 }
 
 int
 mdp_worker_pump(mdp_worker_t *self, uint64_t now_ns, zmsg_t **request_out)
 {
+    mdp_request_t *request = pump(self, now_ns, self->current == NULL);
     *request_out = NULL;
-    pump(self, now_ns);
-    if (self->current != NULL)
-        return GALLEON_OK;
-    self->current = next_request(self);
-    if (self->current != NULL)
-        *request_out = mdp_request_body(self->current);
+    if (request != NULL) {
+        self->current = request;
+        *request_out = mdp_request_body(request);
+    }
     return GALLEON_OK;
 }
 
@@ -785,7 +879,7 @@ write_rest(mdp_worker_t *self)
 {
     uint64_t until_ns = self->now_ns + FLUSH_MS_MAX * ns_per_ms;
     for (;;) {
-        go_round(self);
+        go_round(self, false);
         if (worker_core_unsent_count(self->core) == 0 || self->now_ns >= until_ns)
             return;
         struct pollfd input = {.fd = self->epoll_fd, .events = POLLIN};

@@ -49,7 +49,7 @@ struct peer {
     struct inbox inbox;
     struct mdp_reader reader;
     size_t messages; // read
-    char body[1024]; // of the record that was read last, frames joined by '|'
+    char body[8192]; // of the record that was read last, frames joined by '|'
 };
 
 // peer_open connects a DEALER; rcvhwm 0 is no limit.

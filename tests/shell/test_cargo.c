@@ -116,7 +116,7 @@ body_may_be_empty_or_have_an_empty_frame(void **state)
     struct cargo *empty = cargo_with(VIEW_NONE, 1, 0);
     assert_frames(cargo_body(none), 0, 0);
     assert_frames(cargo_body(empty), 1, 0);
-    zmsg_t *message = cargo_to_message(empty);
+    zmsg_t *message = cargo_to_message(&pool, empty);
     assert_int_equal(zmsg_size(message), 1);
     zmsg_destroy(&message);
     cargo_release(&pool, none);
@@ -130,7 +130,7 @@ message_comes_back_as_it_was(void **state)
     static const size_t sizes[] = {0, 1, 33, 34, 100, 3000, 9000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct cargo *cargo = cargo_with(VIEW_NONE, 4, sizes[i]);
-        zmsg_t *message = cargo_to_message(cargo);
+        zmsg_t *message = cargo_to_message(&pool, cargo);
         zmsg_t *expected = message_of(4, sizes[i]);
         assert_int_equal(zmsg_size(message), 4);
         zframe_t *frame = zmsg_first(message);

@@ -1,0 +1,297 @@
+// test_mdp_broker_hostile.c - whatever arrives over real sockets, the broker goes on serving.
+
+#include "broker_stage.h"
+#include "vectors.h"
+
+#include <galleon/status.h>
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct stage stage;
+    struct peer client;
+    struct peer worker;
+    zsock_t *attacker;
+};
+
+static void
+attack(struct fixture *self)
+{
+    zsock_destroy(&self->attacker);
+    self->attacker = zsock_new(ZMQ_DEALER);
+    zsock_set_linger(self->attacker, 1000);
+    zsock_set_sndhwm(self->attacker, 0);
+    assert_int_equal(zsock_connect(self->attacker, "%s", self->stage.endpoint), 0);
+}
+
+static int
+set_up(void **state)
+{
+    struct fixture *self = calloc(1, sizeof *self);
+    stage_open(&self->stage, "tcp://127.0.0.1:*", NULL);
+    peer_open(&self->client, self->stage.endpoint, MDP_G1, 0);
+    peer_open(&self->worker, self->stage.endpoint, MDP_G1, 0);
+    peer_ready(&self->worker, "good", 1);
+    assert_true(peer_is_served(&self->client, &self->worker, "good"));
+    attack(self);
+    *state = self;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct fixture *self = *state;
+    assert_true(peer_is_served(&self->client, &self->worker, "good"));
+    zsock_destroy(&self->attacker);
+    peer_close(&self->client);
+    peer_close(&self->worker);
+    stage_close(&self->stage);
+    free(self);
+    return 0;
+}
+
+// Numbers that are the same in each run.
+static uint32_t
+next_number(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static bool
+has_rejected(const mdp_broker_stats_t *stats, uint64_t value)
+{
+    return stats->peers_rejected >= value;
+}
+
+static void
+send_frames(zsock_t *socket, const struct view *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        zmq_send(zsock_resolve(socket), frames[i].data, frames[i].size,
+                 i + 1 < count ? ZMQ_SNDMORE : 0);
+}
+
+// ---- what they send ----------------------------------------------------------------------------
+
+static void
+random_bytes_are_counted_and_dropped(void **state)
+{
+    struct fixture *self = *state;
+    uint32_t random = 2463534242;
+    uint8_t noise[64];
+    for (int i = 0; i < 2000; i++) {
+        for (size_t at = 0; at < sizeof noise; at++)
+            noise[at] = (uint8_t)next_number(&random);
+        struct view frames[] = {view_of(noise, next_number(&random) % 64), VIEW_LITERAL(""),
+                                view_of(noise, next_number(&random) % 64)};
+        send_frames(self->attacker, frames, 1 + next_number(&random) % 3);
+    }
+
+    stage_wait(&self->stage, has_rejected, 2000);
+}
+
+// Every vector of the page, cut after each frame and within each frame.
+static void
+truncated_vectors_end_nothing(void **state)
+{
+    struct fixture *self = *state;
+    struct vector *vectors = vectors_read(GALLEON_SOURCE_DIR "/docs/protocol/vectors.md");
+    assert_non_null(vectors);
+    size_t messages = 0;
+    for (struct vector *row = vectors; row != NULL; row = row->next) {
+        if (row->socket == NULL || strcmp(row->socket, "mdp") != 0 || row->frames.count > 16)
+            continue;
+        attack(self); // so that one that said READY is not the next
+        for (size_t last = 1; last < row->frames.count; last++) {
+            struct view whole = row->frames.frames[last];
+            size_t by = whole.size > 64 ? whole.size / 16 : 1;
+            for (size_t size = 0; size <= whole.size; size += by) {
+                struct view frames[16];
+                memcpy(frames, row->frames.frames + 1, last * sizeof *frames);
+                frames[last - 1].size = size;
+                send_frames(self->attacker, frames, last);
+                messages++;
+            }
+        }
+        struct view end[] = {VIEW_LITERAL("end")};
+        send_frames(self->attacker, end, 1);
+    }
+    assert_true(messages > 2000);
+    vectors_destroy(&vectors);
+
+    assert_true(peer_is_served(&self->client, &self->worker, "good"));
+}
+
+static void
+message_of_10000_frames_is_dropped(void **state)
+{
+    struct fixture *self = *state;
+    for (int i = 0; i < 10000; i++)
+        zmq_send(zsock_resolve(self->attacker), i == 1 ? "MDPC01" : "", i == 1 ? 6 : 0,
+                 ZMQ_SNDMORE);
+    zmq_send(zsock_resolve(self->attacker), "end", 3, 0);
+
+    stage_wait(&self->stage, has_rejected, 1);
+}
+
+static void
+frame_above_the_limit_cuts_its_connection_and_no_other(void **state)
+{
+    struct fixture *self = *state;
+    size_t size = (1 << 20) + 1;
+    uint8_t *large = calloc(1, size);
+    assert_non_null(large);
+    zsock_t *monitor = zsock_new(ZMQ_PAIR);
+    assert_int_equal(zmq_socket_monitor(zsock_resolve(self->attacker), "inproc://hostile-monitor",
+                                        ZMQ_EVENT_DISCONNECTED),
+                     0);
+    assert_int_equal(zsock_connect(monitor, "inproc://hostile-monitor"), 0);
+    zsock_set_rcvtimeo(monitor, 10000);
+
+    struct view frames[] = {VIEW_LITERAL(""), VIEW_LITERAL("MDPC01"), VIEW_LITERAL("echo"),
+                            view_of(large, size)};
+    send_frames(self->attacker, frames, 4);
+
+    zmsg_t *event = zmsg_recv(monitor);
+    assert_non_null(event);
+    zmsg_destroy(&event);
+    zmq_socket_monitor(zsock_resolve(self->attacker), NULL, 0);
+    zsock_destroy(&monitor);
+    free(large);
+}
+
+static void
+message_above_the_limit_in_frames_within_it_is_answered_413(void **state)
+{
+    struct fixture *self = *state;
+    size_t size = 600000;
+    uint8_t *large = calloc(1, size), pack[64];
+    struct mdp_record record = {.dialect = MDP_G1,
+                                .side = MDP_CLIENT_SIDE,
+                                .command = MDP_REQUEST,
+                                .flags = MDP_FLAG_LOOSE,
+                                .id = 5,
+                                .service = VIEW_LITERAL("echo")};
+    uint8_t *end = mdp_wire_write_header(pack, MDP_CLIENT_SIDE);
+    end = mdp_wire_write_record(end, &record);
+    struct view frames[] = {view_of(pack, (size_t)(end - pack)), view_of(large, size),
+                            view_of(large, size)};
+
+    send_frames(self->client.socket, frames, 3);
+
+    struct mdp_record answer = peer_expect(&self->client, MDP_FINAL);
+    assert_int_equal(answer.status, MDP_TOO_LARGE);
+    assert_int_equal(answer.id, 5);
+    free(large);
+}
+
+// ---- connections that are none -----------------------------------------------------------------
+
+enum { HALF_OPEN = 1000 };
+
+static int
+open_raw(const char *endpoint)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0)
+        (void)connect(fd, (struct sockaddr *)&address, sizeof address);
+    return fd;
+}
+
+static void
+half_open_connections_that_send_garbage_cost_the_others_nothing(void **state)
+{
+    struct fixture *self = *state;
+    static int fds[HALF_OPEN];
+    uint32_t random = 88172645;
+    size_t opened = 0;
+    for (size_t i = 0; i < HALF_OPEN; i++) {
+        fds[i] = open_raw(self->stage.endpoint);
+        opened += fds[i] >= 0 ? 1 : 0;
+        if (i % 100 == 0)
+            assert_true(peer_is_served(&self->client, &self->worker, "good"));
+    }
+    assert_int_equal(opened, HALF_OPEN);
+    for (size_t i = 0; i < HALF_OPEN; i++) {
+        uint8_t garbage[40];
+        for (size_t at = 0; at < sizeof garbage; at++)
+            garbage[at] = (uint8_t)next_number(&random);
+        if (i % 3 == 0)
+            memcpy(garbage, "\xff\0\0\0\0\0\0\0\1\x7f\3", 11); // a greeting, begun
+        (void)!send(fds[i], garbage, sizeof garbage, MSG_NOSIGNAL);
+    }
+
+    assert_true(peer_is_served(&self->client, &self->worker, "good"));
+
+    for (size_t i = 0; i < HALF_OPEN; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static void
+hundred_thousand_made_up_names_are_answered_and_forgotten(void **state)
+{
+    struct fixture *self = *state;
+    enum { BATCH = 500, BATCHES = 200 };
+    static struct mdp_record records[BATCH];
+    static char names[BATCH][32];
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (int i = 0; i < BATCH; i++) {
+            snprintf(names[i], sizeof names[i], "made-up-%d", batch * BATCH + i);
+            records[i] = (struct mdp_record){.dialect = MDP_G1,
+                                             .side = MDP_CLIENT_SIDE,
+                                             .command = MDP_REQUEST,
+                                             .flags = MDP_FLAG_NO_QUEUE,
+                                             .id = (uint64_t)i,
+                                             .service = view_of(names[i], strlen(names[i]))};
+        }
+        peer_send_pack(&self->client, records, BATCH);
+        for (int i = 0; i < BATCH; i++)
+            assert_int_equal(peer_expect(&self->client, MDP_FINAL).status, MDP_NO_WORKER);
+    }
+    peer_request(&self->client, "mmi.services", 1, NULL);
+    peer_expect(&self->client, MDP_FINAL);
+    assert_string_equal(self->client.body, "200|service\tworkers\tidle\tqueued\tout\n"
+                                           "good\t1\t1\t0\t0\n");
+}
+
+#define hostile_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    // Both ends of each connection are ours.
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max < 8192 ? files.rlim_max : 8192;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < 4096)
+        return 77;
+    zsys_init();
+    zsys_handler_set(NULL);
+    const struct CMUnitTest tests[] = {
+        hostile_test(random_bytes_are_counted_and_dropped),
+        hostile_test(truncated_vectors_end_nothing),
+        hostile_test(message_of_10000_frames_is_dropped),
+        hostile_test(frame_above_the_limit_cuts_its_connection_and_no_other),
+        hostile_test(message_above_the_limit_in_frames_within_it_is_answered_413),
+        hostile_test(half_open_connections_that_send_garbage_cost_the_others_nothing),
+        hostile_test(hundred_thousand_made_up_names_are_answered_and_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
