@@ -23,11 +23,13 @@ nearest_service(mdp_client_t *client, const char *name)
         size_t count = 0;
         for (size_t row = 0; row < table.row_count; row++) {
             struct view cell = table_cell(&table, row, 0);
-            char *text = strndup((const char *)cell.data, cell.size);
+            char *text = tool_grown(NULL, cell.size + 1);
+            memcpy(text, cell.data, cell.size);
+            text[cell.size] = '\0';
             // That somebody asked for it does not make a service of it.
             bool is_served = table.column_count < 2 ||
                              !view_equals(table_cell(&table, row, 1), VIEW_LITERAL("0"));
-            if (text != NULL && is_served && strcmp(text, name) != 0)
+            if (is_served && strcmp(text, name) != 0)
                 names[count++] = text;
             else
                 free(text);
