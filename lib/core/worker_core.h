@@ -76,8 +76,10 @@ struct worker_event {
     uint64_t now_ns;
     uint32_t broker; // all but TAKE, ANSWER, TICK, DRAIN and STOP
 
-    // RECORD. Only a REQUEST brings cargo (NULL: out of memory).
+    // RECORD. Only a REQUEST brings cargo (NULL: out of memory). The application waits for
+    // one: it is delivered in the same step, as by TAKE.
     const struct mdp_record *record;
+    bool is_wanted;
 
     // ANSWER: PARTIAL or FINAL with its cargo (NULL: no frames), to the request that
     // DELIVER called `token`. UNSENT: what the refused SEND said. All that were packed

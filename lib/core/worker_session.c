@@ -305,8 +305,11 @@ take_in(struct session *self, const struct worker_event *event)
 {
     hear(self);
     self->has_served = true;
-    if (request_accept(self, event))
+    if (request_accept(self, event)) {
+        if (event->is_wanted)
+            request_deliver(self->core);
         return;
+    }
     worker_dump(self->core, event->cargo);
     session_input(self, ON_BREACH, event);
 }

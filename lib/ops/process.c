@@ -7,6 +7,7 @@
 #include <execinfo.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char *program_name = "galleon";
@@ -19,6 +20,17 @@ say_last_words(const char *file, int line, const char *condition)
     void *frames[64];
     fprintf(stderr, "%s: bug: %s:%d: this must hold: %s\n", program_name, file, line, condition);
     backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+}
+
+// raise_descriptors: shells give few of them by default, and each connection is one.
+static void
+raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static void
@@ -35,6 +47,7 @@ process_init(const char *program)
 {
     program_name = program;
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
     must_set_hook(say_last_words);
 }
 

@@ -302,10 +302,30 @@ message_of_frame(zmq_msg_t *message, zframe_t **frame_p)
     return is_done;
 }
 
-static struct cargo *
-loose_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
+// keep_frame keeps a frame for cargo_to_message, where there is room for it.
+static void
+keep_frame(struct cargo_pool *pool, zframe_t *frame, size_t size)
 {
-    size_t count = zmsg_size(message);
+    if (keeps_cargo && pool->frame_count < CARGO_MESSAGES && size <= FRAME_BYTES_KEPT)
+        pool->frames[pool->frame_count++] = frame;
+    else
+        zframe_destroy(&frame);
+}
+
+// keep_message keeps a message without frames: with those of keep_frame czmq allocates
+// half as often.
+static void
+keep_message(struct cargo_pool *pool, zmsg_t *message)
+{
+    if (keeps_cargo && pool->message_count < CARGO_MESSAGES)
+        pool->messages[pool->message_count++] = message;
+    else
+        zmsg_destroy(&message);
+}
+
+static struct cargo *
+loose_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message, size_t count)
+{
     struct cargo *self = take_loose(pool, count, fields.size);
     if (self == NULL)
         return NULL;
@@ -324,10 +344,9 @@ loose_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
 }
 
 static struct cargo *
-packed_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
+packed_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message, size_t bytes,
+                  size_t count)
 {
-    size_t bytes = message == NULL ? 0 : zmsg_content_size(message);
-    size_t count = message == NULL ? 0 : zmsg_size(message);
     struct cargo *self = take(pool, fields.size + bytes + 4 * count);
     if (self == NULL)
         return NULL;
@@ -335,12 +354,13 @@ packed_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
     if (fields.size > 0)
         memcpy(to, fields.data, fields.size);
     to += fields.size;
-    zframe_t *frame = count == 0 ? NULL : zmsg_first(message);
-    for (; frame != NULL; frame = zmsg_next(message)) {
+    for (size_t i = 0; i < count; i++) {
+        zframe_t *frame = zmsg_pop(message);
         size_t size = zframe_size(frame);
         to = bytes_put32(to, (uint32_t)size);
         memcpy(to, zframe_data(frame), size);
         to += size;
+        keep_frame(pool, frame, size);
     }
     self->count = (uint32_t)count;
     self->body_bytes = bytes;
@@ -348,36 +368,22 @@ packed_of_message(struct cargo_pool *pool, struct view fields, zmsg_t *message)
     return self;
 }
 
-// recycle keeps a message and its frames for cargo_to_message: czmq allocates four times
-// for a message of one frame.
-static void
-recycle(struct cargo_pool *pool, zmsg_t **message_p)
-{
-    zmsg_t *message = *message_p;
-    if (!keeps_cargo || message == NULL || pool->message_count == CARGO_MESSAGES) {
-        zmsg_destroy(message_p);
-        return;
-    }
-    zframe_t *frame;
-    while ((frame = zmsg_pop(message)) != NULL) {
-        if (pool->frame_count < CARGO_MESSAGES && zframe_size(frame) <= FRAME_BYTES_KEPT)
-            pool->frames[pool->frame_count++] = frame;
-        else
-            zframe_destroy(&frame);
-    }
-    pool->messages[pool->message_count++] = message;
-    *message_p = NULL;
-}
-
 struct cargo *
 cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p)
 {
     zmsg_t *message = *message_p;
-    bool is_loose =
-        message != NULL && has_to_be_loose(zmsg_content_size(message), zmsg_size(message));
-    struct cargo *self = is_loose ? loose_of_message(pool, fields, message)
-                                  : packed_of_message(pool, fields, message);
-    recycle(pool, message_p);
+    *message_p = NULL;
+    if (message == NULL)
+        return packed_of_message(pool, fields, NULL, 0, 0);
+    size_t bytes = zmsg_content_size(message);
+    size_t count = zmsg_size(message);
+    struct cargo *self = has_to_be_loose(bytes, count)
+                             ? loose_of_message(pool, fields, message, count)
+                             : packed_of_message(pool, fields, message, bytes, count);
+    if (self == NULL)
+        zmsg_destroy(&message);
+    else
+        keep_message(pool, message);
     return self;
 }
 

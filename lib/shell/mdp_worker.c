@@ -90,7 +90,7 @@ struct mdp_worker {
     size_t refused_capacity;
 
     mdp_request_t *requests;  // by slot number
-    mdp_request_t *delivered; // by the last step
+    mdp_request_t *delivered; // and not given to the application yet
     mdp_request_t *current;   // of recv and reply
     uint32_t lost;            // answers, to be told when the step is over
 };
@@ -340,9 +340,9 @@ step(mdp_worker_t *self, struct worker_event *event)
         carry_out(self, &self->effects.list[i]);
 }
 
-// settle tells the core what came of its effects: what was refused, last first.
+// tell_core tells it what came of its effects: what was refused, last first.
 static void
-settle(mdp_worker_t *self)
+tell_core(mdp_worker_t *self)
 {
     while (self->sending != 0 || self->refused_count > 0 || self->failed != 0) {
         for (uint32_t i = 0; self->sending != 0; i++) {
@@ -373,6 +373,13 @@ settle(mdp_worker_t *self)
     }
 }
 
+static inline void
+settle(mdp_worker_t *self)
+{
+    if (self->sending != 0 || self->refused_count > 0 || self->failed != 0)
+        tell_core(self);
+}
+
 static void
 step_and_settle(mdp_worker_t *self, struct worker_event *event)
 {
@@ -393,14 +400,22 @@ tell_lost(mdp_worker_t *self)
 // ---- a round ----------------------------------------------------------------------------
 
 static void
-on_record(mdp_worker_t *self, const struct mdp_record *record)
+on_record(mdp_worker_t *self, const struct mdp_record *record, bool is_wanted)
 {
-    struct worker_event event = {
-        .kind = WORKER_RECORD, .broker = self->reading_from, .record = record};
+    struct worker_event event = {.kind = WORKER_RECORD,
+                                 .broker = self->reading_from,
+                                 .record = record,
+                                 .is_wanted = is_wanted};
     if (record->command == MDP_REQUEST && record->side == MDP_WORKER_SIDE &&
         record->fault == MDP_SOUND)
         event.cargo = cargo_of_record(&self->pool, record, &self->inbox);
     step_and_settle(self, &event);
+}
+
+static bool
+is_found(const mdp_worker_t *self, bool is_wanted)
+{
+    return is_wanted && (self->delivered != NULL || worker_core_has_ready(self->core));
 }
 
 // read_on reads the message at hand to its end, or to the next request where the
@@ -409,10 +424,10 @@ static void
 read_on(mdp_worker_t *self, bool is_wanted)
 {
     struct mdp_record record;
-    while (self->is_reading && !(is_wanted && worker_core_has_ready(self->core))) {
+    while (self->is_reading && !is_found(self, is_wanted)) {
         self->is_reading = mdp_wire_next(&self->reader, &record);
         if (self->is_reading)
-            on_record(self, &record);
+            on_record(self, &record, is_wanted);
     }
 }
 
@@ -429,14 +444,8 @@ receive(mdp_worker_t *self, uint32_t broker)
                                           MDP_FROM_BROKER, false, &limits);
     self->is_reading = fault == MDP_SOUND;
     if (!self->is_reading)
-        on_record(self, &(struct mdp_record){.fault = fault});
+        on_record(self, &(struct mdp_record){.fault = fault}, false);
     return true;
-}
-
-static bool
-is_found(const mdp_worker_t *self, bool is_wanted)
-{
-    return is_wanted && worker_core_has_ready(self->core);
 }
 
 // read_broker reads what has arrived and how the connection stands, or only as far as
@@ -524,12 +533,13 @@ static mdp_request_t *
 next_request(mdp_worker_t *self)
 {
     read_on(self, true);
-    if (!worker_core_has_ready(self->core))
-        return NULL;
-    struct worker_event event = {.kind = WORKER_TAKE};
+    if (self->delivered == NULL && worker_core_has_ready(self->core)) {
+        struct worker_event event = {.kind = WORKER_TAKE};
+        step_and_settle(self, &event);
+    }
+    mdp_request_t *request = self->delivered;
     self->delivered = NULL;
-    step_and_settle(self, &event);
-    return self->delivered;
+    return request;
 }
 
 // seek does what is due, and finds the next request where one is wanted.

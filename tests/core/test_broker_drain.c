@@ -155,6 +155,27 @@ request_of_a_lost_worker_may_be_finished_by_an_old_one(void **state)
 }
 
 static void
+request_that_was_lost_before_the_drain_is_finished_too(void **state)
+{
+    struct world *world = *state;
+    world_ready(world, "W", MDP_G1, "echo", 1);
+    ask(world, 1);
+    world_ready(world, "V", MDP_01, "echo", 1);
+    ask(world, 2);
+    world_bare(world, "W", MDP_G1, MDP_DISCONNECT);
+    assert_int_equal(world_stats(world)->requests_queued, 1);
+
+    world_drain(world);
+
+    assert_int_equal(world_count(world, "C", MDP_FINAL), 0);
+    world_answer(world, "V", world_last(world, "V", MDP_REQUEST), "2");
+    world_answer(world, "V", world_last(world, "V", MDP_REQUEST), "1");
+    assert_int_equal(world_find(world, "C", MDP_FINAL, 1)->record.status, MDP_DONE);
+    assert_int_equal(world_find(world, "C", MDP_FINAL, 1)->record.id, 1);
+    assert_true(world->is_stopped);
+}
+
+static void
 drain_does_not_wait_for_a_request_that_nobody_can_take(void **state)
 {
     struct world *world = *state;
@@ -257,6 +278,7 @@ main(void)
         world_test(drain_waits_no_longer_than_its_limit),
         world_test(worker_that_was_told_gets_nothing_more),
         world_test(request_of_a_lost_worker_may_be_finished_by_an_old_one),
+        world_test(request_that_was_lost_before_the_drain_is_finished_too),
         world_test(drain_does_not_wait_for_a_request_that_nobody_can_take),
         world_test(cancelled_request_holds_the_drain_until_its_worker_has_answered),
         world_test(drain_with_many_goes_on_step_by_step),
