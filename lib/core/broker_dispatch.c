@@ -17,7 +17,8 @@ enum {
 // ---- tickets -----------------------------------------------------------------------
 
 // An attempt's token is its place and its serial number; its ticket is the token
-// and a keyed hash of it, so that nobody can make one up.
+// and a keyed hash of it and of a count that never repeats, so that nobody can make
+// one up or use one twice.
 static uint64_t
 token_of(const struct broker_core *self, const struct attempt *attempt)
 {
@@ -25,10 +26,10 @@ token_of(const struct broker_core *self, const struct attempt *attempt)
 }
 
 static struct ticket
-ticket_of(const struct broker_core *self, uint64_t token)
+ticket_of(struct broker_core *self, uint64_t token)
 {
     struct ticket ticket;
-    uint64_t proof = siphash_pair(&self->ticket_key, token, 0);
+    uint64_t proof = siphash_pair(&self->ticket_key, token, ++self->ticket_count);
     bytes_put64(bytes_put64(ticket.bytes, token), proof == 0 ? 1 : proof);
     return ticket;
 }
@@ -225,10 +226,21 @@ broker_dispatch_at_once(struct broker_core *self, struct request *request)
     return true;
 }
 
+// turn_over moves requests that no worker may take now from the head of the queue to its
+// end, so that they do not stand in the way of those behind them.
+static void
+turn_over(struct service *service, size_t count)
+{
+    while (count-- > 0) {
+        struct list_node *node = list_take(&service->queue);
+        list_append(&service->queue, node);
+    }
+}
+
 void
 broker_dispatch(struct broker_core *self, struct service *service)
 {
-    int passed_over = 0;
+    size_t passed_over = 0;
     struct list_node *node = list_first(&service->queue);
     while (node != NULL && has_room(self) && !list_is_empty(&service->ready) &&
            passed_over < LOOKS_MAX) {
@@ -237,10 +249,15 @@ broker_dispatch(struct broker_core *self, struct service *service)
             passed_over++;
         node = next;
     }
+    // What is left in front waits for another worker than those that are ready. Others
+    // may be behind it; when all have been looked at, there is no work until something
+    // changes.
+    if (node != NULL && passed_over == LOOKS_MAX)
+        turn_over(service, passed_over);
+    service->looks_left -= passed_over < service->looks_left ? passed_over : service->looks_left;
     broker_service_settle(self, service);
-    // What could not be placed waits for another worker: it is no work until then.
-    bool is_stuck = has_room(self) && list_node_is_linked(&service->in_work);
-    if (is_stuck)
+    bool is_all_seen = node == NULL || service->looks_left == 0;
+    if (is_all_seen && has_room(self) && list_node_is_linked(&service->in_work))
         list_remove(&self->work, &service->in_work);
 }
 

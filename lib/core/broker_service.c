@@ -68,8 +68,11 @@ broker_service_settle(struct broker_core *self, struct service *service)
         return;
     bool has_work = !list_is_empty(&service->queue) && !list_is_empty(&service->ready);
     bool is_on = list_node_is_linked(&service->in_work);
-    if (has_work && !is_on)
+    if (has_work && !is_on) {
+        size_t waiting = service->queue.size;
+        service->looks_left = waiting < SERVICE_LOOKS_MAX ? waiting : SERVICE_LOOKS_MAX;
         list_append(&self->work, &service->in_work);
+    }
     if (!has_work && is_on)
         list_remove(&self->work, &service->in_work);
 

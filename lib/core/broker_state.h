@@ -49,6 +49,7 @@ enum {
     UNREAD_MAX = 900,       // and not at all: its receive queue holds 1000
     INVALID_MAX = 20,       // faults of a worker in INVALID_WINDOW_S
     INVALID_WINDOW_S = 10,
+    SERVICE_LOOKS_MAX = 1024, // requests looked at for a worker each time something changes
     MMI_TABLES_PER_S = 100
 };
 
@@ -72,6 +73,7 @@ struct service {
     struct list queue;        // requests that wait, the next one first
     struct list ready;        // workers with a free slot, least recently used first
     struct list taken;        // workers without, and those that get nothing more
+    size_t looks_left;        // requests that may be passed over before it is no work
     uint32_t out;             // attempts that workers hold
     uint32_t leaving;         // its workers on core->lost
     uint32_t attempts;        // settings
@@ -175,6 +177,7 @@ struct broker_core {
     struct siphash_key ticket_key;
     uint32_t serial; // of the last request or attempt
     uint64_t route_serial;
+    uint64_t ticket_count;
     uint64_t worker_number;
 
     struct map routes, services, ids;

@@ -406,15 +406,18 @@ requests_that_wait_for_another_connection_hold_up_nobody(void **state)
 {
     struct world *world = *state;
     world_ready(world, "W", MDP_G1, "echo", 32);
-    for (uint64_t id = 0; id < 15; id++)
+    for (uint64_t id = 0; id < 30; id++)
         ask(world, id);
     leave(world);
     world_ready(world, "W", MDP_G1, "echo", 32);
     world_clear(world);
 
-    ask(world, 100);
+    world_request(world, "D", MDP_G1, "echo", 100, "x");
+    world_request(world, "E", MDP_G1, "echo", 100, "x");
 
-    assert_int_equal(world_count(world, "W", MDP_REQUEST), 1);
+    assert_int_equal(world_count(world, "W", MDP_REQUEST), 2);
+    world_ready(world, "V", MDP_G1, "echo", 32);
+    assert_int_equal(world_count(world, "V", MDP_REQUEST), 30);
 }
 
 static void
