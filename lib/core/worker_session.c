@@ -322,12 +322,12 @@ expect_no_more(struct session *self, const struct worker_event *event)
     self->state = DRAINING;
 }
 
-// ask_for_no_more: only G1 has a word for it.
+// ask_for_no_more: only G1 has a word for it, and once is enough.
 static void
 ask_for_no_more(struct session *self, const struct worker_event *event)
 {
     (void)event;
-    if (self->dialect != MDP_G1)
+    if (self->dialect != MDP_G1 || self->state == DRAINING)
         return;
     self->state = DRAINING;
     say(self, MDP_DRAIN, 0);
@@ -430,21 +430,24 @@ ignore(struct session *self, const struct worker_event *event)
     self->core->stats.records_ignored++;
 }
 
+// LIVE fills the cells of GREETING, SERVING and DRAINING.
+#define LIVE(action) action, action, action
+
 // clang-format off
 static action *const actions[SESSION_INPUTS][SESSION_STATES] = {
-    //                WAITING       ASKING        CONNECTING    GREETING          SERVING           DRAINING          STOPPED
-    [ON_DUE]        = {start,        ask,          nothing,      beat,             beat,             beat,             nothing},
-    [ON_UP]         = {nothing,      begin_to_ask, greet,        nothing,          nothing,          nothing,          nothing},
-    [ON_DOWN]       = {nothing,      stop_asking,  nothing,      cut,              cut,              cut,              nothing},
-    [ON_UNOPENED]   = {nothing,      fail_to_open, fail_to_open, nothing,          nothing,          nothing,          nothing},
-    [ON_HEARTBEAT]  = {ignore,       ignore,       ignore,       beat_back,        beat_back,        beat_back,        ignore},
-    [ON_REQUEST]    = {ignore,       ignore,       ignore,       take_in,          take_in,          take_in,          ignore},
-    [ON_DISCONNECT] = {ignore,       ignore,       ignore,       be_told_to_leave, be_told_to_leave, be_told_to_leave, ignore},
-    [ON_DRAIN]      = {ignore,       ignore,       ignore,       expect_no_more,   expect_no_more,   expect_no_more,   ignore},
-    [ON_BREACH]     = {nothing,      nothing,      nothing,      break_off,        break_off,        break_off,        nothing},
-    [ON_SILENT]     = {nothing,      nothing,      nothing,      give_up_on_it,    give_up_on_it,    give_up_on_it,    nothing},
-    [ON_QUIT]       = {nothing,      nothing,      nothing,      ask_for_no_more,  ask_for_no_more,  nothing,          nothing},
-    [ON_STOP]       = {leave_broker, leave_broker, leave_broker, leave_broker,     leave_broker,     leave_broker,     nothing},
+    //                 WAITING       ASKING        CONNECTING    live                    STOPPED
+    [ON_DUE]        = {start,        ask,          nothing,      LIVE(beat),             nothing},
+    [ON_UP]         = {nothing,      begin_to_ask, greet,        LIVE(nothing),          nothing},
+    [ON_DOWN]       = {nothing,      stop_asking,  nothing,      LIVE(cut),              nothing},
+    [ON_UNOPENED]   = {nothing,      fail_to_open, fail_to_open, LIVE(nothing),          nothing},
+    [ON_HEARTBEAT]  = {ignore,       ignore,       ignore,       LIVE(beat_back),        ignore},
+    [ON_REQUEST]    = {ignore,       ignore,       ignore,       LIVE(take_in),          ignore},
+    [ON_DISCONNECT] = {ignore,       ignore,       ignore,       LIVE(be_told_to_leave), ignore},
+    [ON_DRAIN]      = {ignore,       ignore,       ignore,       LIVE(expect_no_more),   ignore},
+    [ON_BREACH]     = {nothing,      nothing,      nothing,      LIVE(break_off),        nothing},
+    [ON_SILENT]     = {nothing,      nothing,      nothing,      LIVE(give_up_on_it),    nothing},
+    [ON_QUIT]       = {nothing,      nothing,      nothing,      LIVE(ask_for_no_more),  nothing},
+    [ON_STOP]       = {leave_broker, leave_broker, leave_broker, LIVE(leave_broker),     nothing},
 };
 // clang-format on
 

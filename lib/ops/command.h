@@ -14,8 +14,8 @@ enum { COMMAND_TEXT_BYTES = 128 };
 // where the command could not be run or did not exit with 0, 413 where it wrote more
 // than anybody carries.
 //
-// SIGPIPE has to be ignored. The command is in a process group of its own: a Ctrl-C
-// meant for the worker does not end what the worker has promised to finish.
+// SIGPIPE has to be ignored. SIGINT is blocked in the command: a Ctrl-C meant for the
+// worker does not end what the worker has promised to finish.
 int command_run(char *const *argv, zmsg_t **input_p, zmsg_t **output_out,
                 char text[COMMAND_TEXT_BYTES]);
 

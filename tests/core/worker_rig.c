@@ -2,6 +2,8 @@
 
 #include "worker_rig.h"
 
+#include "mdp_wire.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -323,6 +325,33 @@ rig_hear_request(struct rig *self, uint32_t broker, uint32_t number, const char 
         record.address = view_of(address, strlen(address));
     }
     rig_hear(self, broker, &record, body);
+}
+
+void
+rig_wait_until_open(struct rig *self, uint32_t broker, uint64_t ms_max)
+{
+    for (uint64_t i = 0; i < ms_max && !self->is_connected[broker]; i++)
+        rig_wait(self, 1);
+    assert_true(self->is_connected[broker]);
+}
+
+void
+rig_come_back(struct rig *self)
+{
+    rig_wait_until_open(self, 0, self->config.reconnect_ms_max + 1);
+    rig_up(self, 0);
+}
+
+void
+rig_hear_dialects(struct rig *self, const char *code, const char *words)
+{
+    struct view frames[2] = {view_of(code, strlen(code)), view_of(words, strlen(words))};
+    struct mdp_record record = {.dialect = MDP_01,
+                                .side = MDP_CLIENT_SIDE,
+                                .command = MDP_FINAL,
+                                .service = VIEW_LITERAL("mmi.dialects"),
+                                .body = mdp_body_of(frames, words[0] == '\0' ? 1 : 2)};
+    rig_hear(self, 0, &record, NULL);
 }
 
 // ---- the application ------------------------------------------------------------------------

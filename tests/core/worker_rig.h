@@ -86,6 +86,13 @@ void rig_sent(struct rig *self, uint32_t broker);
 void rig_unsent(struct rig *self, uint32_t broker);
 void rig_event(struct rig *self, enum worker_event_kind kind);
 
+// rig_wait_until_open waits for the next connection to the broker, so long at most;
+// rig_come_back takes a worker that has lost its first broker through READY.
+void rig_wait_until_open(struct rig *self, uint32_t broker, uint64_t ms_max);
+void rig_come_back(struct rig *self);
+// rig_hear_dialects is the answer to the question for the dialect; words may be empty.
+void rig_hear_dialects(struct rig *self, const char *code, const char *words);
+
 // rig_last is the last record sent, NULL where there is none; rig_count counts those of a
 // command.
 const struct rig_sent *rig_last(const struct rig *self);

@@ -43,8 +43,10 @@ tear_down(void **state)
     inbox_release(&self->inbox);
     zsock_destroy(&self->router);
     close(self->epoll_fd);
-    if (self->folder[0] != '\0')
+    if (self->folder[0] != '\0') {
+        unlink(self->endpoint + strlen("ipc://"));
         rmdir(self->folder);
+    }
     free(self);
     return 0;
 }
@@ -56,12 +58,19 @@ bind_tcp(struct fixture *self)
     snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
 }
 
+// name_ipc makes a name that nobody listens at.
 static void
-bind_ipc(struct fixture *self)
+name_ipc(struct fixture *self)
 {
     snprintf(self->folder, sizeof self->folder, "/tmp/test-link-XXXXXX");
     assert_non_null(mkdtemp(self->folder));
     snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/router", self->folder);
+}
+
+static void
+bind_ipc(struct fixture *self)
+{
+    name_ipc(self);
     assert_int_equal(zsock_bind(self->router, "%s", self->endpoint), 0);
 }
 
@@ -177,8 +186,7 @@ static void
 nothing_is_taken_before_the_connection_is_made(void **state)
 {
     struct fixture *self = *state;
-    bind_tcp(self);
-    zsock_destroy(&self->router); // nobody listens there now
+    name_ipc(self);
     open_link(self, NULL);
     struct mdp_record record = ready();
     assert_int_equal(link_send(&self->link, &record, true, NULL), EAGAIN);

@@ -79,8 +79,8 @@ static void
 worker_in_ten_lines_works_and_leaves_when_interrupted(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 9; i++) {
-        struct stage *stage = stage_new(transports[i / 3], dialects[i % 3]);
+    for (size_t i = 0; i < 6; i++) {
+        struct stage *stage = stage_new(transports[1 + i / 3], dialects[i % 3]);
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, run_ten_lines, stage), 0);
         stage_expect(stage, MDP_READY);
@@ -308,6 +308,49 @@ more_than_a_pack_goes_out_in_several(void **state)
     }
     assert_int_equal(stage->messages - before, 5);
     stage_free(stage);
+}
+
+static void
+answers_a_full_socket_refused_arrive_all_the_same(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 2000 };
+    for (size_t i = 0; i < 2; i++) {
+        // Small ones are made again out of the pack; large ones were kept.
+        char text[20001];
+        size_t bytes = i == 0 ? 100 : 20000;
+        memset(text, 'z', bytes);
+        text[bytes] = '\0';
+        struct stage *stage = stage_new("inproc", MDP_G1);
+        stage->options.credit = REQUESTS;
+        stage_serve(stage);
+        for (uint32_t number = 0; number < REQUESTS; number++) {
+            struct mdp_record request = stage_request(stage, number);
+            if (!packer_fits(&stage->packer, &request))
+                stage_send(stage);
+            stage_pack(stage, request, "question");
+        }
+        stage_send(stage);
+        mdp_request_t *requests[REQUESTS];
+        for (size_t number = 0; number < REQUESTS; number++)
+            requests[number] = stage_take(stage);
+        // One message for each, and nobody reads: the socket holds a thousand.
+        for (size_t number = 0; number < REQUESTS; number++) {
+            reply(requests[number], text);
+            stage_pump(stage);
+        }
+        bool is_seen[REQUESTS] = {false};
+        for (size_t number = 0; number < REQUESTS; number++) {
+            struct mdp_record final = stage_expect(stage, MDP_FINAL);
+            uint32_t at;
+            memcpy(&at, final.ticket.bytes, sizeof at);
+            assert_true(at < REQUESTS && !is_seen[at]);
+            is_seen[at] = true;
+            assert_int_equal(final.body.bytes, bytes);
+        }
+        assert_int_equal(stage->lost, 0);
+        stage_free(stage);
+    }
 }
 
 static void
@@ -796,6 +839,7 @@ main(void)
         cmocka_unit_test(burst_is_answered_in_few_messages),
         cmocka_unit_test(single_reply_leaves_when_the_worker_waits),
         cmocka_unit_test(more_than_a_pack_goes_out_in_several),
+        cmocka_unit_test(answers_a_full_socket_refused_arrive_all_the_same),
         cmocka_unit_test(slow_jobs_do_not_hold_each_other_up),
         cmocka_unit_test(descriptor_tells_of_every_request),
         cmocka_unit_test(pump_gives_the_next_when_the_last_is_answered),

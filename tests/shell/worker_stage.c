@@ -25,6 +25,7 @@ bind_router(struct stage *self)
 {
     self->router = zsock_new(ZMQ_ROUTER);
     zsock_set_linger(self->router, 0);
+    zsock_set_rcvhwm(self->router, 1); // what is not read stays with the worker
     zsock_set_router_mandatory(self->router, 1);
     // The socket before may still be closing.
     uint64_t until_ns = galleon_now_ns() + STAGE_MS_MAX * ms_ns;

@@ -1,0 +1,120 @@
+"""mdworker's command line, and how it leaves.
+
+    GALLEON_BIN=build/asan /usr/bin/python3 tests/interop/test_mdworker_usage.py [-v]
+"""
+
+import os
+import pathlib
+import signal
+import tempfile
+import unittest
+
+from support import BrokerTest, Program, run
+
+OPTIONS = ["broker", "credit", "threads", "heartbeat", "dialect", "printable-id", "no-disconnect",
+           "log-level", "help", "version"]
+
+
+class Usage(unittest.TestCase):
+    """It ends at once, with a sentence that says what to do."""
+
+    def fails(self, *arguments, says):
+        code, _, errors = run("mdworker", *arguments)
+        self.assertEqual(code, 2, errors)
+        self.assertIn(says, errors)
+
+    def test_help_names_every_option(self):
+        code, output, _ = run("mdworker", "--help")
+        self.assertEqual(code, 0)
+        for option in OPTIONS:
+            self.assertIn(f"--{option}", output.decode())
+
+    def test_version(self):
+        code, output, _ = run("mdworker", "--version")
+        self.assertEqual(code, 0)
+        self.assertRegex(output.decode(), r"\d+\.\d+\.\d+")
+
+    def test_what_is_wrong_is_named(self):
+        self.fails(says="SERVICE")
+        self.fails("echo", "cat", says="behind --")
+        self.fails("--brocker", "tcp://127.0.0.1:5555", "echo", says="--broker")
+        self.fails("--broker", "127.0.0.1:5555", "echo", says="tcp://127.0.0.1:5555")
+        self.fails("--credit", "0", "echo", says="from 1 to")
+        self.fails("--credit", "2", "--dialect", "0.1", "echo", says="--dialect g1")
+        self.fails("--dialect", "1.0", "echo", says="auto, g1, 0.2 or 0.1")
+        self.fails("--threads", "many", "echo", says="whole number")
+
+    def test_a_service_that_cannot_be_is_exit_1(self):
+        for service in "mmi.service", "", "line\nfeed":
+            code, _, errors = run("mdworker", service)
+            self.assertEqual(code, 1, errors)
+            self.assertIn("cannot work", errors)
+
+
+class Serving(BrokerTest):
+    """What a broker sees of it."""
+
+    def mdworker(self, *arguments, end="stop"):
+        return self.start(Program("mdworker", "--broker", self.endpoint, *arguments), end)
+
+    def test_each_thread_is_a_worker(self):
+        service = self.name()
+        self.mdworker("--threads", 3, "--credit", 5, service.decode())
+        self.wait_for_row(service, workers=3)
+        rows = self.table(b"workers", service)
+        self.assertEqual([row["credit"] for row in rows], ["5", "5", "5"])
+
+    def gated(self, service, end="stop"):
+        """A worker whose command says that it runs, and waits until the gate is opened."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        runs, gate = pathlib.Path(folder.name, "runs"), pathlib.Path(folder.name, "gate")
+        os.mkfifo(gate)
+        script = f"touch {runs}; cat {gate} > /dev/null; cat"
+        worker = self.mdworker("--dialect", "g1", service.decode(), "--", "sh", "-c", script,
+                               end=end)
+        self.wait_for_service(service)
+        return worker, runs.exists, gate
+
+    def test_sigterm_lets_it_finish_what_it_has(self):
+        service = self.name()
+        worker, runs, gate = self.gated(service)
+        client = self.client("g1")
+        request = client.request(service, [b"Hi"])
+        client.flush()
+        self.until(runs, "the command")
+        worker.signal()
+        gate.write_bytes(b"go")
+        self.assertEqual(client.answer(request).body, [b"Hi"])
+        self.assertEqual(worker.wait(), 0)
+        self.wait_for_service(service, registered=False)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        service = self.name()
+        worker, runs, _ = self.gated(service, end="kill")
+        client = self.client("g1")
+        client.request(service, [b"Hi"])
+        client.flush()
+        self.until(runs, "the command")
+        worker.signal()
+        worker.signal()
+        # Two signals in a row may be seen as one.
+        self.until(lambda: worker.signal() or worker.process.poll() is not None, "its end")
+        self.assertEqual(worker.process.returncode, 1)
+        os.killpg(worker.process.pid, signal.SIGKILL)   # the command: nobody else ends it
+
+    def test_requests_of_others_go_on_when_it_leaves(self):
+        service = self.name()
+        first = self.mdworker("--credit", 100, service.decode())
+        self.mdworker("--credit", 100, service.decode())
+        self.wait_for_row(service, workers=2)
+        client = self.client("g1")
+        ids = [client.request(service, [b"%d" % number]) for number in range(900)]
+        first.signal()
+        self.assertEqual([client.answer(request).body for request in ids],
+                         [[b"%d" % number] for number in range(900)])
+        self.assertEqual(first.wait(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
