@@ -18,6 +18,8 @@ enum {
     RECONNECT_MS_MIN = 100,
     RECONNECT_MS_MAX = 5000,
     HANDSHAKE_MS = 3000,
+    BEAT_MS = 1000, // of ZMTP: by it both ends notice a dead connection
+    BEAT_PATIENCE_MS = 3000,
     LINGER_MS = 0 // until link_close says otherwise
 };
 
@@ -38,6 +40,10 @@ set_options(void *handle, const char *routing_id)
     set_int(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
     set_int(handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_int(handle, ZMQ_TCP_KEEPALIVE, 1);
+    // Safe here only because RCVHWM is 0: input is never stopped.
+    set_int(handle, ZMQ_HEARTBEAT_IVL, BEAT_MS);
+    set_int(handle, ZMQ_HEARTBEAT_TIMEOUT, BEAT_PATIENCE_MS);
+    set_int(handle, ZMQ_HEARTBEAT_TTL, BEAT_PATIENCE_MS);
     if (routing_id != NULL)
         zmq_setsockopt(handle, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
 }

@@ -31,6 +31,7 @@ enum {
     TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
     WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
     TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
+    PEER_SILENT_MS = 3000,    // a peer whose host does not answer is gone
     HWM_SPARE = 64,           // above the largest credit and the largest client window
     CLIENT_WINDOW = 1024
 };
@@ -211,10 +212,9 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     if (self->socket == NULL)
         return false;
     self->handle = zsock_resolve(self->socket);
+    // libzmq gives back room in steps of half the mark, so only half of it is sure.
     int hwm = (int)or_default(options->credit_max, 1024);
-    hwm = (hwm > CLIENT_WINDOW ? hwm : CLIENT_WINDOW) + HWM_SPARE;
-    int beat_ms = (int)or_default(options->heartbeat_ms, 2500);
-    beat_ms = beat_ms < 1000 ? beat_ms : 1000;
+    hwm = 2 * ((hwm > CLIENT_WINDOW ? hwm : CLIENT_WINDOW) + HWM_SPARE);
     zsock_set_router_mandatory(self->socket, 1);
     zsock_set_sndhwm(self->socket, hwm);
     zsock_set_rcvhwm(self->socket, 1000);
@@ -222,9 +222,14 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     zsock_set_linger(self->socket, 0);
     zsock_set_backlog(self->socket, 1024);
     zsock_set_handshake_ivl(self->socket, 3000);
-    zsock_set_heartbeat_ivl(self->socket, beat_ms);
-    zsock_set_heartbeat_timeout(self->socket, 3 * beat_ms);
-    zsock_set_heartbeat_ttl(self->socket, 3 * beat_ms);
+    // No ZMTP heartbeats from here: in libzmq 4.3.4 the timer of one ends the process
+    // (`!_io_error`) when it finds a connection that ended while its input was stopped.
+    // Our own peers beat instead (link.c), and their TTL ends a dead connection here;
+    // for all others TCP has to notice.
+    zsock_set_tcp_maxrt(self->socket, PEER_SILENT_MS);
+    zsock_set_tcp_keepalive_idle(self->socket, 2);
+    zsock_set_tcp_keepalive_intvl(self->socket, 1);
+    zsock_set_tcp_keepalive_cnt(self->socket, 3);
     zsock_set_tcp_keepalive(self->socket, 1);
     int64_t message_max = (int64_t)self->limits.bytes_max;
     return zmq_setsockopt(self->handle, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0 &&
