@@ -32,6 +32,7 @@ enum {
     WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
     TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
     PEER_SILENT_MS = 3000,    // a peer whose host does not answer is gone
+    RECEIVE_MARK = 128,       // messages of one peer that libzmq may hold for us
     HWM_SPARE = 64,           // above the largest credit and the largest client window
     CLIENT_WINDOW = 1024
 };
@@ -217,7 +218,7 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     hwm = 2 * ((hwm > CLIENT_WINDOW ? hwm : CLIENT_WINDOW) + HWM_SPARE);
     zsock_set_router_mandatory(self->socket, 1);
     zsock_set_sndhwm(self->socket, hwm);
-    zsock_set_rcvhwm(self->socket, 1000);
+    zsock_set_rcvhwm(self->socket, RECEIVE_MARK);
     zsock_set_sndtimeo(self->socket, 0);
     zsock_set_linger(self->socket, 0);
     zsock_set_backlog(self->socket, 1024);
