@@ -446,7 +446,7 @@ client_with_a_delimiter_gets_a_message_for_each_record(void **state)
 
 // ---- a client that does not read ---------------------------------------------------------------
 
-enum { SLOW_BATCH = 500, SLOW_BATCHES = 4 };
+enum { SLOW_BATCH = 500, SLOW_BATCHES = 8 };
 
 static void
 slow_client_costs_only_its_own_answers(void **state)
