@@ -12,6 +12,7 @@ enum {
     TIMEOUT,
     ATTEMPTS,
     DIALECT,
+    MAX_MESSAGE,
     PRINTABLE_ID,
     JSON,
     WINDOW,
@@ -30,6 +31,7 @@ static const struct options_rule rules[] = {
     [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
     [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
     [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
+    [MAX_MESSAGE] = {"max-message", "BYTES", "the brokers' --max-message (1048576)"},
     [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
     [JSON] = {"json", NULL, "print JSON"},
     [WINDOW] = {"window", "N", "bench: calls in flight of each client (100)"},
@@ -234,6 +236,9 @@ set(struct tool *self, int rule, char **brokers_p)
         break;
     case DIALECT:
         self->client.dialect = options_dialect(options);
+        break;
+    case MAX_MESSAGE:
+        self->client.message_bytes_max = options_number(options, 1024, (uint64_t)1 << 40);
         break;
     case PRINTABLE_ID:
         self->client.printable_id = true;

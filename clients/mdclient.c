@@ -10,13 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BROKER, TIMEOUT, ATTEMPTS, DIALECT, PRINTABLE_ID, MS_MAX = 24 * 3600 * 1000 };
+enum { BROKER, TIMEOUT, ATTEMPTS, DIALECT, MAX_MESSAGE, PRINTABLE_ID, MS_MAX = 24 * 3600 * 1000 };
 
 static const struct options_rule rules[] = {
     [BROKER] = {"broker", "EP", "a broker (tcp://127.0.0.1:5555); may be repeated"},
     [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
     [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
     [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
+    [MAX_MESSAGE] = {"max-message", "BYTES", "the brokers' --max-message (1048576)"},
     [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
     {0}};
 
@@ -120,6 +121,8 @@ main(int argc, char **argv)
             client_options.attempts = (uint32_t)options_number(&options, 1, 1000);
         else if (rule == DIALECT)
             client_options.dialect = options_dialect(&options);
+        else if (rule == MAX_MESSAGE)
+            client_options.message_bytes_max = options_number(&options, 1024, (uint64_t)1 << 40);
         else
             client_options.printable_id = true;
     }

@@ -188,6 +188,8 @@ uint64_t worker_core_deadline(const struct worker_core *self);
 
 // worker_core_requests_max is more than any slot number: the low 32 bits of a token.
 uint32_t worker_core_requests_max(const struct worker_core *self);
+// worker_core_gathers: do the parts of a held request's answer wait for its end (0.1)?
+bool worker_core_gathers(const struct worker_core *self, uint64_t token);
 // worker_core_has_ready: would TAKE deliver now?
 bool worker_core_has_ready(const struct worker_core *self);
 // worker_core_unsent_count is how many answers no socket has taken yet, of those that

@@ -292,8 +292,13 @@ keep(struct request *request, void *cargo)
 static void
 on_final(struct request *request, const struct worker_event *event)
 {
-    keep(request, event->cargo);
     request->status = status_of(event->status);
+    if (request->status != MDP_DONE) {
+        // A failure is one without the parts that went before it.
+        worker_dump(request->session->core, request->item.cargo);
+        request->item.cargo = NULL;
+    }
+    keep(request, event->cargo);
     if (!may_go(request)) {
         lose_answer(request);
     } else if (can_send(request->session)) {
@@ -351,6 +356,14 @@ on_partial(struct request *request, const struct worker_event *event)
         session_input(session, ON_SILENT, event);
         lose_part(request, event->cargo);
     }
+}
+
+bool
+worker_core_gathers(const struct worker_core *self, uint64_t token)
+{
+    const struct request *request = request_at(self, token);
+    must(request != NULL && request->list == &request->session->held);
+    return request->dialect == MDP_01;
 }
 
 void

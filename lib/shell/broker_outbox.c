@@ -25,7 +25,7 @@ broker_outbox_init(struct broker_outbox *self, void *socket, struct cargo_pool *
                    uint32_t routes_max)
 {
     *self = (struct broker_outbox){.socket = socket, .pool = pool, .routes_max = routes_max};
-    packer_init(&self->single);
+    packer_init(&self->single, MDP_MESSAGE_BYTES_MAX);
     // Most of it is never touched, so most of it is never there.
     void *memory = mmap(NULL, routes_max * sizeof(uint32_t), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -248,7 +248,7 @@ box_for(struct broker_outbox *self, const struct broker_route *to)
         box = boxes[self->box_count] = calloc(1, sizeof *box);
         if (box == NULL)
             return NULL;
-        packer_init(&box->packer);
+        packer_init(&box->packer, MDP_MESSAGE_BYTES_MAX);
     }
     box->route_number = to->number;
     box->route_serial = to->serial;

@@ -387,6 +387,22 @@ cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p
     return self;
 }
 
+size_t
+cargo_message_bound(size_t fields_bytes, zmsg_t *body)
+{
+    size_t bytes = body == NULL ? 0 : zmsg_content_size(body);
+    size_t frames = body == NULL ? 0 : zmsg_size(body);
+    return mdp_wire_message_bound(fields_bytes, bytes, frames);
+}
+
+size_t
+cargo_message_bytes_max(uint64_t option)
+{
+    if (option == 0)
+        return MDP_MESSAGE_BYTES_MAX;
+    return option < MDP_MESSAGE_BYTES_MIN ? MDP_MESSAGE_BYTES_MIN : option;
+}
+
 // add_frame puts a copy of a frame at the end; false when out of memory.
 static bool
 add_frame(struct cargo_pool *pool, zmsg_t *message, struct view bytes)

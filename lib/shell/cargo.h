@@ -45,6 +45,11 @@ struct cargo *cargo_of_record(struct cargo_pool *pool, const struct mdp_record *
 struct cargo *cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p);
 void cargo_release(struct cargo_pool *pool, struct cargo *cargo);
 
+// cargo_message_bound is at least what a broker will get of it in all frames (NULL: no
+// body); cargo_message_bytes_max is how much it may be: the option, or its default.
+size_t cargo_message_bound(size_t fields_bytes, zmsg_t *body);
+size_t cargo_message_bytes_max(uint64_t option);
+
 // cargo_to_message is the body as a czmq message, NULL when out of memory. The cargo
 // stays as it is. (czmq gives no way to put a received frame into a message but to
 // copy it. The message itself may be one that cargo_of_message was given before.)

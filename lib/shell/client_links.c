@@ -24,10 +24,12 @@ bit_of(uint32_t endpoint)
 // ---- opening and closing ---------------------------------------------------------------
 
 bool
-client_links_init(struct client_links *self, const char *brokers, bool has_printable_id,
-                  const uint8_t seed[32])
+client_links_init(struct client_links *self, const char *brokers,
+                  const mdp_client_options_t *options, const uint8_t seed[32])
 {
-    *self = (struct client_links){.epoll_fd = -1, .has_printable_id = has_printable_id};
+    *self = (struct client_links){.epoll_fd = -1,
+                                  .has_printable_id = options->printable_id,
+                                  .message_bytes_max = options->message_bytes_max};
     prng_init(&self->names, seed, PURPOSE_ROUTING_ID);
     if (!endpoints_init(&self->endpoints, brokers))
         return false;
@@ -87,7 +89,7 @@ client_links_open(struct client_links *self, uint32_t endpoint)
     char id[ROUTING_ID_BYTES + 1];
     draw_routing_id(self, id);
     must(!link_is_open(link));
-    int status = link_open(link, text, self->has_printable_id ? id : NULL);
+    int status = link_open(link, text, self->has_printable_id ? id : NULL, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
     log_warn("MDP-CLIENT-CONNECT", "endpoint=%s why=\"%s\"", text, galleon_strerror(status));

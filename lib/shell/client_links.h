@@ -11,6 +11,8 @@
 #include "link.h"
 #include "prng.h"
 
+#include <galleon/mdp_client.h>
+
 // A send that a socket refused.
 struct refused_send {
     uint32_t endpoint;
@@ -23,6 +25,7 @@ struct client_links {
     int epoll_fd;
     bool was_woken; // a connection may have been made or cut
     bool has_printable_id;
+    size_t message_bytes_max;
     struct prng names; // for routing ids
 
     uint32_t cut;      // a bit for each: down, to be told after what has arrived is read
@@ -33,10 +36,10 @@ struct client_links {
     size_t refused_capacity;
 };
 
-// client_links_init reads the list of brokers. False, with errno EINVAL where it is none,
-// else ENOMEM.
-bool client_links_init(struct client_links *self, const char *brokers, bool has_printable_id,
-                       const uint8_t seed[32]);
+// client_links_init reads the list of brokers; message_bytes_max of the options is set. False, with
+// errno EINVAL where it is none, else ENOMEM.
+bool client_links_init(struct client_links *self, const char *brokers,
+                       const mdp_client_options_t *options, const uint8_t seed[32]);
 // client_links_release lets what was sent go out for at most linger_ms.
 void client_links_release(struct client_links *self, int linger_ms);
 

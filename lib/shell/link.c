@@ -68,10 +68,10 @@ open_monitor(struct link *self)
 }
 
 int
-link_open(struct link *self, const char *endpoint, const char *routing_id)
+link_open(struct link *self, const char *endpoint, const char *routing_id, size_t message_bytes_max)
 {
     *self = (struct link){.socket = zsock_new(ZMQ_DEALER)};
-    packer_init(&self->packer);
+    packer_init(&self->packer, message_bytes_max);
     if (self->socket == NULL)
         return GALLEON_NO_MEMORY;
     self->handle = zsock_resolve(self->socket);

@@ -30,10 +30,11 @@ struct link {
 };
 
 // link_open makes a socket and begins to connect. routing_id is what it is called
-// (NULL: libzmq draws one). Returns GALLEON_OK, GALLEON_NO_MEMORY (or no descriptor
-// left), or GALLEON_PROTOCOL where the endpoint is none. inproc connections are made
-// at once and never seen to be cut.
-int link_open(struct link *self, const char *endpoint, const char *routing_id);
+// (NULL: libzmq draws one); message_bytes_max is what the peer takes. Returns GALLEON_OK,
+// GALLEON_NO_MEMORY (or no descriptor left), or GALLEON_PROTOCOL where the endpoint is none. inproc
+// connections are made at once and never seen to be cut.
+int link_open(struct link *self, const char *endpoint, const char *routing_id,
+              size_t message_bytes_max);
 
 // link_close lets what was sent go out for at most linger_ms, without waiting for
 // it. What is still packed goes: its entries must have been taken care of.

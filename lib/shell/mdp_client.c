@@ -33,6 +33,7 @@ static const uint64_t answer_bytes_max = 1ull << 30;
 struct mdp_client {
     uint32_t window;
     bool hands_out_parts;
+    size_t message_bytes_max;
     void *memory; // of the core
     struct client_core *core;
     struct client_effects effects;
@@ -101,21 +102,22 @@ mdp_client_t *
 mdp_client_new(const char *brokers, const mdp_client_options_t *options)
 {
     static const mdp_client_options_t defaults = {0};
-    if (options == NULL)
-        options = &defaults;
+    mdp_client_options_t chosen = options == NULL ? defaults : *options;
+    chosen.message_bytes_max = cargo_message_bytes_max(chosen.message_bytes_max);
     mdp_client_t *self = calloc(1, sizeof *self);
     uint8_t seed[32];
     if (self == NULL || getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed ||
-        !client_links_init(&self->links, brokers, options->printable_id, seed)) {
+        !client_links_init(&self->links, brokers, &chosen, seed)) {
         free(self);
         return NULL;
     }
     cargo_pool_init(&self->pool);
-    self->hands_out_parts = options->partials;
-    self->window = or_default(options->window, 1000);
+    self->hands_out_parts = chosen.partials;
+    self->message_bytes_max = chosen.message_bytes_max;
+    self->window = or_default(chosen.window, 1000);
     if (zsys_init() == NULL || !inbox_init(&self->inbox, FRAMES_MAX) ||
         !answers_init(&self->held, (size_t)self->window + HELD_PARTS_MAX) ||
-        !make_core(self, options, seed)) {
+        !make_core(self, &chosen, seed)) {
         mdp_client_destroy(&self);
         errno = ENOMEM;
     }
@@ -415,10 +417,10 @@ has_room(const mdp_client_t *self)
 
 // refuse_call answers in a broker's place what it would only send back.
 static int
-refuse_call(mdp_client_t *self, zmsg_t **request_p, const char *text)
+refuse_call(mdp_client_t *self, zmsg_t **request_p, int status, const char *text)
 {
     zmsg_destroy(request_p);
-    self->status = MDP_MALFORMED;
+    self->status = status;
     snprintf(self->text, sizeof self->text, "%s", text);
     return GALLEON_REFUSED;
 }
@@ -435,9 +437,13 @@ begin(mdp_client_t *self, const char *service, zmsg_t **request_p,
     if (options->fields != NULL)
         fields = view_of(options->fields, strlen(options->fields));
     if (!service_name_is_valid(name))
-        return refuse_call(self, request_p, "a service name is 1 to 255 bytes of printable UTF-8");
+        return refuse_call(self, request_p, MDP_MALFORMED,
+                           "a service name is 1 to 255 bytes of printable UTF-8");
     if (fields.size > MDP_FIELDS_BYTES_MAX)
-        return refuse_call(self, request_p, "header fields have at most 4096 bytes");
+        return refuse_call(self, request_p, MDP_MALFORMED, "header fields have at most 4096 bytes");
+    if (cargo_message_bound(fields.size, *request_p) > self->message_bytes_max)
+        return refuse_call(self, request_p, MDP_TOO_LARGE,
+                           "the request is larger than the brokers take (--max-message)");
     if (!has_room(self)) {
         zmsg_destroy(request_p);
         return GALLEON_BUSY;

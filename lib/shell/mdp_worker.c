@@ -46,7 +46,8 @@ struct mdp_request {
     char *fields;        // a copy, its lines ended by NULs
     uint32_t attempt;
     bool has_body;
-    bool is_broken; // a part of its answer was lost for want of memory
+    size_t answer_bytes; // of the parts that wait for its end
+    int broken;          // a part of its answer could not be kept: GALLEON_REFUSED or _NO_MEMORY
 };
 
 // What a socket refused.
@@ -60,6 +61,7 @@ struct refused {
 struct mdp_worker {
     struct endpoints brokers;
     char *service;
+    size_t message_bytes_max;
     void (*on_lost)(void *ctx, uint32_t replies);
     void *ctx;
 
@@ -134,7 +136,7 @@ open_link(mdp_worker_t *self, uint32_t broker, const char *routing_id)
     struct link *link = &self->links[broker];
     const char *endpoint = self->brokers.texts[broker];
     must(!link_is_open(link));
-    int status = link_open(link, endpoint, routing_id);
+    int status = link_open(link, endpoint, routing_id, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
     log_warn("MDP-WORKER-CONNECT", "broker=%s why=\"%s\"", endpoint, galleon_strerror(status));
@@ -300,7 +302,7 @@ join(mdp_worker_t *self, const struct worker_effect *effect)
     if (cargo_join(&self->pool, effect->into, effect->cargo))
         return;
     cargo_release(&self->pool, effect->cargo);
-    self->requests[(uint32_t)effect->token].is_broken = true;
+    self->requests[(uint32_t)effect->token].broken = GALLEON_NO_MEMORY;
 }
 
 static void
@@ -637,6 +639,7 @@ mdp_worker_new(const char *brokers, const char *service, const mdp_worker_option
         free(self);
         return NULL;
     }
+    self->message_bytes_max = cargo_message_bytes_max(options->message_bytes_max);
     self->on_lost = options->on_lost;
     self->ctx = options->ctx;
     cargo_pool_init(&self->pool);
@@ -747,15 +750,33 @@ fail(mdp_request_t *request, int status, const char *text)
     return result;
 }
 
+// take_part makes cargo of a part of an answer, or of its end. Where it cannot, or an
+// earlier one could not be taken, the request is broken.
+static struct cargo *
+take_part(mdp_request_t *self, zmsg_t **part_p)
+{
+    mdp_worker_t *worker = self->worker;
+    size_t bytes = cargo_message_bound(self->answer_bytes, *part_p);
+    struct cargo *cargo = NULL;
+    if (self->broken == GALLEON_OK && bytes > worker->message_bytes_max)
+        self->broken = GALLEON_REFUSED;
+    if (self->broken != GALLEON_OK) {
+        zmsg_destroy(part_p);
+        return NULL;
+    }
+    cargo = cargo_of_message(&worker->pool, VIEW_NONE, part_p);
+    if (cargo == NULL)
+        self->broken = GALLEON_NO_MEMORY;
+    else if (worker_core_gathers(worker->core, self->token))
+        self->answer_bytes = bytes - MDP_HEADS_BYTES_MAX;
+    return cargo;
+}
+
 int
 mdp_request_partial(mdp_request_t *self, zmsg_t **part_p)
 {
-    struct cargo *cargo = cargo_of_message(&self->worker->pool, VIEW_NONE, part_p);
-    if (cargo == NULL) {
-        self->is_broken = true;
-        return GALLEON_NO_MEMORY;
-    }
-    return answer(self, MDP_PARTIAL, 0, cargo);
+    struct cargo *cargo = take_part(self, part_p);
+    return cargo == NULL ? self->broken : answer(self, MDP_PARTIAL, 0, cargo);
 }
 
 int
@@ -763,13 +784,14 @@ mdp_request_reply(mdp_request_t **self_p, zmsg_t **reply_p)
 {
     mdp_request_t *self = *self_p;
     *self_p = NULL;
-    struct cargo *cargo = cargo_of_message(&self->worker->pool, VIEW_NONE, reply_p);
-    if (cargo == NULL || self->is_broken) {
-        if (cargo != NULL)
-            cargo_release(&self->worker->pool, cargo);
+    struct cargo *cargo = take_part(self, reply_p);
+    int broken = self->broken;
+    if (broken == GALLEON_REFUSED)
+        (void)fail(self, MDP_TOO_LARGE, "the answer is larger than the worker may send");
+    else if (broken != GALLEON_OK)
         (void)fail(self, MDP_FAILED, "the worker is out of memory");
-        return GALLEON_NO_MEMORY;
-    }
+    if (cargo == NULL)
+        return broken;
     int result = answer(self, MDP_FINAL, MDP_DONE, cargo);
     let_go(self);
     return result;

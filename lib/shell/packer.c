@@ -10,16 +10,15 @@
 enum {
     BYTES_MIN = 512,
     ENTRIES_MIN = 8,
-    // What a broker takes in one message where nobody has told it otherwise.
-    MESSAGE_BYTES_MAX = 1 << 20,
     // After so many packs in a row that needed little, memory is let go.
     SMALL_PACKS_MAX = 64
 };
 
 void
-packer_init(struct packer *self)
+packer_init(struct packer *self, size_t message_bytes_max)
 {
-    *self = (struct packer){0};
+    must(message_bytes_max > MDP_HEADS_BYTES_MAX);
+    *self = (struct packer){.bytes_max = message_bytes_max - MDP_HEADS_BYTES_MAX};
 }
 
 void
@@ -29,7 +28,7 @@ packer_release(struct packer *self)
     free(self->bytes);
     free(self->entries);
     free(self->loose);
-    *self = (struct packer){0};
+    *self = (struct packer){.bytes_max = self->bytes_max};
 }
 
 // ---- adding -------------------------------------------------------------------------
@@ -106,10 +105,10 @@ packer_fits(const struct packer *self, const struct mdp_record *record)
         return false;
     size_t bytes = self->used + mdp_wire_record_bytes(record);
     if (!is_large(record->body.bytes, record->body.count))
-        return bytes <= MDP_PACK_BYTES_MAX;
+        return bytes <= MDP_PACK_BYTES_MAX && bytes <= self->bytes_max;
     // It will be LOOSE: its head goes into the pack, its frames behind it.
     return bytes - mdp_body_packed_bytes(&record->body) <= MDP_PACK_BYTES_MAX &&
-           bytes <= MESSAGE_BYTES_MAX;
+           bytes <= self->bytes_max;
 }
 
 static bool

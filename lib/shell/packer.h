@@ -31,9 +31,12 @@ struct packer {
     size_t loose_count;
     size_t loose_capacity;
     uint32_t small_packs; // in a row that needed little of the memory
+    size_t bytes_max;     // of a message with more than one record
 };
 
-void packer_init(struct packer *self);
+// packer_init: message_bytes_max is what the peer takes in one message. Only a record
+// that is larger by itself goes beyond it.
+void packer_init(struct packer *self, size_t message_bytes_max);
 void packer_release(struct packer *self);
 
 // packer_fits: may the record go into this pack? If not, send it first. Any

@@ -16,12 +16,15 @@
 
 enum {
     MDP_PACK_HEADER_BYTES = 8,
-    MDP_RECORD_HEAD_BYTES_MAX = 34, // without name, fields and body
-    MDP_PACK_BYTES_MAX = 65536,     // frame 0 of a sender, unless one record alone is larger
-    MDP_LOOSE_BYTES_MIN = 16385,    // a sender moves bodies of this size, and copies smaller ones
-    MDP_FIELDS_BYTES_MAX = 4096,    // header fields of a record
-    MDP_PARTS_MAX = 256,            // in a record
-    MDP_STACK_MAX = 7,              // addresses in front of a delimiter
+    MDP_RECORD_HEAD_BYTES_MAX = 34,  // without name, fields and body
+    MDP_PACK_BYTES_MAX = 65536,      // frame 0 of a sender, unless one record alone is larger
+    MDP_LOOSE_BYTES_MIN = 16385,     // a sender moves bodies of this size, and copies smaller ones
+    MDP_FIELDS_BYTES_MAX = 4096,     // header fields of a record
+    MDP_MESSAGE_BYTES_MAX = 1 << 20, // what a broker takes where nobody has told it otherwise
+    MDP_MESSAGE_BYTES_MIN = 1024,    // the least that it can be told
+    MDP_HEADS_BYTES_MAX = 512,       // in a message of one record, beside fields and body
+    MDP_PARTS_MAX = 256,             // in a record
+    MDP_STACK_MAX = 7,               // addresses in front of a delimiter
     MDP_ENVELOPE_FRAMES_MAX = MDP_STACK_MAX + 2
 };
 
@@ -98,6 +101,14 @@ static inline size_t
 mdp_body_packed_bytes(const struct mdp_body *body)
 {
     return body->bytes + 4 * body->count;
+}
+
+// mdp_wire_message_bound is as much as a message with such a body has in any dialect, or
+// a little more.
+static inline size_t
+mdp_wire_message_bound(size_t fields_bytes, size_t body_bytes, size_t body_frames)
+{
+    return MDP_HEADS_BYTES_MAX + fields_bytes + body_bytes + 4 * body_frames;
 }
 
 // mdp_body_write_packed writes it as parts; returns the byte after them.

@@ -259,7 +259,7 @@ fake_send(struct fake_broker *self, const struct mdp_record *record)
     void *handle = zsock_resolve(self->router);
     if (record->dialect == MDP_G1) {
         struct packer packer;
-        packer_init(&packer);
+        packer_init(&packer, MDP_MESSAGE_BYTES_MAX);
         struct mdp_envelope envelope = {.routing_id = self->route,
                                         .has_delimiter = self->has_delimiter};
         struct packer_entry entry = {.side = MDP_CLIENT_SIDE, .command = record->command};

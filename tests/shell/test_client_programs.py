@@ -277,6 +277,48 @@ class Galleon(Programs):
             self.assertEqual(options, manual)
 
 
+class LargeMessages(unittest.TestCase):
+    """Beyond --max-message: refused before it leaves, because the broker would cut the sender."""
+
+    def start(self, *arguments):
+        broker = Daemon("mdbroker", "--bind", "tcp://127.0.0.1:*", *arguments)
+        self.addCleanup(broker.stop)
+        worker = subprocess.Popen(serving("mdworker", "--broker", broker.endpoint, "echo"),
+                                  stdin=subprocess.DEVNULL)
+        self.addCleanup(worker.wait, PATIENCE)
+        self.addCleanup(worker.terminate)
+        return broker.endpoint
+
+    def test_a_request_is_refused_by_its_client(self):
+        endpoint = self.start()
+        most = (1 << 20) - 512 - 4
+        done = run("mdclient", "--broker", endpoint, "echo", "-", input=b"x" * most)
+        self.assertEqual((done.returncode, len(done.stdout)), (0, most + 1), done.errors)
+        for name in ("mdclient", "galleon"):
+            words = ["call", "echo", "-"] if name == "galleon" else ["echo", "-"]
+            done = run(name, "--broker", endpoint, *words, input=b"x" * (most + 1))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("413", done.errors)
+            self.assertIn("--max-message", done.errors)
+
+    def test_an_answer_is_refused_by_its_worker(self):
+        endpoint = self.start("--max-message", "4000000")
+        bench = subprocess.Popen([path("galleon"), "--broker", endpoint, "--json", "bench", "call",
+                                  "echo", "--requests", "5000"], stdout=subprocess.PIPE)
+        self.addCleanup(bench.stdout.close)
+        self.addCleanup(bench.kill)
+        for _ in range(3):
+            done = run("mdclient", "--broker", endpoint, "--max-message", "4000000",
+                       "echo", "-", input=b"x" * 2000000)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("413", done.errors)
+        found = json.loads(bench.communicate(timeout=PATIENCE)[0])
+        self.assertEqual((found["answers"], found["lost"]), (5000, 0))
+        stat = json.loads(run("galleon", "--broker", endpoint, "--json", "stat").text)
+        stat = {row["name"]: row["value"] for row in stat}
+        self.assertEqual((stat["workers_lost"], stat["redeliveries"]), (0, 0))
+
+
 class OddBroker(threading.Thread):
     """A 0.1 broker that answers from a function: service and body frames to body frames."""
 

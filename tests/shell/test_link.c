@@ -77,7 +77,8 @@ bind_ipc(struct fixture *self)
 static void
 open_link(struct fixture *self, const char *routing_id)
 {
-    assert_int_equal(link_open(&self->link, self->endpoint, routing_id), GALLEON_OK);
+    assert_int_equal(link_open(&self->link, self->endpoint, routing_id, MDP_MESSAGE_BYTES_MAX),
+                     GALLEON_OK);
     assert_int_equal(link_watch(&self->link, self->epoll_fd), 0);
 }
 
@@ -267,7 +268,8 @@ what_is_no_endpoint_is_refused(void **state)
     static const char *const endpoints[] = {"", "nonsense", "tcp://", "tcp://host:port",
                                             "http://127.0.0.1:80"};
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
-        assert_int_equal(link_open(&self->link, endpoints[i], NULL), GALLEON_PROTOCOL);
+        assert_int_equal(link_open(&self->link, endpoints[i], NULL, MDP_MESSAGE_BYTES_MAX),
+                         GALLEON_PROTOCOL);
         assert_false(link_is_open(&self->link));
     }
 }

@@ -403,6 +403,43 @@ names_that_are_none_are_refused_before_they_leave(void **state)
     mdp_client_destroy(&client);
 }
 
+static int
+send_bytes(mdp_client_t *client, size_t bytes, const char *fields)
+{
+    static const char zeros[4096];
+    mdp_send_options_t options = {.fields = fields};
+    zmsg_t *request = zmsg_new();
+    uint64_t id;
+    zmsg_addmem(request, zeros, bytes);
+    int result = mdp_client_send(client, "echo", &request, &options, &id);
+    assert_null(request);
+    assert_int_equal(id != 0, result == GALLEON_OK);
+    return result;
+}
+
+static void
+request_that_is_too_large_is_refused_before_it_leaves(void **state)
+{
+    (void)state;
+    struct fake_broker *broker = fake_broker_new(tcp, FAKE_GALLEON, fake_echo, NULL);
+    mdp_client_options_t options = {.message_bytes_max = 2048};
+    mdp_client_t *client = mdp_client_new(broker->endpoint, &options);
+    assert_int_equal(send_bytes(client, 1532, NULL), GALLEON_OK);
+    assert_int_equal(send_bytes(client, 1533, NULL), GALLEON_REFUSED);
+    assert_int_equal(mdp_client_status(client), 413);
+    assert_true(strlen(mdp_client_status_text(client)) > 0);
+    assert_int_equal(send_bytes(client, 1522, "key: value\n"), GALLEON_REFUSED);
+    assert_int_equal(send_bytes(client, 1521, "key: value\n"), GALLEON_OK);
+    for (int i = 0; i < 2; i++) {
+        uint64_t id;
+        zmsg_t *reply;
+        assert_int_equal(mdp_client_recv(client, &id, &reply), GALLEON_OK);
+        zmsg_destroy(&reply);
+    }
+    mdp_client_destroy(&client);
+    fake_broker_free(broker);
+}
+
 static void
 lists_that_are_none_are_refused(void **state)
 {
@@ -599,6 +636,7 @@ main(void)
         cmocka_unit_test(own_loop_needs_one_descriptor_and_a_deadline),
         cmocka_unit_test(error_status_has_its_result_and_a_text_that_is_safe_to_print),
         cmocka_unit_test(names_that_are_none_are_refused_before_they_leave),
+        cmocka_unit_test(request_that_is_too_large_is_refused_before_it_leaves),
         cmocka_unit_test(lists_that_are_none_are_refused),
         cmocka_unit_test(partials_are_gathered_or_handed_out),
         cmocka_unit_test(large_partials_are_gathered),

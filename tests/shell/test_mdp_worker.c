@@ -185,6 +185,102 @@ large_bodies_go_both_ways(void **state)
     free(text);
 }
 
+static zmsg_t *
+zeros(size_t bytes)
+{
+    static const char memory[4096];
+    zmsg_t *message = zmsg_new();
+    zmsg_addmem(message, memory, bytes);
+    return message;
+}
+
+static struct stage *
+stage_with_limit(mdp_dialect_t dialect)
+{
+    struct stage *stage = stage_new("inproc", dialect);
+    stage->options.message_bytes_max = 2048;
+    stage_serve(stage);
+    stage_say(stage, stage_request(stage, 1), "body");
+    return stage;
+}
+
+static void
+assert_too_large(struct stage *stage)
+{
+    struct mdp_record final = stage_expect(stage, MDP_FINAL);
+    assert_int_equal(final.status, stage->dialect == MDP_G1 ? 413 : 200);
+    assert_string_equal(stage_text(&final.body), "the answer is larger than the worker may send");
+}
+
+static void
+answer_that_is_too_large_fails_its_request(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stage *stage = stage_with_limit(dialects[i]);
+        mdp_request_t *request = stage_take(stage);
+        zmsg_t *message = zeros(1533);
+        assert_int_equal(mdp_request_reply(&request, &message), GALLEON_REFUSED);
+        assert_null(request);
+        assert_null(message);
+        assert_too_large(stage);
+
+        stage_say(stage, stage_request(stage, 2), "body");
+        request = stage_take(stage);
+        message = zeros(1532);
+        assert_int_equal(mdp_request_reply(&request, &message), GALLEON_OK);
+        assert_int_equal(stage_expect(stage, MDP_FINAL).body.bytes, 1532);
+        stage_free(stage);
+    }
+}
+
+static void
+part_that_is_too_large_fails_its_request_at_the_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stage *stage = stage_with_limit(dialects[i]);
+        mdp_request_t *request = stage_take(stage);
+        static const size_t parts[] = {100, 4000, 100};
+        for (size_t n = 0; n < 3; n++) {
+            zmsg_t *part = zeros(parts[n]);
+            assert_int_equal(mdp_request_partial(request, &part),
+                             n == 0 ? GALLEON_OK : GALLEON_REFUSED);
+            assert_null(part);
+        }
+        zmsg_t *message = zeros(1);
+        assert_int_equal(mdp_request_reply(&request, &message), GALLEON_REFUSED);
+        assert_null(message);
+        if (dialects[i] != MDP_01)
+            assert_int_equal(stage_expect(stage, MDP_PARTIAL).body.bytes, 100);
+        assert_too_large(stage);
+        stage_free(stage);
+    }
+}
+
+static void
+parts_that_go_out_together_are_limited_together(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stage *stage = stage_with_limit(dialects[i]);
+        mdp_request_t *request = stage_take(stage);
+        zmsg_t *part = zeros(1000);
+        assert_int_equal(mdp_request_partial(request, &part), GALLEON_OK);
+        part = zeros(1000);
+        bool is_over = dialects[i] == MDP_01;
+        assert_int_equal(mdp_request_reply(&request, &part),
+                         is_over ? GALLEON_REFUSED : GALLEON_OK);
+        if (!is_over)
+            assert_int_equal(stage_expect(stage, MDP_PARTIAL).body.bytes, 1000);
+        if (is_over)
+            assert_too_large(stage);
+        else
+            assert_int_equal(stage_expect(stage, MDP_FINAL).body.bytes, 1000);
+        stage_free(stage);
+    }
+}
+
 static void
 failure_has_a_status_and_a_text(void **state)
 {
@@ -834,6 +930,9 @@ main(void)
         cmocka_unit_test(request_without_an_answer_fails_at_the_next_recv),
         cmocka_unit_test(request_says_its_attempt_and_its_fields),
         cmocka_unit_test(large_bodies_go_both_ways),
+        cmocka_unit_test(answer_that_is_too_large_fails_its_request),
+        cmocka_unit_test(part_that_is_too_large_fails_its_request_at_the_end),
+        cmocka_unit_test(parts_that_go_out_together_are_limited_together),
         cmocka_unit_test(failure_has_a_status_and_a_text),
         cmocka_unit_test(partials_come_before_their_end),
         cmocka_unit_test(burst_is_answered_in_few_messages),

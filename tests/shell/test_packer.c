@@ -39,7 +39,7 @@ set_up(void **state)
     assert_true(inbox_init(&self->inbox, 300));
     while (!inbox_receive(&self->inbox, zsock_resolve(self->router)))
         continue;
-    packer_init(&self->packer);
+    packer_init(&self->packer, MDP_MESSAGE_BYTES_MAX);
     cargo_pool_init(&self->pool);
     self->envelope.routing_id = VIEW_LITERAL("peer");
     *state = self;
@@ -151,6 +151,24 @@ pack_is_full_at_64_kib(void **state)
     assert_true(self->packer.used <= MDP_PACK_BYTES_MAX);
     assert_true(self->packer.used + 1036 > MDP_PACK_BYTES_MAX);
     assert_int_equal(self->packer.entry_count, count);
+}
+
+static void
+pack_is_full_at_what_the_peer_takes(void **state)
+{
+    struct fixture *self = *state;
+    packer_release(&self->packer);
+    packer_init(&self->packer, 8192);
+    size_t count = 0;
+    while (add(self, count, cargo_with(self, 1, 1000)))
+        count++;
+    assert_int_equal(count, (8192 - 512) / 1036);
+    packer_clear(&self->packer);
+    // A large body takes no others along; by itself it is for the sender to refuse.
+    assert_true(add(self, 0, cargo_with(self, 1, 1000)));
+    assert_false(add(self, 1, cargo_with(self, 1, 20000)));
+    packer_clear(&self->packer);
+    assert_true(add(self, 1, cargo_with(self, 1, 20000)));
 }
 
 static void
@@ -346,6 +364,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(records_arrive_in_order_in_one_message),
         TEST(pack_is_full_at_64_kib),
+        TEST(pack_is_full_at_what_the_peer_takes),
         TEST(loose_body_follows_the_pack_and_closes_it),
         TEST(large_bodies_do_not_take_a_message_past_its_limit),
         TEST(body_of_record_and_cargo_is_both),

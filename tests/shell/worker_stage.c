@@ -43,7 +43,7 @@ stage_new(const char *transport, mdp_dialect_t dialect)
     self->dialect = dialect;
     self->options = (mdp_worker_options_t){.dialect = dialect, .on_lost = on_lost, .ctx = self};
     assert_true(inbox_init(&self->inbox, FRAMES_MAX));
-    packer_init(&self->packer);
+    packer_init(&self->packer, MDP_MESSAGE_BYTES_MAX);
     cargo_pool_init(&self->pool);
     if (strcmp(transport, "ipc") == 0) {
         snprintf(self->folder, sizeof self->folder, "/tmp/test-worker-XXXXXX");

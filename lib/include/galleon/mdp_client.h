@@ -21,6 +21,7 @@ typedef struct mdp_client_options { // every zero means "the default"
     uint32_t attempts;              // 3; 1 means never retry
     uint32_t deadline_ms;           // attempts * timeout; bounds the whole call
     uint32_t window;                // 1000: most calls open before send refuses
+    uint64_t message_bytes_max;     // 1 MiB; the brokers' --max-message
     mdp_dialect_t dialect;
     bool printable_id; // for the Guide's C++ broker
     bool partials;     // recv hands out partials; false: they are gathered into the reply
@@ -44,15 +45,17 @@ GALLEON_API void mdp_client_destroy(mdp_client_t **self_p);
 // twice: make services idempotent, or use titanic.
 //
 // GALLEON_TIMED_OUT: no answer (status 503: all brokers refused to serve), or one of 408.
-// GALLEON_NO_SERVICE: 404. GALLEON_REFUSED: another error status, or a name that is none.
+// GALLEON_NO_SERVICE: 404. GALLEON_REFUSED: another error status, a name that is none, or a
+// request too large for the brokers (413: more than message_bytes_max with its fields, 4
+// bytes for each frame and 512 for our heads).
 // GALLEON_BUSY: the window is full, or 429. GALLEON_INTERRUPTED: the call was cancelled.
 GALLEON_API int mdp_client_call(mdp_client_t *self, const char *service, zmsg_t **request_p,
                                 zmsg_t **reply_out);
 
 // mdp_client_send asks and returns at once; *id_out names the answer. Takes *request_p
 // whatever it returns: GALLEON_OK; GALLEON_BUSY when the window is full; GALLEON_REFUSED
-// for a name that is none, or too many fields. The request leaves with the next recv,
-// call, flush or pump.
+// for a name that is none, too many fields, or a request that is too large. The request leaves with
+// the next recv, call, flush or pump.
 GALLEON_API int mdp_client_send(mdp_client_t *self, const char *service, zmsg_t **request_p,
                                 const mdp_send_options_t *options, uint64_t *id_out);
 // mdp_client_flush writes what send has gathered: call it before you do something else

@@ -23,6 +23,7 @@ typedef struct mdp_worker_options { // every zero means "the default"
     uint32_t reconnect_ms_min;      // 100, doubled after each failure
     uint32_t reconnect_ms_max;      // 10000
     uint32_t credit;                // 1: requests held at once; above 1 needs G1
+    uint64_t message_bytes_max;     // 1 MiB; the brokers' --max-message
     mdp_dialect_t dialect;
     bool printable_id;  // for the Guide's C++ broker
     bool no_disconnect; // for the Guide's Python broker, which dies of it
@@ -48,7 +49,9 @@ GALLEON_API void mdp_worker_destroy(mdp_worker_t **self_p);
 GALLEON_API zmsg_t *mdp_worker_recv(mdp_worker_t *self);
 // mdp_worker_partial sends one piece of a longer answer (18/MDP and G1; in 0.1
 // the pieces are kept and go out with the reply). Takes *part_p whatever it
-// returns: OK, or GALLEON_LOST, and then the rest of the answer is void.
+// returns: OK; GALLEON_LOST, and then the rest of the answer is void; or
+// GALLEON_REFUSED: too large for the brokers, and the request has failed (413)
+// when you reply to it.
 GALLEON_API int mdp_worker_partial(mdp_worker_t *self, zmsg_t **part_p);
 // mdp_worker_reply ends the request last received. Takes *reply_p whatever it
 // returns. GALLEON_OK: handed over; it says nothing about arrival, because no
@@ -57,7 +60,9 @@ GALLEON_API int mdp_worker_partial(mdp_worker_t *self, zmsg_t **part_p);
 // An answer found undelivered later is reported through on_lost; one that the
 // network loses unseen is reported by nobody, and the broker runs the request
 // again. GALLEON_UNKNOWN_ID: there is no request to reply to.
-// GALLEON_NO_MEMORY: the request has failed.
+// GALLEON_NO_MEMORY: the request has failed. GALLEON_REFUSED: so it has, with
+// 413, because the answer or a part of it is too large for the brokers: more
+// than message_bytes_max with 4 bytes for each frame and 512 for our heads.
 GALLEON_API int mdp_worker_reply(mdp_worker_t *self, zmsg_t **reply_p);
 
 // mdp_worker_take waits for a request and gives you a handle, so that up to
