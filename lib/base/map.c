@@ -1,10 +1,15 @@
-// map.c - linear hashing: split or merge one bucket with each insert or remove.
+// map.c - linear hashing: split a bucket or two with an insert, merge one with a remove.
 
 #include "map.h"
 
 #include "must.h"
 
-enum { BUCKETS_MIN = 16 };
+#include <stdbool.h>
+
+enum {
+    BUCKETS_MIN = 16,
+    SPLITS = 2 // with each insert, so that there are twice as many buckets as members
+};
 
 static size_t
 buckets_for(size_t size_max)
@@ -63,10 +68,18 @@ merge(struct map *self)
     self->buckets[removed] = NULL;
 }
 
+// is_crowded: more members than half the buckets? Each step along a chain is a wait for
+// memory.
+static bool
+is_crowded(const struct map *self)
+{
+    return 2 * self->size >= self->bucket_count && self->bucket_count < self->buckets_max;
+}
+
 void
 map_insert(struct map *self, struct map_node *node, uint64_t hash)
 {
-    if (self->size >= self->bucket_count && self->bucket_count < self->buckets_max)
+    for (int i = 0; i < SPLITS && is_crowded(self); i++)
         split(self);
     struct map_node **bucket = &self->buckets[map_bucket(self, hash)];
     node->hash = hash;
@@ -87,6 +100,6 @@ map_remove(struct map *self, struct map_node *node)
     self->size--;
     // Shrink only well below the point of growth, so that one member that comes
     // and goes does not split and merge each time.
-    if (self->bucket_count > BUCKETS_MIN && self->size < self->bucket_count / 4)
+    if (self->bucket_count > BUCKETS_MIN && self->size < self->bucket_count / 8)
         merge(self);
 }

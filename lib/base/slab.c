@@ -2,6 +2,7 @@
 
 #include "slab.h"
 
+#include "fetch.h"
 #include "must.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ void __asan_unpoison_memory_region(void const volatile *address, size_t size);
 #define unpoison(address, size) ((void)0)
 #endif
 
-enum { CACHE_LINE_BYTES = 64, FETCH_BYTES_MAX = 256 };
+enum { FETCH_BYTES_MAX = 256 };
 
 // What stands in front of each object.
 struct slot {
@@ -73,10 +74,8 @@ fetch_next(const struct slab *self)
 {
     if (self->free_first == 0)
         return;
-    const uint8_t *slot = (const uint8_t *)slot_at(self, self->free_first - 1);
-    size_t bytes = self->slot_bytes < FETCH_BYTES_MAX ? self->slot_bytes : FETCH_BYTES_MAX;
-    for (size_t at = 0; at < bytes; at += CACHE_LINE_BYTES)
-        __builtin_prefetch(slot + at, 1);
+    fetch(slot_at(self, self->free_first - 1),
+          self->slot_bytes < FETCH_BYTES_MAX ? self->slot_bytes : FETCH_BYTES_MAX);
 }
 
 void *
@@ -132,7 +131,5 @@ slab_fetch(const struct slab *self, uint32_t index, size_t bytes)
 {
     if (index >= self->touched)
         return;
-    const uint8_t *slot = (const uint8_t *)slot_at(self, index);
-    for (size_t at = 0; at < bytes + sizeof(struct slot); at += CACHE_LINE_BYTES)
-        __builtin_prefetch(slot + at, 1);
+    fetch(slot_at(self, index), bytes + sizeof(struct slot));
 }

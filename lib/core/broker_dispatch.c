@@ -9,6 +9,7 @@
 #include "broker_state.h"
 
 #include "bytes.h"
+#include "fetch.h"
 
 enum {
     LOOKS_MAX = 16 // workers, and requests, that are passed over for one dispatch
@@ -324,14 +325,6 @@ broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool wa
 
 // ---- looking ahead -----------------------------------------------------------------------
 
-// fetch begins to load an object of some cache lines.
-static void
-fetch(const void *object, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += 64)
-        __builtin_prefetch((const uint8_t *)object + at, 1);
-}
-
 static bool
 is_answer(const struct mdp_record *record)
 {
@@ -367,6 +360,6 @@ broker_core_look_ahead(const struct broker_core *self, const struct mdp_record *
     for (size_t i = 0; i < count; i++) {
         const struct request *request = answered(self, &records[i]);
         if (request != NULL && request->cargo != NULL)
-            fetch(request->cargo, 64);
+            fetch(request->cargo, CACHE_LINE_BYTES);
     }
 }

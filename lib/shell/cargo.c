@@ -7,6 +7,7 @@
 #include "cargo.h"
 
 #include "bytes.h"
+#include "fetch.h"
 #include "must.h"
 
 #include <errno.h>
@@ -79,7 +80,7 @@ take(struct cargo_pool *pool, size_t data_bytes)
     if (self != NULL) {
         pool->free[size_class] = self->next;
         pool->free_bytes -= class_bytes[size_class];
-        __builtin_prefetch(self->next, 1); // what is taken next was freed long ago
+        fetch(self->next, bytes); // what is taken next was freed long ago
     } else {
         if (size_class < CARGO_CLASSES)
             bytes = class_bytes[size_class];

@@ -19,7 +19,7 @@ enum {
     HASHES = 700,
     STEPS = 60000,
     PAGE_BYTES = 4096,
-    BUCKETS_OF_PAGE = PAGE_BYTES / sizeof(struct map_node *)
+    MEMBERS_OF_PAGE = PAGE_BYTES / sizeof(struct map_node *) / 2 // half as many as buckets
 };
 
 struct fixture {
@@ -128,7 +128,7 @@ all_are_found_after_each_step_of_growth(void **state)
     struct fixture *self = *state;
     for (size_t i = 0; i < 300; i++) {
         map_insert(&self->map, &self->nodes[i], hash_of(i));
-        assert_true(self->map.bucket_count >= self->map.size);
+        assert_true(self->map.bucket_count >= self->map.size + i / 2);
         for (size_t k = 0; k <= i; k++)
             assert_ptr_equal(map_first(&self->map, hash_of(k)), &self->nodes[k]);
     }
@@ -192,10 +192,10 @@ few_members_touch_little_of_a_large_memory(void **state)
     struct map map;
     map_init(&map, size_max, memory);
 
-    for (size_t i = 0; i < BUCKETS_OF_PAGE; i++)
+    for (size_t i = 0; i < MEMBERS_OF_PAGE; i++)
         map_insert(&map, &self->nodes[i], hash_of(i));
 
-    for (size_t i = 0; i < BUCKETS_OF_PAGE; i++) {
+    for (size_t i = 0; i < MEMBERS_OF_PAGE; i++) {
         assert_ptr_equal(map_first(&map, hash_of(i)), &self->nodes[i]);
         map_remove(&map, &self->nodes[i]);
     }
