@@ -1,8 +1,9 @@
 // mdp_broker.c - the sockets and the clock around broker_core.
 //
-// The loop: take what has arrived, up to a batch; step the core with each record;
-// tick; write what came of it, one message for each G1 peer; give back what was
-// refused; wait. The clock is read once a turn. Nobody waits to fill a pack.
+// The loop: take what has arrived, up to a batch, which may end within a message; step
+// the core with each record; tick; write what came of it, one message for each G1 peer;
+// give back what was refused; wait. The clock is read once a turn. Nobody waits to fill a
+// pack.
 
 #include <galleon/mdp_broker.h>
 
@@ -26,7 +27,7 @@
 enum {
     BATCH_MESSAGES = 256,     // taken off the socket before anything is written
     RECORDS_AHEAD = 16,       // of one message, read before the core is stepped with them
-    BATCH_RECORDS = 4096,     // the same, in records
+    BATCH_RECORDS = 4096,     // the same, in records; a long pack is left for the next turn
     YIELD_RECORDS = 512,      // with so many at hand it lets libzmq fetch more, once
     TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
     WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
@@ -53,6 +54,7 @@ struct mdp_broker {
     struct broker_effects *effects;
     struct mdp_limits limits;
     struct inbox inbox;
+    struct mdp_reader reader; // of what is in the inbox; a long pack takes some turns
     struct cargo_pool pool;
     struct broker_outbox outbox;
     uint64_t now_ns;
@@ -256,6 +258,7 @@ mdp_broker_new(const mdp_broker_options_t *options)
     if (self == NULL)
         return NULL;
     self->epoll_fd = self->drain_fd = -1;
+    self->reader.is_done = true;
     pthread_mutex_init(&self->stats_lock, NULL);
     cargo_pool_init(&self->pool);
     self->limits.frames_max = or_default(options->frames_max, 256);
@@ -357,32 +360,38 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
     step(self, &event);
 }
 
-// on_message hands the records of one message to the core, some at a time so that it
-// can look ahead; returns how many.
+// begin_message begins to read what is in the inbox. What cannot be read is one record
+// with a fault; returns how many records it handed over.
 static size_t
-on_message(mdp_broker_t *self)
+begin_message(mdp_broker_t *self)
 {
-    struct mdp_reader reader;
-    struct mdp_record records[RECORDS_AHEAD];
-    size_t total = 0, count;
-    enum mdp_fault fault = mdp_wire_begin(&reader, self->inbox.frames, self->inbox.count,
+    struct mdp_reader *reader = &self->reader;
+    enum mdp_fault fault = mdp_wire_begin(reader, self->inbox.frames, self->inbox.count,
                                           MDP_TO_BROKER, true, &self->limits);
-    if (fault != MDP_SOUND) {
-        records[0] =
-            (struct mdp_record){.fault = fault, .side = reader.side, .dialect = reader.dialect};
-        on_record(self, &reader.envelope, &records[0]);
-        return 1;
-    }
-    do {
-        count = 0;
-        while (count < RECORDS_AHEAD && mdp_wire_next(&reader, &records[count]))
+    if (fault == MDP_SOUND)
+        return 0;
+    struct mdp_record record = {.fault = fault, .side = reader->side, .dialect = reader->dialect};
+    on_record(self, &reader->envelope, &record);
+    return 1;
+}
+
+// read_on hands records of the message to the core, some at a time so that it can look
+// ahead, to the last or until there were `enough`; returns how many.
+static size_t
+read_on(mdp_broker_t *self, size_t enough)
+{
+    struct mdp_record records[RECORDS_AHEAD];
+    size_t total = 0;
+    while (!self->reader.is_done && total < enough) {
+        size_t count = 0;
+        while (count < RECORDS_AHEAD && mdp_wire_next(&self->reader, &records[count]))
             count++;
         if (count > 1)
             broker_core_look_ahead(self->core, records, count);
         for (size_t i = 0; i < count; i++)
-            on_record(self, &reader.envelope, &records[i]);
+            on_record(self, &self->reader.envelope, &records[i]);
         total += count;
-    } while (count == RECORDS_AHEAD);
+    }
     return total;
 }
 
@@ -406,15 +415,17 @@ publish_stats(mdp_broker_t *self)
     pthread_mutex_unlock(&self->stats_lock);
 }
 
-// drain_socket handles what has arrived, up to a batch.
+// drain_socket handles what has arrived, up to a batch: first what the last one left of
+// its message, whose frames stay until all of it is read.
 static void
 drain_socket(mdp_broker_t *self)
 {
-    size_t records = 0;
+    size_t records = read_on(self, BATCH_RECORDS);
     bool has_yielded = false;
     for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
         if (inbox_receive(&self->inbox, self->handle)) {
-            records += on_message(self);
+            records += begin_message(self);
+            records += read_on(self, BATCH_RECORDS - records);
         } else if (records >= YIELD_RECORDS && !has_yielded) {
             // Under heavy load libzmq's I/O thread, where it shares our processor, has
             // more that it could not hand over yet: packs get larger if we let it. With
@@ -425,7 +436,8 @@ drain_socket(mdp_broker_t *self)
             break;
         }
     }
-    inbox_clear(&self->inbox);
+    if (self->reader.is_done)
+        inbox_clear(&self->inbox);
 }
 
 // turn handles a batch of what has arrived and writes what came of it.
@@ -445,12 +457,12 @@ turn(mdp_broker_t *self)
     publish_stats(self);
 }
 
-// has_input: a socket's descriptor is an edge, not a level, so what is there has
-// to be asked for before each wait.
+// has_input: is there more to read? A socket's descriptor is an edge, not a level, so
+// what is there has to be asked for before each wait.
 static bool
 has_input(mdp_broker_t *self)
 {
-    return zsock_events(self->socket) & ZMQ_POLLIN;
+    return !self->reader.is_done || (zsock_events(self->socket) & ZMQ_POLLIN);
 }
 
 static int

@@ -287,6 +287,126 @@ hundred_thousand_made_up_names_are_answered_and_forgotten(void **state)
                                            "good\t1\t1\t0\t0\n");
 }
 
+// ---- long packs ---------------------------------------------------------------------------------
+
+enum { LONG_PACK = 80000 }; // records of 12 bytes: near the limit of a message
+
+// long_pack makes one message of `count` heartbeats of a client; free it.
+static struct view
+long_pack(size_t count)
+{
+    struct mdp_record record = {
+        .dialect = MDP_G1, .side = MDP_CLIENT_SIDE, .command = MDP_HEARTBEAT};
+    size_t size = MDP_PACK_HEADER_BYTES + count * mdp_wire_record_bytes(&record);
+    uint8_t *pack = malloc(size);
+    assert_non_null(pack);
+    uint8_t *end = mdp_wire_write_header(pack, MDP_CLIENT_SIDE);
+    for (size_t i = 0; i < count; i++)
+        end = mdp_wire_write_record(end, &record);
+    return view_of(pack, size);
+}
+
+static void
+free_pack(struct view pack)
+{
+    free((void *)(uintptr_t)pack.data);
+}
+
+// All answers would fit into one message; there is one for each turn. The open request
+// keeps the client known, so that its answers are packed.
+static void
+answers_to_a_long_pack_leave_before_all_of_it_is_read(void **state)
+{
+    struct fixture *self = *state;
+    enum { COUNT = 5000 };
+    struct view pack = long_pack(COUNT);
+    peer_request(&self->client, "good", 8, "held");
+    struct mdp_record request = peer_expect(&self->worker, MDP_REQUEST);
+    self->client.messages = 0;
+
+    send_frames(self->client.socket, &pack, 1);
+
+    for (int i = 0; i < COUNT; i++)
+        peer_expect(&self->client, MDP_HEARTBEAT);
+    size_t messages = self->client.messages;
+    peer_answer(&self->worker, &request, "answer");
+    assert_int_equal(peer_expect(&self->client, MDP_FINAL).id, 8);
+    assert_int_equal(messages, 2);
+    free_pack(pack);
+}
+
+static void
+loose_request_at_the_end_of_a_long_pack_keeps_its_body(void **state)
+{
+    struct fixture *self = *state;
+    struct mdp_record record = {.dialect = MDP_G1,
+                                .side = MDP_CLIENT_SIDE,
+                                .command = MDP_REQUEST,
+                                .flags = MDP_FLAG_LOOSE,
+                                .id = 9,
+                                .service = VIEW_LITERAL("good")};
+    uint8_t tail[64], *large = calloc(1, 50000);
+    assert_non_null(large);
+    memset(large, 'x', 50000);
+    size_t tail_size = (size_t)(mdp_wire_write_record(tail, &record) - tail);
+    struct view begin = long_pack(10000);
+    uint8_t *pack = malloc(begin.size + tail_size);
+    assert_non_null(pack);
+    memcpy(pack, begin.data, begin.size);
+    memcpy(pack + begin.size, tail, tail_size);
+    struct view frames[] = {view_of(pack, begin.size + tail_size), view_of(large, 50000),
+                            VIEW_LITERAL("end")};
+
+    send_frames(self->client.socket, frames, 3);
+
+    struct mdp_record request = peer_expect(&self->worker, MDP_REQUEST);
+    assert_int_equal(request.body.count, 2);
+    size_t cursor = 0;
+    struct view frame;
+    assert_true(mdp_body_next(&request.body, &cursor, &frame));
+    assert_true(view_equals(frame, view_of(large, 50000)));
+    assert_true(mdp_body_next(&request.body, &cursor, &frame));
+    assert_true(view_equals(frame, VIEW_LITERAL("end")));
+    peer_answer(&self->worker, &request, "answer");
+    assert_int_equal(peer_expect(&self->client, MDP_FINAL).id, 9);
+    free_pack(begin);
+    free(pack);
+    free(large);
+}
+
+static void
+calls_are_served_among_long_packs(void **state)
+{
+    struct fixture *self = *state;
+    struct view pack = long_pack(LONG_PACK);
+    for (int i = 0; i < 5; i++) {
+        send_frames(self->attacker, &pack, 1);
+
+        assert_true(peer_is_served(&self->client, &self->worker, "good"));
+    }
+    free_pack(pack);
+}
+
+static void
+broker_drains_in_the_middle_of_a_long_pack(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct peer flooder;
+    struct view pack = long_pack(LONG_PACK);
+    stage_open(&stage, "tcp://127.0.0.1:*", NULL);
+    peer_open(&flooder, stage.endpoint, MDP_G1, 0);
+    for (int i = 0; i < 10; i++)
+        send_frames(flooder.socket, &pack, 1);
+    peer_expect(&flooder, MDP_HEARTBEAT);
+
+    mdp_broker_drain(stage.broker);
+
+    assert_int_equal(stage_join(&stage), GALLEON_OK);
+    peer_close(&flooder);
+    free_pack(pack);
+}
+
 #define hostile_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -309,6 +429,10 @@ main(void)
         hostile_test(message_above_the_limit_in_frames_within_it_is_answered_413),
         hostile_test(half_open_connections_that_send_garbage_cost_the_others_nothing),
         hostile_test(hundred_thousand_made_up_names_are_answered_and_forgotten),
+        hostile_test(answers_to_a_long_pack_leave_before_all_of_it_is_read),
+        hostile_test(loose_request_at_the_end_of_a_long_pack_keeps_its_body),
+        hostile_test(calls_are_served_among_long_packs),
+        cmocka_unit_test(broker_drains_in_the_middle_of_a_long_pack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
