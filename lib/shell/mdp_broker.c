@@ -201,8 +201,7 @@ watch(mdp_broker_t *self, int fd)
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// make_socket makes the one ROUTER: nothing it cannot deliver is dropped unseen,
-// and its peers' connections prove themselves by ZMTP heartbeats.
+// make_socket makes the one ROUTER: nothing it cannot deliver is dropped unseen.
 static bool
 make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
 {

@@ -407,6 +407,81 @@ broker_drains_in_the_middle_of_a_long_pack(void **state)
     free_pack(pack);
 }
 
+// ---- an end while libzmq waits for us --------------------------------------------------------
+
+static void
+write_raw(int fd, const void *bytes, size_t size)
+{
+    struct pollfd item = {.fd = fd, .events = POLLOUT};
+    assert_int_equal(poll(&item, 1, 10000), 1);
+    assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), size);
+}
+
+static void
+read_raw(int fd, uint8_t *bytes, size_t size)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    while (size > 0) {
+        assert_int_equal(poll(&item, 1, 10000), 1);
+        ssize_t got = recv(fd, bytes, size, 0);
+        assert_true(got > 0);
+        bytes += got;
+        size -= (size_t)got;
+    }
+}
+
+// open_dealer is a socket that has said what ZMTP 3.0 wants to hear from a DEALER.
+static int
+open_dealer(const char *endpoint)
+{
+    static const uint8_t greeting[64] = "\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL";
+    static const uint8_t ready[] = "\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER";
+    uint8_t theirs[256];
+    int fd = open_raw(endpoint);
+    assert_true(fd >= 0);
+    write_raw(fd, greeting, sizeof greeting);
+    read_raw(fd, theirs, sizeof greeting);
+    write_raw(fd, ready, sizeof ready - 1);
+    read_raw(fd, theirs, 2);
+    read_raw(fd, theirs, theirs[1]);
+    return fd;
+}
+
+static void
+reset_raw(int fd)
+{
+    struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(fd);
+}
+
+// If the broker's socket sent ZMTP heartbeats, this would end the process: libzmq 4.3.4
+// aborts when the timer of one finds a connection that broke while its input was stopped.
+static void
+connection_that_breaks_while_its_input_is_stopped_ends_no_broker(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 1000, BEAT_MS = 1000 };
+    static uint8_t messages[MESSAGES * 3];
+    for (size_t i = 0; i < MESSAGES; i++)
+        memcpy(messages + i * 3, "\0\1x", 3); // a frame of one byte
+    mdp_broker_t *broker = mdp_broker_new(NULL);
+    assert_int_equal(mdp_broker_bind(broker, "tcp://127.0.0.1:*"), GALLEON_OK);
+    int fd = open_dealer(mdp_broker_endpoint(broker));
+    write_raw(fd, messages, sizeof messages);
+    zclock_sleep(BEAT_MS / 4); // it does not run yet: libzmq stops at the receive mark
+
+    reset_raw(fd);
+    zclock_sleep(BEAT_MS + BEAT_MS / 4);
+
+    mdp_broker_drain(broker);
+    assert_int_equal(mdp_broker_run(broker), GALLEON_OK);
+    mdp_broker_stats_t stats;
+    mdp_broker_stats(broker, &stats);
+    assert_true(stats.peers_rejected > 0);
+    mdp_broker_destroy(&broker);
+}
+
 #define hostile_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -433,6 +508,7 @@ main(void)
         hostile_test(loose_request_at_the_end_of_a_long_pack_keeps_its_body),
         hostile_test(calls_are_served_among_long_packs),
         cmocka_unit_test(broker_drains_in_the_middle_of_a_long_pack),
+        cmocka_unit_test(connection_that_breaks_while_its_input_is_stopped_ends_no_broker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
