@@ -75,7 +75,7 @@ enum broker_event_kind {
     BROKER_DRAIN   // finish what is out, take nothing new
 };
 
-struct broker_event {
+struct broker_event { // what does not belong to its kind is not looked at
     enum broker_event_kind kind;
     uint64_t now_ns; // never goes back
 

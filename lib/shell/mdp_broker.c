@@ -345,7 +345,12 @@ has_cargo(const struct mdp_record *record)
 static void
 on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record *record)
 {
-    struct broker_event event = {.kind = BROKER_RECORD, .from = from, .record = record};
+    struct broker_event event; // what a RECORD does not have is not set
+    event.kind = BROKER_RECORD;
+    event.from = from;
+    event.record = record;
+    event.cargo = NULL;
+    event.cargo_bytes = 0;
     if (has_cargo(record)) {
         struct cargo *cargo = cargo_of_record(&self->pool, record, &self->inbox);
         if (cargo == NULL) {
