@@ -7,6 +7,7 @@
 #include "command.h"
 #include "options.h"
 #include "process.h"
+#include "service_name.h"
 
 #include <galleon/mdp_worker.h>
 
@@ -174,6 +175,20 @@ set(const struct options *options, int rule)
     }
 }
 
+// check_service: titanic.* belongs to the broker that keeps requests on disk.
+static void
+check_service(const struct options *options)
+{
+    struct view name = view_of(settings.service, strlen(settings.service));
+    if (service_name_is_valid(name) && !service_name_is_reserved(name) &&
+        !view_starts_with(name, VIEW_LITERAL("titanic.")))
+        return;
+    options_fail(options,
+                 "'%s' can be no service's name; one has 1 to 255 bytes of UTF-8 without control "
+                 "characters, and mmi.* and titanic.* are reserved",
+                 settings.service);
+}
+
 static void
 read_options(int argc, char **argv)
 {
@@ -197,6 +212,7 @@ read_options(int argc, char **argv)
     if (is_old && settings.worker.credit > 1)
         options_fail(&options, "--credit above 1 needs --dialect g1 or auto");
     settings.service = options.arguments[0];
+    check_service(&options);
     settings.command = options.rest_count > 0 ? options.rest : NULL;
     if (settings.brokers == NULL)
         settings.brokers = strdup("tcp://127.0.0.1:5555");

@@ -44,11 +44,11 @@ class Usage(unittest.TestCase):
         self.fails("--dialect", "1.0", "echo", says="auto, g1, 0.2 or 0.1")
         self.fails("--threads", "many", "echo", says="whole number")
 
-    def test_a_service_that_cannot_be_is_exit_1(self):
-        for service in "mmi.service", "", "line\nfeed":
-            code, _, errors = run("mdworker", service)
-            self.assertEqual(code, 1, errors)
-            self.assertIn("cannot work", errors)
+    def test_a_name_that_no_service_can_have_is_named(self):
+        for name in "", "line\nfeed", "x" * 256, "\udcff":
+            self.fails(name, says="1 to 255 bytes of UTF-8 without control characters")
+        for name in "mmi.service", "mmi.", "titanic.request":
+            self.fails(name, says="mmi.* and titanic.* are reserved")
 
 
 class Serving(BrokerTest):
