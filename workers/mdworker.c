@@ -27,6 +27,10 @@ enum {
     DIALECT,
     PRINTABLE_ID,
     NO_DISCONNECT,
+    MAX_MESSAGE,
+    // The brokers count our heads as well.
+    HEAD_BYTES = 1024,
+    MESSAGE_BYTES_MAX = 1048576,
     // After the signal: so long without a request, or so long in all.
     QUIET_MS = 100,
     FINISH_MS = 5000
@@ -40,17 +44,20 @@ static const struct options_rule rules[] = {
     [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
     [PRINTABLE_ID] = {"printable-id", NULL, "for the Guide's C++ broker"},
     [NO_DISCONNECT] = {"no-disconnect", NULL, "for the Guide's Python broker, which dies of it"},
+    [MAX_MESSAGE] = {"max-message", "BYTES",
+                     "largest answer, as the brokers' --max-message (1048576)"},
     {0}};
 
 struct settings {
     char *brokers;
     const char *service;
     char **command; // NULL: echo
+    struct command_terms terms;
     uint32_t threads;
     mdp_worker_options_t worker;
 };
 
-static struct settings settings = {.threads = 1};
+static struct settings settings = {.threads = 1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
 static int stop_fd; // readable for ever once we are to stop
 static int done_fd; // counts threads that have ended
 static atomic_bool has_failed = false;
@@ -69,7 +76,7 @@ handle(mdp_request_t *request)
     }
     char text[COMMAND_TEXT_BYTES];
     zmsg_t *output;
-    int status = command_run(settings.command, &message, &output, text);
+    int status = command_run(settings.command, &settings.terms, &message, &output, text);
     if (status == MDP_DONE) {
         mdp_request_reply(&request, &output);
         return;
@@ -170,6 +177,9 @@ set(const struct options *options, int rule)
     case NO_DISCONNECT:
         settings.worker.no_disconnect = true;
         break;
+    case MAX_MESSAGE:
+        settings.worker.message_bytes_max = options_number(options, HEAD_BYTES, (uint64_t)1 << 40);
+        break;
     default:
         break;
     }
@@ -214,6 +224,7 @@ read_options(int argc, char **argv)
     settings.service = options.arguments[0];
     check_service(&options);
     settings.command = options.rest_count > 0 ? options.rest : NULL;
+    settings.terms.output_bytes_max = settings.worker.message_bytes_max - HEAD_BYTES;
     if (settings.brokers == NULL)
         settings.brokers = strdup("tcp://127.0.0.1:5555");
 }

@@ -13,13 +13,17 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-enum { OUTPUT_BYTES_MAX = 64 << 20, OUTPUT_BYTES_MIN = 4096 };
+enum { OUTPUT_BYTES_MIN = 4096 };
 
 struct output {
     uint8_t *bytes;
     size_t size;
-    size_t capacity;
+    size_t capacity; // at most size_max
+    size_t size_max;
 };
+
+// What comes of a look at the output, and in the end of the run.
+enum outcome { GOES_ON, IS_WHOLE, HAS_TOO_MUCH, HAS_NO_MEMORY };
 
 // ---- starting -------------------------------------------------------------------------
 
@@ -103,31 +107,51 @@ write_some(int fd, zmsg_t *message, size_t *offset)
     return true;
 }
 
-// read_some reads what is there; true at the end of it, or when there is no room.
+// make_room doubles the room, up to the limit; false: there is no memory for it.
 static bool
-read_some(int fd, struct output *output)
+make_room(struct output *output)
 {
-    for (;;) {
-        if (output->size == output->capacity) {
-            size_t capacity = output->capacity == 0 ? OUTPUT_BYTES_MIN : 2 * output->capacity;
-            uint8_t *bytes = capacity > OUTPUT_BYTES_MAX ? NULL : realloc(output->bytes, capacity);
-            if (bytes == NULL)
-                return true;
-            output->bytes = bytes;
-            output->capacity = capacity;
-        }
-        ssize_t count = read(fd, output->bytes + output->size, output->capacity - output->size);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR))
-            return false;
-        if (count <= 0)
-            return true;
-        output->size += (size_t)count;
-    }
+    size_t capacity = OUTPUT_BYTES_MIN;
+    if (output->capacity > 0)
+        capacity = output->capacity < output->size_max / 2 ? 2 * output->capacity : SIZE_MAX;
+    if (capacity > output->size_max)
+        capacity = output->size_max;
+    uint8_t *bytes = realloc(output->bytes, capacity);
+    if (bytes == NULL)
+        return false;
+    output->bytes = bytes;
+    output->capacity = capacity;
+    return true;
 }
 
-// exchange writes and reads until the command has said all; false: more than there is
-// room for.
-static bool
+// read_some reads some of what is there. At the limit one byte more tells too much from
+// all.
+static enum outcome
+read_some(int fd, struct output *output)
+{
+    uint8_t more;
+    uint8_t *to = &more;
+    size_t room = 1;
+    if (output->size < output->size_max) {
+        if (output->size == output->capacity && !make_room(output))
+            return HAS_NO_MEMORY;
+        to = output->bytes + output->size;
+        room = output->capacity - output->size;
+    }
+    ssize_t count = read(fd, to, room);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return GOES_ON;
+    if (count <= 0)
+        return IS_WHOLE;
+    if (to == &more)
+        return HAS_TOO_MUCH;
+    output->size += (size_t)count;
+    return GOES_ON;
+}
+
+// exchange writes and reads until the command has said all, or more than there is room
+// for.
+static enum outcome
 exchange(int input[2], int output[2], zmsg_t *message, struct output *into)
 {
     size_t offset = 0;
@@ -139,8 +163,9 @@ exchange(int input[2], int output[2], zmsg_t *message, struct output *into)
             close(input[1]);
             input[1] = -1;
         }
-        if (items[0].revents != 0 && read_some(output[0], into))
-            return into->size < into->capacity;
+        enum outcome outcome = items[0].revents != 0 ? read_some(output[0], into) : GOES_ON;
+        if (outcome != GOES_ON)
+            return outcome;
     }
 }
 
@@ -174,29 +199,50 @@ run(char *const *argv, zmsg_t *input, struct output *output, char text[COMMAND_T
         snprintf(text, COMMAND_TEXT_BYTES, "cannot run %.60s: %s", argv[0], strerror(error));
         return MDP_FAILED;
     }
-    bool is_whole = exchange(to, from, input, output);
+    enum outcome outcome = exchange(to, from, input, output);
     close_pipe(to);
     close_pipe(from);
-    if (!is_whole)
+    if (outcome != IS_WHOLE)
         kill(pid, SIGKILL);
     int status = wait_for(pid, text);
-    if (is_whole)
+    if (outcome == IS_WHOLE)
         return status;
-    snprintf(text, COMMAND_TEXT_BYTES, "the output has more than %d bytes", OUTPUT_BYTES_MAX);
+    if (outcome == HAS_NO_MEMORY) {
+        snprintf(text, COMMAND_TEXT_BYTES, "there is no memory for the output");
+        return MDP_FAILED;
+    }
+    snprintf(text, COMMAND_TEXT_BYTES, "the output has more than %zu bytes", output->size_max);
     return MDP_TOO_LARGE;
 }
 
-int
-command_run(char *const *argv, zmsg_t **input_p, zmsg_t **output_out, char text[COMMAND_TEXT_BYTES])
+// message_of makes a message of one frame; NULL: out of memory.
+static zmsg_t *
+message_of(const struct output *output)
 {
-    struct output output = {0};
+    zframe_t *frame = zframe_new(output->bytes, output->size);
+    if (frame == NULL)
+        return NULL;
+    zmsg_t *message = zmsg_new();
+    zmsg_append(message, &frame);
+    return message;
+}
+
+int
+command_run(char *const *argv, const struct command_terms *terms, zmsg_t **input_p,
+            zmsg_t **output_out, char text[COMMAND_TEXT_BYTES])
+{
+    uint64_t size_max = terms->output_bytes_max;
+    struct output output = {.size_max = size_max < SIZE_MAX ? (size_t)size_max : SIZE_MAX};
     *output_out = NULL;
     text[0] = '\0';
     int status = run(argv, *input_p, &output, text);
     zmsg_destroy(input_p);
     if (status == MDP_DONE) {
-        *output_out = zmsg_new();
-        zmsg_addmem(*output_out, output.bytes, output.size);
+        *output_out = message_of(&output);
+        if (*output_out == NULL) {
+            snprintf(text, COMMAND_TEXT_BYTES, "there is no memory for the output");
+            status = MDP_FAILED;
+        }
     }
     free(output.bytes);
     return status;

@@ -12,7 +12,7 @@ import unittest
 from support import BrokerTest, Program, run
 
 OPTIONS = ["broker", "credit", "threads", "heartbeat", "dialect", "printable-id", "no-disconnect",
-           "log-level", "help", "version"]
+           "max-message", "log-level", "help", "version"]
 
 
 class Usage(unittest.TestCase):
@@ -42,6 +42,7 @@ class Usage(unittest.TestCase):
         self.fails("--credit", "0", "echo", says="from 1 to")
         self.fails("--credit", "2", "--dialect", "0.1", "echo", says="--dialect g1")
         self.fails("--dialect", "1.0", "echo", says="auto, g1, 0.2 or 0.1")
+        self.fails("--max-message", "1023", "echo", says="from 1024 to 1099511627776")
         self.fails("--threads", "many", "echo", says="whole number")
 
     def test_a_name_that_no_service_can_have_is_named(self):
@@ -63,6 +64,26 @@ class Serving(BrokerTest):
         self.wait_for_row(service, workers=3)
         rows = self.table(b"workers", service)
         self.assertEqual([row["credit"] for row in rows], ["5", "5", "5"])
+
+    def test_max_message_bounds_what_a_command_writes(self):
+        service = self.name()
+        self.mdworker("--dialect", "g1", "--max-message", 5024, service.decode(), "--",
+                      "sh", "-c", "head -c $(cat) /dev/zero")
+        self.wait_for_service(service)
+        client = self.client("g1")
+        answer = client.call(service, [b"4000"])
+        self.assertEqual((answer.status, answer.body), (200, [bytes(4000)]))
+        answer = client.call(service, [b"4001"])
+        self.assertEqual((answer.status, answer.body),
+                         (413, [b"the output has more than 4000 bytes"]))
+
+    def test_largest_output_by_default_passes_the_broker(self):
+        service = self.name()
+        self.mdworker("--dialect", "g1", service.decode(), "--",
+                      "head", "-c", 1048576 - 1024, "/dev/zero")
+        self.wait_for_service(service)
+        answer = self.client("g1").call(service, [])
+        self.assertEqual((answer.status, answer.body), (200, [bytes(1048576 - 1024)]))
 
     def gated(self, service, end="stop"):
         """A worker whose command says that it runs, and waits until the gate is opened."""

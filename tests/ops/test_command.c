@@ -31,9 +31,10 @@ message_of(size_t count, size_t bytes)
     return message;
 }
 
-// run gives a shell's answer; *text_out is its output, or why there is none.
+// run_within gives a shell's answer; *text_out is its output, or why there is none.
 static int
-run(const char *script, zmsg_t *input, const char **text_out)
+run_within(const struct command_terms *terms, const char *script, zmsg_t *input,
+           const char **text_out)
 {
     static char text[COMMAND_TEXT_BYTES];
     static char output_text[1024];
@@ -41,7 +42,7 @@ run(const char *script, zmsg_t *input, const char **text_out)
     char flag[] = "-c";
     char *argv[] = {shell, flag, strdup(script), NULL};
     zmsg_t *output;
-    int status = command_run(argv, &input, &output, text);
+    int status = command_run(argv, terms, &input, &output, text);
     free(argv[2]);
     assert_null(input);
     assert_int_equal(output != NULL, status == MDP_DONE);
@@ -56,6 +57,14 @@ run(const char *script, zmsg_t *input, const char **text_out)
     }
     zmsg_destroy(&output);
     return status;
+}
+
+static const struct command_terms ample = {.output_bytes_max = 8 << 20};
+
+static int
+run(const char *script, zmsg_t *input, const char **text_out)
+{
+    return run_within(&ample, script, input, text_out);
 }
 
 static void
@@ -84,7 +93,7 @@ more_than_a_pipe_holds_goes_through(void **state)
     char why[COMMAND_TEXT_BYTES];
     zmsg_t *input = message_of(10, 300000);
     zmsg_t *output;
-    assert_int_equal(command_run(argv, &input, &output, why), MDP_DONE);
+    assert_int_equal(command_run(argv, &ample, &input, &output, why), MDP_DONE);
     assert_int_equal(zmsg_content_size(output), 3000000);
     zmsg_destroy(&output);
 }
@@ -118,7 +127,7 @@ command_that_is_not_there_is_a_failure(void **state)
     char why[COMMAND_TEXT_BYTES];
     zmsg_t *input = message_of(1, 1);
     zmsg_t *output;
-    assert_int_equal(command_run(argv, &input, &output, why), MDP_FAILED);
+    assert_int_equal(command_run(argv, &ample, &input, &output, why), MDP_FAILED);
     assert_null(output);
     assert_non_null(strstr(why, "no-such-command-anywhere"));
 }
@@ -129,6 +138,47 @@ endless_output_is_cut_off(void **state)
     (void)state;
     const char *text;
     assert_int_equal(run("yes", message_of(1, 1), &text), MDP_TOO_LARGE);
+    assert_string_equal(text, "the output has more than 8388608 bytes");
+}
+
+// status_of gives the status of an output of so many bytes; where it is 200, they are
+// the output.
+static int
+status_of(uint64_t bytes, uint64_t bytes_max)
+{
+    const struct command_terms terms = {.output_bytes_max = bytes_max};
+    char head[] = "head";
+    char flag[] = "-c";
+    char zeros[] = "/dev/zero";
+    char count[32];
+    snprintf(count, sizeof count, "%llu", (unsigned long long)bytes);
+    char *argv[] = {head, flag, count, zeros, NULL};
+    char why[COMMAND_TEXT_BYTES];
+    zmsg_t *input = message_of(0, 0);
+    zmsg_t *output;
+    int status = command_run(argv, &terms, &input, &output, why);
+    if (status == MDP_DONE)
+        assert_int_equal(zmsg_content_size(output), bytes);
+    zmsg_destroy(&output);
+    return status;
+}
+
+static void
+limit_of_the_output_is_exact(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {0, 1, 1000, 4095, 4096, 4097, 65536, 99999, 1047552};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        assert_int_equal(status_of(limits[i], limits[i]), MDP_DONE);
+        assert_int_equal(status_of(limits[i] + 1, limits[i]), MDP_TOO_LARGE);
+    }
+}
+
+static void
+limit_of_the_output_costs_no_memory_by_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(100000, UINT64_MAX), MDP_DONE);
 }
 
 static void
@@ -160,6 +210,8 @@ main(void)
         cmocka_unit_test(exit_code_other_than_0_is_a_failure),
         cmocka_unit_test(command_that_is_not_there_is_a_failure),
         cmocka_unit_test(endless_output_is_cut_off),
+        cmocka_unit_test(limit_of_the_output_is_exact),
+        cmocka_unit_test(limit_of_the_output_costs_no_memory_by_itself),
         cmocka_unit_test(command_has_signals_as_it_should),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
