@@ -57,7 +57,8 @@ struct settings {
     mdp_worker_options_t worker;
 };
 
-static struct settings settings = {.threads = 1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
+static struct settings settings = {
+    .threads = 1, .terms.end_fd = -1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
 static int stop_fd; // readable for ever once we are to stop
 static int done_fd; // counts threads that have ended
 static atomic_bool has_failed = false;
@@ -231,8 +232,17 @@ read_options(int argc, char **argv)
 
 // ---- signals and threads -------------------------------------------------------------------
 
+// end_at_once leaves no command behind that nobody waits for.
+static _Noreturn void
+end_at_once(void)
+{
+    command_kill_all();
+    _exit(EXIT_FAILED);
+}
+
 // wait_for_the_end returns when all threads have ended: after a signal, which tells them to,
-// or because none could work. A second signal ends the process at once.
+// or because none could work. A second signal ends the process and its commands at
+// once.
 static void
 wait_for_the_end(int signal_fd)
 {
@@ -246,12 +256,12 @@ wait_for_the_end(int signal_fd)
         struct signalfd_siginfo signal;
         if (items[0].revents != 0 && read(signal_fd, &signal, sizeof signal) > 0) {
             if (is_stopping)
-                _exit(EXIT_FAILED);
+                end_at_once();
             is_stopping = true;
             // The workers ask their brokers for nothing more.
             __atomic_store_n(&zsys_interrupted, 1, __ATOMIC_RELAXED);
             if (write(stop_fd, &one, sizeof one) < 0)
-                _exit(EXIT_FAILED);
+                end_at_once();
         }
         uint64_t count;
         if (items[1].revents != 0 && read(done_fd, &count, sizeof count) > 0)
@@ -282,7 +292,7 @@ main(int argc, char **argv)
     for (uint32_t i = 0; i < settings.threads; i++) {
         if (pthread_create(&threads[i], NULL, work, NULL) != 0) {
             fprintf(stderr, "mdworker: cannot start thread %u\n", i + 1);
-            _exit(EXIT_FAILED);
+            end_at_once();
         }
     }
     wait_for_the_end(signal_fd);

@@ -52,6 +52,37 @@ class Usage(unittest.TestCase):
             self.fails(name, says="mmi.* and titanic.* are reserved")
 
 
+def is_running(pid):
+    """Nobody may have reaped it yet: a zombie does not run."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+class Commands:
+    """Commands that say who they are, and run for a minute, as a child of each does."""
+
+    def __init__(self, test, before=":"):
+        folder = tempfile.TemporaryDirectory()
+        test.addCleanup(folder.cleanup)
+        test.addCleanup(self.kill)
+        self.file = pathlib.Path(folder.name, "pids")
+        self.file.touch()
+        self.argv = ["sh", "-c", f"{before}; sleep 60 & echo $$ $! >> {self.file}; wait; sleep 60"]
+
+    def pids(self):
+        return [int(pid) for pid in self.file.read_text().split()]
+
+    def running(self):
+        return [pid for pid in self.pids() if is_running(pid)]
+
+    def kill(self):
+        for pid in self.running():
+            os.kill(pid, signal.SIGKILL)
+
+
 class Serving(BrokerTest):
     """What a broker sees of it."""
 
@@ -85,15 +116,14 @@ class Serving(BrokerTest):
         answer = self.client("g1").call(service, [])
         self.assertEqual((answer.status, answer.body), (200, [bytes(1048576 - 1024)]))
 
-    def gated(self, service, end="stop"):
+    def gated(self, service):
         """A worker whose command says that it runs, and waits until the gate is opened."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         runs, gate = pathlib.Path(folder.name, "runs"), pathlib.Path(folder.name, "gate")
         os.mkfifo(gate)
         script = f"touch {runs}; cat {gate} > /dev/null; cat"
-        worker = self.mdworker("--dialect", "g1", service.decode(), "--", "sh", "-c", script,
-                               end=end)
+        worker = self.mdworker("--dialect", "g1", service.decode(), "--", "sh", "-c", script)
         self.wait_for_service(service)
         return worker, runs.exists, gate
 
@@ -110,19 +140,23 @@ class Serving(BrokerTest):
         self.assertEqual(worker.wait(), 0)
         self.wait_for_service(service, registered=False)
 
-    def test_a_second_signal_ends_it_at_once(self):
+    def test_a_second_signal_ends_it_and_its_commands_at_once(self):
         service = self.name()
-        worker, runs, _ = self.gated(service, end="kill")
+        commands = Commands(self)
+        worker = self.mdworker("--dialect", "g1", "--threads", 3, service.decode(), "--",
+                               *commands.argv, end="kill")
+        self.wait_for_row(service, workers=3)
         client = self.client("g1")
-        client.request(service, [b"Hi"])
+        for _ in range(3):
+            client.request(service, [b"Hi"])
         client.flush()
-        self.until(runs, "the command")
+        self.until(lambda: len(commands.running()) == 6, "the commands")
         worker.signal()
         worker.signal()
         # Two signals in a row may be seen as one.
         self.until(lambda: worker.signal() or worker.process.poll() is not None, "its end")
         self.assertEqual(worker.process.returncode, 1)
-        os.killpg(worker.process.pid, signal.SIGKILL)   # the command: nobody else ends it
+        self.until(lambda: not commands.running(), "their end")
 
     def test_requests_of_others_go_on_when_it_leaves(self):
         service = self.name()
