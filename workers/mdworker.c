@@ -2,7 +2,9 @@
 //
 // Each thread has a worker of its own and waits with poll on it and on the signal to
 // stop, as any program with a loop of its own would. After the signal it finishes what
-// the brokers have sent, for a while, and leaves.
+// the brokers have sent, for a while, and leaves. The while is one for all that is to be
+// finished: a command that still runs at its end is stopped, and what was not begun goes
+// to other workers.
 
 #include "command.h"
 #include "options.h"
@@ -18,6 +20,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 
 enum {
     BROKER,
@@ -57,10 +60,12 @@ struct settings {
     mdp_worker_options_t worker;
 };
 
-static struct settings settings = {
-    .threads = 1, .terms.end_fd = -1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
-static int stop_fd; // readable for ever once we are to stop
-static int done_fd; // counts threads that have ended
+static struct settings settings = {.threads = 1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
+static int stop_fd;   // readable for ever once we are to stop
+static int finish_fd; // readable for ever from finish_ns on
+static int done_fd;   // counts threads that have ended
+// By when all has to be finished; known once we are to stop.
+static _Atomic uint64_t finish_ns = UINT64_MAX;
 static atomic_bool has_failed = false;
 
 static const uint64_t ns_per_ms = 1000000;
@@ -87,8 +92,9 @@ handle(mdp_request_t *request)
     mdp_request_fail(&request, status, text);
 }
 
-// wait_for_work returns whether we are to stop.
-static bool
+// wait_for_work waits for the worker, for the signal where we are not stopping, and until
+// until_ns.
+static void
 wait_for_work(mdp_worker_t *worker, uint64_t until_ns)
 {
     uint64_t now_ns = galleon_now_ns();
@@ -104,19 +110,19 @@ wait_for_work(mdp_worker_t *worker, uint64_t until_ns)
     struct pollfd items[2] = {{.fd = mdp_worker_fd(worker), .events = POLLIN},
                               {.fd = is_stopping ? -1 : stop_fd, .events = POLLIN}};
     poll(items, 2, timeout_ms);
-    return is_stopping || items[1].revents != 0;
 }
 
 static void
 serve(mdp_worker_t *worker)
 {
-    uint64_t until_ns = UINT64_MAX;
-    uint64_t finish_ns = UINT64_MAX;
+    uint64_t until_ns = UINT64_MAX; // known once we are stopping
     for (;;) {
         mdp_request_t *request;
         uint64_t now_ns = galleon_now_ns();
         if (now_ns >= finish_ns)
             return;
+        if (finish_ns != UINT64_MAX && until_ns == UINT64_MAX)
+            until_ns = now_ns + QUIET_MS * ns_per_ms;
         mdp_worker_pump_take(worker, now_ns, &request);
         if (request != NULL) {
             handle(request);
@@ -126,10 +132,7 @@ serve(mdp_worker_t *worker)
         }
         if (now_ns >= until_ns)
             return;
-        if (wait_for_work(worker, until_ns) && until_ns == UINT64_MAX) {
-            until_ns = now_ns + QUIET_MS * ns_per_ms;
-            finish_ns = now_ns + FINISH_MS * ns_per_ms;
-        }
+        wait_for_work(worker, until_ns);
     }
 }
 
@@ -208,7 +211,9 @@ read_options(int argc, char **argv)
         .synopsis = "[OPTION]... SERVICE [-- COMMAND ARG...]",
         .about = "Serves SERVICE. Without a COMMAND it echoes. With one, the frames of a request "
                  "are its\nstandard input, its standard output is the reply, and an exit code "
-                 "other than 0 is a\nfailed request (status 500 in G1).",
+                 "other than 0 is a\nfailed request (status 500 in G1).\nSIGTERM and SIGINT "
+                 "finish what is there, for 5 seconds; a command that runs on is\nstopped. A "
+                 "second signal kills all commands and ends at once.",
         .rules = rules,
         .log_level = LOG_LEVEL_WARN};
     options_init(&options, argc, argv);
@@ -240,13 +245,25 @@ end_at_once(void)
     _exit(EXIT_FAILED);
 }
 
+// begin_to_stop tells the threads, and how long they may take.
+static void
+begin_to_stop(void)
+{
+    const uint64_t one = 1;
+    const struct itimerspec finish = {.it_value.tv_sec = FINISH_MS / 1000};
+    // The workers ask their brokers for nothing more.
+    __atomic_store_n(&zsys_interrupted, 1, __ATOMIC_RELAXED);
+    finish_ns = galleon_now_ns() + FINISH_MS * ns_per_ms;
+    if (timerfd_settime(finish_fd, 0, &finish, NULL) != 0 || write(stop_fd, &one, sizeof one) < 0)
+        end_at_once();
+}
+
 // wait_for_the_end returns when all threads have ended: after a signal, which tells them to,
 // or because none could work. A second signal ends the process and its commands at
 // once.
 static void
 wait_for_the_end(int signal_fd)
 {
-    uint64_t one = 1;
     uint64_t ended = 0;
     bool is_stopping = false;
     while (ended < settings.threads) {
@@ -258,10 +275,7 @@ wait_for_the_end(int signal_fd)
             if (is_stopping)
                 end_at_once();
             is_stopping = true;
-            // The workers ask their brokers for nothing more.
-            __atomic_store_n(&zsys_interrupted, 1, __ATOMIC_RELAXED);
-            if (write(stop_fd, &one, sizeof one) < 0)
-                end_at_once();
+            begin_to_stop();
         }
         uint64_t count;
         if (items[1].revents != 0 && read(done_fd, &count, sizeof count) > 0)
@@ -283,9 +297,11 @@ main(int argc, char **argv)
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     stop_fd = eventfd(0, EFD_CLOEXEC);
     done_fd = eventfd(0, EFD_CLOEXEC);
+    finish_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC); // galleon_now_ns's clock
+    settings.terms.end_fd = finish_fd;
     zsys_init();
     pthread_t *threads = calloc(settings.threads, sizeof *threads);
-    if (signal_fd < 0 || stop_fd < 0 || done_fd < 0 || threads == NULL) {
+    if (signal_fd < 0 || stop_fd < 0 || done_fd < 0 || finish_fd < 0 || threads == NULL) {
         fprintf(stderr, "mdworker: cannot start: %s\n", strerror(errno));
         return EXIT_FAILED;
     }

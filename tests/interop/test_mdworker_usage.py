@@ -7,12 +7,15 @@ import os
 import pathlib
 import signal
 import tempfile
+import time
 import unittest
 
 from support import BrokerTest, Program, run
 
 OPTIONS = ["broker", "credit", "threads", "heartbeat", "dialect", "printable-id", "no-disconnect",
            "max-message", "log-level", "help", "version"]
+
+GRACE = 15      # seconds; it gives itself 5, and a moment to kill and to write
 
 
 class Usage(unittest.TestCase):
@@ -139,6 +142,54 @@ class Serving(BrokerTest):
         self.assertEqual(client.answer(request).body, [b"Hi"])
         self.assertEqual(worker.wait(), 0)
         self.wait_for_service(service, registered=False)
+
+    def hanging(self, service, **commands):
+        """A worker whose command runs, and the request that waits for it."""
+        commands = Commands(self, **commands)
+        worker = self.mdworker("--dialect", "g1", service.decode(), "--", *commands.argv)
+        self.wait_for_service(service)
+        client = self.client("g1")
+        request = client.request(service, [b"Hi"])
+        client.flush()
+        self.until(lambda: len(commands.pids()) == 2, "the command")
+        return worker, commands, lambda: client.answer(request)
+
+    def test_a_command_that_would_run_on_is_stopped_after_5_seconds(self):
+        # Hangs; ignores SIGTERM; has closed its output; has ended, and its child has not.
+        hanging = [self.hanging(self.name(str(number)), before=before) for number, before
+                   in enumerate([":", "trap '' TERM", "exec >&-", "wait() { exit; }"])]
+        start = time.monotonic()
+        for worker, _, _ in hanging:
+            worker.signal()
+        for worker, commands, wait_for_answer in hanging:
+            answer = wait_for_answer()
+            self.assertEqual((answer.status, answer.body), (500, [b"stopped while it ran"]))
+            self.assertEqual(worker.wait(), 0)
+            self.assertEqual(commands.running(), [])
+            self.assertTrue(4.9 < time.monotonic() - start < GRACE)
+
+    def test_what_it_has_not_begun_goes_to_others(self):
+        service = self.name()
+        worker = self.mdworker("--dialect", "g1", "--credit", 30, service.decode(), "--",
+                               "sh", "-c", "sleep 2; cat")
+        self.wait_for_service(service)
+        client = self.client("g1")
+        ids = [client.request(service, [b"%d" % number]) for number in range(30)]
+        client.flush()
+        self.wait_for_row(service, out=30)
+        start = time.monotonic()
+        worker.signal()
+        self.assertEqual(worker.wait(), 0)
+        self.assertLess(time.monotonic() - start, GRACE)
+        self.mdworker(service.decode())
+        answers = [client.answer(request) for request in ids]
+        stopped = [answer for answer in answers if answer.status != 200]
+        self.assertLessEqual(len(stopped), 1)
+        for answer in stopped:
+            self.assertEqual(answer.body, [b"stopped while it ran"])
+        for number, answer in enumerate(answers):
+            if answer not in stopped:
+                self.assertEqual(answer.body, [b"%d" % number])
 
     def test_a_second_signal_ends_it_and_its_commands_at_once(self):
         service = self.name()
