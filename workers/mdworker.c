@@ -209,11 +209,12 @@ read_options(int argc, char **argv)
     struct options options = {
         .program = "mdworker",
         .synopsis = "[OPTION]... SERVICE [-- COMMAND ARG...]",
-        .about = "Serves SERVICE. Without a COMMAND it echoes. With one, the frames of a request "
-                 "are its\nstandard input, its standard output is the reply, and an exit code "
-                 "other than 0 is a\nfailed request (status 500 in G1).\nSIGTERM and SIGINT "
-                 "finish what is there, for 5 seconds; a command that runs on is\nstopped. A "
-                 "second signal kills all commands and ends at once.",
+        .about =
+            "Serves SERVICE. Without a COMMAND it echoes. With one, the frames of a request "
+            "are its\nstandard input, its standard output is the reply, and an exit code "
+            "other than 0 is a\nfailed request (status 500 in G1).\nSIGTERM, SIGINT and SIGHUP "
+            "finish what is there, for 5 seconds; a command that runs on is\nstopped. A "
+            "second signal kills all commands and ends at once.",
         .rules = rules,
         .log_level = LOG_LEVEL_WARN};
     options_init(&options, argc, argv);
@@ -260,7 +261,7 @@ begin_to_stop(void)
 
 // wait_for_the_end returns when all threads have ended: after a signal, which tells them to,
 // or because none could work. A second signal ends the process and its commands at
-// once.
+// once, unless it is a hang-up: of one we may hear from the kernel and from the shell.
 static void
 wait_for_the_end(int signal_fd)
 {
@@ -272,15 +273,31 @@ wait_for_the_end(int signal_fd)
         poll(items, 2, -1);
         struct signalfd_siginfo signal;
         if (items[0].revents != 0 && read(signal_fd, &signal, sizeof signal) > 0) {
-            if (is_stopping)
+            if (!is_stopping)
+                begin_to_stop();
+            else if (signal.ssi_signo != SIGHUP)
                 end_at_once();
             is_stopping = true;
-            begin_to_stop();
         }
         uint64_t count;
         if (items[1].revents != 0 && read(done_fd, &count, sizeof count) > 0)
             ended += count;
     }
+}
+
+// signals_to_read are those that end us in order. A terminal that hangs up no longer reaches
+// the commands, which have groups of their own, so it has to be passed on; but nohup stands.
+static sigset_t
+signals_to_read(void)
+{
+    sigset_t signals;
+    struct sigaction hangup;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&signals, SIGHUP);
+    return signals;
 }
 
 int
@@ -289,10 +306,7 @@ main(int argc, char **argv)
     process_init("mdworker");
     read_options(argc, argv);
     // Blocked in every thread, and read here.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
+    sigset_t signals = signals_to_read();
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -168,6 +168,30 @@ class Serving(BrokerTest):
             self.assertEqual(commands.running(), [])
             self.assertTrue(4.9 < time.monotonic() - start < GRACE)
 
+    def test_a_terminal_that_hangs_up_ends_it_in_order(self):
+        service = self.name()
+        worker, runs, gate = self.gated(service)
+        client = self.client("g1")
+        request = client.request(service, [b"Hi"])
+        client.flush()
+        self.until(runs, "the command")
+        worker.signal(signal.SIGHUP)
+        time.sleep(0.1)     # two of them, and not one that is pending twice
+        worker.signal(signal.SIGHUP)
+        gate.write_bytes(b"go")
+        self.assertEqual(client.answer(request).body, [b"Hi"])
+        self.assertEqual(worker.wait(), 0)
+
+    def test_under_nohup_it_serves_on(self):
+        service = self.name()
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        worker = self.mdworker(service.decode())
+        self.wait_for_service(service)
+        worker.signal(signal.SIGHUP)
+        self.assertEqual(self.client("g1").call(service, [b"Hi"]).body, [b"Hi"])
+        self.assertIsNone(worker.process.poll())
+
     def test_what_it_has_not_begun_goes_to_others(self):
         service = self.name()
         worker = self.mdworker("--dialect", "g1", "--credit", 30, service.decode(), "--",
