@@ -305,6 +305,8 @@ main(int argc, char **argv)
 {
     process_init("mdworker");
     read_options(argc, argv);
+    // Where a parent of ours ignored it, commands would be gone before we see how they ended.
+    signal(SIGCHLD, SIG_DFL);
     // Blocked in every thread, and read here.
     sigset_t signals = signals_to_read();
     pthread_sigmask(SIG_BLOCK, &signals, NULL);

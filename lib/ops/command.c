@@ -8,6 +8,7 @@
 #include "command.h"
 
 #include "list.h"
+#include "must.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,11 +109,14 @@ static int
 reap(struct run *self)
 {
     int ending;
+    pid_t pid;
     pthread_mutex_lock(&mutex);
     list_remove(&running, &self->node);
     pthread_mutex_unlock(&mutex);
-    while (waitpid(self->pid, &ending, 0) < 0 && errno == EINTR)
-        continue;
+    do
+        pid = waitpid(self->pid, &ending, 0);
+    while (pid < 0 && errno == EINTR);
+    must(pid == self->pid);
     return ending;
 }
 

@@ -119,6 +119,17 @@ class Serving(BrokerTest):
         answer = self.client("g1").call(service, [])
         self.assertEqual((answer.status, answer.body), (200, [bytes(1048576 - 1024)]))
 
+    def test_commands_end_as_they_do_where_a_parent_ignored_its_children(self):
+        service = self.name()
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            self.mdworker("--dialect", "g1", service.decode(), "--", "sh", "-c", "exit 3")
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+        self.wait_for_service(service)
+        answer = self.client("g1").call(service, [b"Hi"])
+        self.assertEqual((answer.status, answer.body), (500, [b"exit status 3"]))
+
     def gated(self, service):
         """A worker whose command says that it runs, and waits until the gate is opened."""
         folder = tempfile.TemporaryDirectory()
