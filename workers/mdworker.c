@@ -7,6 +7,7 @@
 // to other workers.
 
 #include "command.h"
+#include "mdp_wire.h"
 #include "options.h"
 #include "process.h"
 #include "service_name.h"
@@ -31,9 +32,8 @@ enum {
     PRINTABLE_ID,
     NO_DISCONNECT,
     MAX_MESSAGE,
-    // The brokers count our heads as well.
-    HEAD_BYTES = 1024,
-    MESSAGE_BYTES_MAX = 1048576,
+    // The brokers count our heads as well, and the size of the one frame.
+    HEAD_BYTES = MDP_HEADS_BYTES_MAX + 4,
     // After the signal: so long without a request, or so long in all.
     QUIET_MS = 100,
     FINISH_MS = 5000
@@ -60,7 +60,7 @@ struct settings {
     mdp_worker_options_t worker;
 };
 
-static struct settings settings = {.threads = 1, .worker.message_bytes_max = MESSAGE_BYTES_MAX};
+static struct settings settings = {.threads = 1, .worker.message_bytes_max = MDP_MESSAGE_BYTES_MAX};
 static int stop_fd;   // readable for ever once we are to stop
 static int finish_fd; // readable for ever from finish_ns on
 static int done_fd;   // counts threads that have ended
@@ -182,7 +182,8 @@ set(const struct options *options, int rule)
         settings.worker.no_disconnect = true;
         break;
     case MAX_MESSAGE:
-        settings.worker.message_bytes_max = options_number(options, HEAD_BYTES, (uint64_t)1 << 40);
+        settings.worker.message_bytes_max =
+            options_number(options, MDP_MESSAGE_BYTES_MIN, (uint64_t)1 << 40);
         break;
     default:
         break;

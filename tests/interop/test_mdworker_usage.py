@@ -101,7 +101,7 @@ class Serving(BrokerTest):
 
     def test_max_message_bounds_what_a_command_writes(self):
         service = self.name()
-        self.mdworker("--dialect", "g1", "--max-message", 5024, service.decode(), "--",
+        self.mdworker("--dialect", "g1", "--max-message", 4516, service.decode(), "--",
                       "sh", "-c", "head -c $(cat) /dev/zero")
         self.wait_for_service(service)
         client = self.client("g1")
@@ -114,10 +114,10 @@ class Serving(BrokerTest):
     def test_largest_output_by_default_passes_the_broker(self):
         service = self.name()
         self.mdworker("--dialect", "g1", service.decode(), "--",
-                      "head", "-c", 1048576 - 1024, "/dev/zero")
+                      "head", "-c", 1048576 - 516, "/dev/zero")
         self.wait_for_service(service)
         answer = self.client("g1").call(service, [])
-        self.assertEqual((answer.status, answer.body), (200, [bytes(1048576 - 1024)]))
+        self.assertEqual((answer.status, answer.body), (200, [bytes(1048576 - 516)]))
 
     def test_commands_end_as_they_do_where_a_parent_ignored_its_children(self):
         service = self.name()
