@@ -15,6 +15,8 @@
 #ifndef GALLEON_MAP_H
 #define GALLEON_MAP_H
 
+#include "fetch.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +63,13 @@ static inline struct map_node *
 map_first(const struct map *self, uint64_t hash)
 {
     return map_match(self->buckets[map_bucket(self, hash)], hash);
+}
+
+// map_fetch begins to load the place where this hash will be looked for.
+static inline void
+map_fetch(const struct map *self, uint64_t hash)
+{
+    fetch(&self->buckets[map_bucket(self, hash)], sizeof *self->buckets);
 }
 
 // map_next is the next node with the same hash.

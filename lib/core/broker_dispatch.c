@@ -341,9 +341,9 @@ answered(const struct broker_core *self, const struct mdp_record *record)
     return attempt == NULL ? NULL : attempt->request;
 }
 
-// An answer leads from its attempt to the request and on to the request's body, each
-// freshly out of the cache. One after the other they would be waited for three times;
-// here each kind is asked for together.
+// An answer leads from its attempt to the request, and on to the request's body and its
+// place among the ids, none of them in the cache any more. One after the other they would
+// be waited for three times; here each kind is asked for together.
 void
 broker_core_look_ahead(const struct broker_core *self, const struct mdp_record *records,
                        size_t count)
@@ -359,7 +359,10 @@ broker_core_look_ahead(const struct broker_core *self, const struct mdp_record *
     }
     for (size_t i = 0; i < count; i++) {
         const struct request *request = answered(self, &records[i]);
-        if (request != NULL && request->cargo != NULL)
+        if (request == NULL)
+            continue;
+        map_fetch(&self->ids, request->in_ids.hash);
+        if (request->cargo != NULL)
             fetch(request->cargo, CACHE_LINE_BYTES);
     }
 }
