@@ -1,5 +1,6 @@
 // mdbroker.c - the Majordomo broker as a daemon: options, signals, mdp_broker_run.
 
+#include "endpoints.h"
 #include "options.h"
 #include "process.h"
 #include "service_name.h"
@@ -180,14 +181,23 @@ set(const struct options *options, int rule, struct settings *settings)
 }
 
 static void
+check_endpoint(const struct options *options, const char *endpoint, bool is_insecure)
+{
+    if (!endpoints_is_bindable(endpoint))
+        options_fail(options, "--bind: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
+                     endpoint);
+    if (!is_insecure && !is_local(endpoint))
+        options_fail(options,
+                     "'%s' can be reached from other machines and nothing is encrypted; "
+                     "bind to 127.0.0.1, or say --insecure if you mean it",
+                     endpoint);
+}
+
+static void
 check_endpoints(const struct options *options, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->endpoint_count; i++)
-        if (!settings->is_insecure && !is_local(settings->endpoints[i]))
-            options_fail(options,
-                         "'%s' can be reached from other machines and nothing is encrypted; "
-                         "bind to 127.0.0.1, or say --insecure if you mean it",
-                         settings->endpoints[i]);
+        check_endpoint(options, settings->endpoints[i], settings->is_insecure);
     if (settings->is_insecure)
         log_warn("MDP-INSECURE", "what=\"anybody who can connect may call, serve and listen\"");
 }

@@ -2,6 +2,7 @@
 
 #include "options.h"
 
+#include "endpoints.h"
 #include "text.h"
 
 #include <errno.h>
@@ -276,9 +277,11 @@ options_dialect(const struct options *self)
 void
 options_add_endpoint(const struct options *self, char **list_p)
 {
-    if (strstr(self->value, "://") == NULL)
+    struct endpoints endpoints;
+    if (!endpoints_init(&endpoints, self->value))
         options_fail(self, "--%s: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
                      self->name, self->value);
+    endpoints_release(&endpoints);
     size_t size = *list_p == NULL ? 0 : strlen(*list_p);
     size_t room = size + strlen(self->value) + 2;
     char *list = realloc(*list_p, room);

@@ -75,8 +75,8 @@ size_t options_choice(const struct options *self, const char *const *names);
 // options_dialect reads auto, g1, 0.2 or 0.1.
 mdp_dialect_t options_dialect(const struct options *self);
 
-// options_add_endpoint adds the option's value, which has to look like an endpoint, to
-// a list parted by commas: *list_p, on the heap, NULL to begin with.
+// options_add_endpoint adds the option's value, which has to be a list of endpoints to
+// connect to (endpoints.h), to another such list: *list_p, on the heap, NULL to begin with.
 void options_add_endpoint(const struct options *self, char **list_p);
 
 // options_fail says what is wrong with the line and ends the program.

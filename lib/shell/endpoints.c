@@ -5,26 +5,75 @@
 #include <errno.h>
 #include <stdlib.h>
 
-// is_port: one to five digits.
+enum { PORT_MAX = 65535 };
+
+// is_port: one to five digits, of a number that a port can be. A server's may be any that
+// is free: 0, or *.
 static bool
-is_port(const char *text)
+is_port(const char *text, bool may_be_any)
 {
+    if (may_be_any && strcmp(text, "*") == 0)
+        return true;
     size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits <= 5 && text[digits] == '\0';
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return false;
+    unsigned long port = strtoul(text, NULL, 10);
+    return port <= PORT_MAX && (port > 0 || may_be_any);
 }
 
-// looks_right finds the mistakes that libzmq would only tell when it connects; what
-// else is wrong shows as a broker that cannot be reached.
+// is_host: there is one, and colons stand between brackets only: in tcp://::1:2 nobody
+// knows which is the port's.
 static bool
-looks_right(const char *text)
+is_host(const char *text, size_t size)
+{
+    if (size == 0)
+        return false;
+    return text[0] == '[' ? size > 2 && text[size - 1] == ']' : memchr(text, ':', size) == NULL;
+}
+
+static bool
+is_address(const char *text, bool may_be_any)
+{
+    const char *port = strrchr(text, ':');
+    return port != NULL && is_host(text, (size_t)(port - text)) && is_port(port + 1, may_be_any);
+}
+
+// address_of is what follows tcp://; NULL where the endpoint is another transport's.
+static const char *
+address_of(const char *endpoint)
+{
+    return strncmp(endpoint, "tcp://", 6) == 0 ? endpoint + 6 : NULL;
+}
+
+static bool
+has_transport(const char *text)
 {
     const char *colon = strstr(text, "://");
-    if (colon == NULL || colon == text || colon[3] == '\0')
-        return false;
-    if (strncmp(text, "tcp://", 6) != 0)
-        return true;
-    const char *port = strrchr(text + 6, ':');
-    return port != NULL && port > text + 6 && is_port(port + 1);
+    return colon != NULL && colon > text && colon[3] != '\0';
+}
+
+// is_connectable finds the mistakes that libzmq would only tell when it connects, or never
+// (of a port it takes the last 16 bits); what else is wrong shows as a broker that cannot
+// be reached.
+static bool
+is_connectable(const char *text)
+{
+    const char *address = address_of(text);
+    if (address == NULL)
+        return has_transport(text);
+    // Our own end of the connection may stand in front.
+    const char *own_end = strrchr(address, ';');
+    return is_address(own_end == NULL ? address : own_end + 1, false);
+}
+
+bool
+endpoints_is_bindable(const char *text)
+{
+    const char *address = address_of(text);
+    if (address == NULL)
+        return has_transport(text);
+    // Where there is a semicolon libzmq binds what stands behind it.
+    return strpbrk(address, ";,") == NULL && is_address(address, true);
 }
 
 // trim cuts blanks off both ends, in place.
@@ -49,7 +98,7 @@ endpoints_init(struct endpoints *self, const char *list)
     char *rest = self->memory;
     while (rest != NULL) {
         char *text = trim(strsep(&rest, ","));
-        if (self->count == ENDPOINTS_MAX || !looks_right(text)) {
+        if (self->count == ENDPOINTS_MAX || !is_connectable(text)) {
             endpoints_release(self);
             errno = EINVAL;
             return false;

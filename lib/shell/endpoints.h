@@ -19,4 +19,8 @@ struct endpoints {
 bool endpoints_init(struct endpoints *self, const char *list);
 void endpoints_release(struct endpoints *self);
 
+// endpoints_is_bindable: is it one endpoint for a server? Its port may be 0 or *, which is
+// any that is free.
+bool endpoints_is_bindable(const char *text);
+
 #endif

@@ -48,6 +48,13 @@ class Usage(unittest.TestCase):
         self.fails("--service", "echo,limit=0", says="limit=0")
         self.fails("--service", "echo", "--service", "echo", says="twice")
 
+    def test_what_cannot_be_bound_is_no_endpoint(self):
+        for endpoint in ("127.0.0.1:5555", "tcp://127.0.0.1", "tcp://127.0.0.1:65536",
+                         "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "tcp://::1:5555",
+                         "tcp://127.0.0.1:*,tcp://127.0.0.1:*", "tcp://127.0.0.1:0;0.0.0.0:*"):
+            with self.subTest(endpoint=endpoint):
+                self.fails("--bind", endpoint, says="no endpoint; one looks like tcp://127.0.0.1")
+
     def test_beyond_loopback_wants_insecure(self):
         self.fails("--bind", "tcp://0.0.0.0:*", says="--insecure")
         self.fails("--bind", "tcp://*:*", says="--insecure")

@@ -148,6 +148,9 @@ wrong_line_ends_with_2_and_says_what_to_do(void **state)
         {"thing --credit 99999999999999999999", "is not a whole number"},
         {"thing --dialect g2", "--dialect: 'g2' is none of auto, g1, 0.2 or 0.1"},
         {"thing --broker localhost:5555", "'localhost:5555' is no endpoint; one looks like tcp"},
+        {"thing --broker tcp://a:99999", "'tcp://a:99999' is no endpoint; one looks like tcp"},
+        {"thing --broker tcp://a:0", "'tcp://a:0' is no endpoint"},
+        {"thing --broker tcp://a:1,tcp://b:*", "'tcp://a:1,tcp://b:*' is no endpoint"},
         {"thing --log-level loud", "'loud' is none of off, error, warn, info or debug"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

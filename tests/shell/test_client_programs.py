@@ -134,6 +134,8 @@ class MdClient(Programs):
             (2, ["--dialect", "0.3", "echo"], r"none of auto, g1, 0.2 or 0.1"),
             (2, ["--timeot", "1", "echo"], r"did you mean --timeout"),
             (2, ["--broker", "localhost:5555", "echo"], r"looks like tcp://127.0.0.1:5555"),
+            (2, ["--broker", "tcp://127.0.0.1:99999", "echo"], r"no endpoint; one looks like tcp"),
+            (2, ["--broker", "tcp://127.0.0.1:0", "echo"], r"no endpoint; one looks like tcp"),
             (1, ["a\tb"], r"printable UTF-8"),
             (3, ["--dialect", "0.1", "--timeout", "100", "none"], r"no answer from 'none'"),
             (4, ["--timeout", "200", "none"], r"nobody serves 'none'"),
