@@ -124,8 +124,7 @@ add_service(const struct options *options, struct settings *settings)
 static bool
 is_local(const char *endpoint)
 {
-    static const char *const starts[] = {"ipc://",           "inproc://",    "tcp://127.",
-                                         "tcp://localhost:", "tcp://[::1]:", NULL};
+    static const char *const starts[] = {"ipc://", "tcp://127.", "tcp://[::1]:", NULL};
     for (size_t i = 0; starts[i] != NULL; i++)
         if (strncmp(endpoint, starts[i], strlen(starts[i])) == 0)
             return true;
@@ -183,13 +182,19 @@ set(const struct options *options, int rule, struct settings *settings)
 static void
 check_endpoint(const struct options *options, const char *endpoint, bool is_insecure)
 {
+    static const char localhost[] = "tcp://localhost:";
     if (!endpoints_is_bindable(endpoint))
         options_fail(options, "--bind: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
                      endpoint);
+    if (strncmp(endpoint, localhost, strlen(localhost)) == 0)
+        options_fail(options,
+                     "--bind: '%s' has a name where an address is wanted; write tcp://127.0.0.1:%s "
+                     "or tcp://[::1]:%s",
+                     endpoint, endpoint + strlen(localhost), endpoint + strlen(localhost));
     if (!is_insecure && !is_local(endpoint))
         options_fail(options,
                      "'%s' can be reached from other machines and nothing is encrypted; "
-                     "bind to 127.0.0.1, or say --insecure if you mean it",
+                     "bind to 127.0.0.1 or [::1], or say --insecure if you mean it",
                      endpoint);
 }
 
@@ -246,16 +251,26 @@ drain(void)
     mdp_broker_drain(broker);
 }
 
+// bind_one says why where it cannot.
+static bool
+bind_one(const char *endpoint)
+{
+    if (mdp_broker_bind(broker, endpoint) == GALLEON_OK)
+        return true;
+    int error = errno;
+    fprintf(stderr, "mdbroker: cannot bind %s: %s\n", endpoint, zmq_strerror(error));
+    if (error == ENODEV)
+        fprintf(stderr, "Write an address of this machine, or the name of a network interface.\n");
+    return false;
+}
+
 // serve binds and runs; returns the exit code.
 static int
 serve(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->endpoint_count; i++) {
-        if (mdp_broker_bind(broker, settings->endpoints[i]) != GALLEON_OK) {
-            fprintf(stderr, "mdbroker: cannot bind %s: %s\n", settings->endpoints[i],
-                    zmq_strerror(errno));
+        if (!bind_one(settings->endpoints[i]))
             return EXIT_FAILED;
-        }
         fprintf(stderr, "mdbroker: ready on %s\n", mdp_broker_endpoint(broker));
     }
     return mdp_broker_run(broker) == GALLEON_OK ? EXIT_DONE : EXIT_FAILED;

@@ -76,6 +76,13 @@ endpoints_is_bindable(const char *text)
     return strpbrk(address, ";,") == NULL && is_address(address, true);
 }
 
+bool
+endpoints_is_ipv6(const char *text)
+{
+    const char *address = address_of(text);
+    return address != NULL && strchr(address, '[') != NULL;
+}
+
 // trim cuts blanks off both ends, in place.
 static char *
 trim(char *text)

@@ -23,4 +23,9 @@ void endpoints_release(struct endpoints *self);
 // any that is free.
 bool endpoints_is_bindable(const char *text);
 
+// endpoints_is_ipv6: is it an address in brackets? For these alone a socket's ZMQ_IPV6 is
+// on: with it libzmq would bind * and 127.0.0.1 as IPv6 too, and look for localhost at
+// ::1, where a broker on 127.0.0.1 does not listen.
+bool endpoints_is_ipv6(const char *text);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "link.h"
 
+#include "endpoints.h"
 #include "must.h"
 
 #include <errno.h>
@@ -76,6 +77,7 @@ link_open(struct link *self, const char *endpoint, const char *routing_id, size_
         return GALLEON_NO_MEMORY;
     self->handle = zsock_resolve(self->socket);
     set_options(self->handle, routing_id);
+    set_int(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
     int status = open_monitor(self);
     if (status == GALLEON_OK && zmq_connect(self->handle, endpoint) != 0)
         status = errno == EMFILE || errno == ENOMEM ? GALLEON_NO_MEMORY : GALLEON_PROTOCOL;

@@ -2,6 +2,7 @@
 
 #include "listener.h"
 
+#include "endpoints.h"
 #include "log.h"
 
 #include <errno.h>
@@ -58,7 +59,9 @@ listener_bind(struct listener *self, const char *endpoint)
 {
     if (self->endpoint_count == LISTENER_ENDPOINTS_MAX)
         return ENOSPC;
-    if (zmq_bind(self->handle, endpoint) != 0)
+    int is_ipv6 = endpoints_is_ipv6(endpoint);
+    if (zmq_setsockopt(self->handle, ZMQ_IPV6, &is_ipv6, sizeof is_ipv6) != 0 ||
+        zmq_bind(self->handle, endpoint) != 0)
         return zmq_errno();
     char *bound = self->endpoints[self->endpoint_count];
     size_t size = LISTENER_ENDPOINT_BYTES;

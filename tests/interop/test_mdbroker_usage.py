@@ -4,6 +4,7 @@
 """
 
 import re
+import socket
 import unittest
 
 from support import PeerTest, Program, run
@@ -11,6 +12,16 @@ from support import PeerTest, Program, run
 OPTIONS = ["bind", "heartbeat", "liveness", "attempts", "request-ttl", "queue-limit",
            "queue-bytes", "service", "services-limit", "max-message", "io-threads", "insecure",
            "log-level", "help", "version"]
+
+
+def has_ipv6():
+    """Say whether this machine has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 class Usage(unittest.TestCase):
@@ -55,7 +66,12 @@ class Usage(unittest.TestCase):
             with self.subTest(endpoint=endpoint):
                 self.fails("--bind", endpoint, says="no endpoint; one looks like tcp://127.0.0.1")
 
+    def test_localhost_is_no_address(self):
+        self.fails("--bind", "tcp://localhost:5555",
+                   says="write tcp://127.0.0.1:5555 or tcp://[::1]:5555")
+
     def test_beyond_loopback_wants_insecure(self):
+        self.fails("--bind", "tcp://[::]:*", says="--insecure")
         self.fails("--bind", "tcp://0.0.0.0:*", says="--insecure")
         self.fails("--bind", "tcp://*:*", says="--insecure")
 
@@ -71,6 +87,20 @@ class Endpoints(PeerTest):
         ports = self.until(lambda: len(found := set(ready.findall(broker.error_text()))) == 2
                            and found, "the second endpoint")
         self.assertEqual(len(ports), 2)
+
+    @unittest.skipUnless(has_ipv6(), "this machine has no ::1")
+    def test_ipv6_beside_ipv4_each_as_it_was_written(self):
+        broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*",
+                                    "--bind", "tcp://[::1]:*"))
+        broker.ready()
+        ready = re.compile(r"mdbroker: ready on tcp://(\S+):\d+\n")
+        self.until(lambda: ready.findall(broker.error_text()) == ["127.0.0.1", "[::1]"],
+                   "the second endpoint")
+
+    def test_a_name_of_no_interface_is_exit_1(self):
+        code, _, errors = run("mdbroker", "--insecure", "--bind", "tcp://no-interface:*")
+        self.assertEqual(code, 1)
+        self.assertRegex(errors, "cannot bind tcp://no-interface:.*\n.* address .* interface")
 
     def test_an_endpoint_in_use_is_exit_1(self):
         broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*"))

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -319,6 +320,36 @@ class LargeMessages(unittest.TestCase):
         stat = json.loads(run("galleon", "--broker", endpoint, "--json", "stat").text)
         stat = {row["name"]: row["value"] for row in stat}
         self.assertEqual((stat["workers_lost"], stat["redeliveries"]), (0, 0))
+
+
+class Addresses(unittest.TestCase):
+
+    def assert_serves(self, bind, connect):
+        """Call through a broker bound to `bind`, connecting to `connect`; {} is its port."""
+        broker = Daemon("mdbroker", "--bind", bind.format("*"))
+        self.addCleanup(broker.stop)
+        endpoint = connect.format(broker.endpoint.rpartition(":")[2])
+        worker = subprocess.Popen(serving("mdworker", "--broker", endpoint, "echo"),
+                                  stdin=subprocess.DEVNULL)
+        self.addCleanup(worker.wait, PATIENCE)
+        self.addCleanup(worker.terminate)
+        done = run("galleon", "--broker", endpoint, "ping")
+        self.assertEqual(done.returncode, 0, done.errors)
+        until = time.monotonic() + PATIENCE
+        while (done := run("mdclient", "--broker", endpoint, "echo", "hello")).returncode == 4:
+            self.assertLess(time.monotonic(), until)
+        self.assertEqual(done.text, "hello\n", done.errors)
+
+    def test_localhost_is_127_0_0_1(self):
+        self.assert_serves("tcp://127.0.0.1:{}", "tcp://localhost:{}")
+
+    def test_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6) as one:
+                one.bind(("::1", 0))
+        except OSError:
+            self.skipTest("this machine has no ::1")
+        self.assert_serves("tcp://[::1]:{}", "tcp://[::1]:{}")
 
 
 class OddBroker(threading.Thread):

@@ -110,6 +110,17 @@ any_free_port_can_be_bound_and_no_other_nonsense(void **state)
             fail_msg("taken: '%s'", bad[i]);
 }
 
+static void
+brackets_make_an_address_ipv6(void **state)
+{
+    (void)state;
+    assert_true(endpoints_is_ipv6("tcp://[::1]:5555"));
+    assert_true(endpoints_is_ipv6("tcp://[::]:0;[::1]:5555"));
+    assert_false(endpoints_is_ipv6("tcp://127.0.0.1:5555"));
+    assert_false(endpoints_is_ipv6("tcp://localhost:5555"));
+    assert_false(endpoints_is_ipv6("ipc:///tmp/[::1]"));
+}
+
 int
 main(void)
 {
@@ -119,6 +130,7 @@ main(void)
         cmocka_unit_test(own_address_may_stand_before_that_of_the_broker),
         cmocka_unit_test(more_than_fit_are_refused),
         cmocka_unit_test(any_free_port_can_be_bound_and_no_other_nonsense),
+        cmocka_unit_test(brackets_make_an_address_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,6 +150,30 @@ link_over_tcp_comes_up_and_carries(void **state)
 }
 
 static void
+link_over_ipv6_comes_up_and_carries(void **state)
+{
+    struct fixture *self = *state;
+    zsock_set_ipv6(self->router, 1);
+    if (zsock_bind(self->router, "tcp://[::1]:*") < 0)
+        skip(); // this machine has no ::1
+    snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+}
+
+static void
+localhost_is_where_a_broker_on_127_0_0_1_listens(void **state)
+{
+    struct fixture *self = *state;
+    int port = zsock_bind(self->router, "tcp://127.0.0.1:*");
+    snprintf(self->endpoint, sizeof self->endpoint, "tcp://localhost:%d", port);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+}
+
+static void
 link_over_ipc_comes_up_and_carries(void **state)
 {
     struct fixture *self = *state;
@@ -295,6 +319,8 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(link_over_tcp_comes_up_and_carries),
+        TEST(link_over_ipv6_comes_up_and_carries),
+        TEST(localhost_is_where_a_broker_on_127_0_0_1_listens),
         TEST(link_over_ipc_comes_up_and_carries),
         TEST(link_over_inproc_comes_up_and_carries),
         TEST(routing_id_is_the_one_asked_for),

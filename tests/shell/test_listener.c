@@ -109,6 +109,30 @@ endpoint_in_use_is_an_error(void **state)
     assert_int_equal(listener_bind(&self->listener, endpoint), EADDRINUSE);
 }
 
+// has_ipv6: has this machine ::1?
+static bool
+has_ipv6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool is_there = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_there;
+}
+
+static void
+ipv6_address_is_bound_beside_one_of_ipv4(void **state)
+{
+    struct fixture *self = *state;
+    if (!has_ipv6())
+        skip();
+    assert_int_equal(listener_bind(&self->listener, "tcp://[::1]:*"), 0);
+    assert_memory_equal(listener_endpoint(&self->listener), "tcp://[::1]:", 12);
+    assert_int_equal(listener_bind(&self->listener, "tcp://127.0.0.1:*"), 0);
+    assert_memory_equal(listener_endpoint(&self->listener), "tcp://127.0.0.1:", 16);
+}
+
 static void
 it_takes_no_more_at_nine_tenths_and_takes_them_again_below_eight(void **state)
 {
@@ -137,6 +161,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(wildcard_port_is_shown_as_the_real_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endpoint_in_use_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ipv6_address_is_bound_beside_one_of_ipv4, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             it_takes_no_more_at_nine_tenths_and_takes_them_again_below_eight, set_up, tear_down),
     };
