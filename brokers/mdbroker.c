@@ -186,6 +186,10 @@ check_endpoint(const struct options *options, const char *endpoint, bool is_inse
     if (!endpoints_is_bindable(endpoint))
         options_fail(options, "--bind: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
                      endpoint);
+    if (strncmp(endpoint, "inproc://", 9) == 0)
+        options_fail(options,
+                     "--bind: no other process can connect to '%s'; bind to tcp:// or ipc://",
+                     endpoint);
     if (strncmp(endpoint, localhost, strlen(localhost)) == 0)
         options_fail(options,
                      "--bind: '%s' has a name where an address is wanted; write tcp://127.0.0.1:%s "

@@ -66,6 +66,9 @@ class Usage(unittest.TestCase):
             with self.subTest(endpoint=endpoint):
                 self.fails("--bind", endpoint, says="no endpoint; one looks like tcp://127.0.0.1")
 
+    def test_nobody_could_connect_over_inproc(self):
+        self.fails("--bind", "inproc://broker", says="no other process can connect")
+
     def test_localhost_is_no_address(self):
         self.fails("--bind", "tcp://localhost:5555",
                    says="write tcp://127.0.0.1:5555 or tcp://[::1]:5555")
