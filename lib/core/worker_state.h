@@ -183,7 +183,7 @@ void request_deliver(struct worker_core *self);
 void request_on_answer(struct worker_core *self, const struct worker_event *event);
 void request_on_sent(struct session *session, uint32_t count);
 void request_on_unsent(struct session *session, const struct worker_event *event);
-// request_send_waiting sends what waits for this session's socket.
+// request_send_waiting sends what waits for its broker's socket.
 void request_send_waiting(struct session *session);
 // request_end_connection drops what only the old connection could carry.
 void request_end_connection(struct session *session);
