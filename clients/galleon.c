@@ -37,8 +37,8 @@ static const struct options_rule rules[] = {
     [WINDOW] = {"window", "N", "bench: calls in flight of each client (100)"},
     [CLIENTS] = {"clients", "N", "bench: clients, each a thread (1)"},
     [SIZE] = {"size", "BYTES", "bench: of a body (100)"},
-    [SECONDS] = {"seconds", "N", "bench: how long (5)"},
-    [REQUESTS] = {"requests", "N", "bench: so many calls in all, however long it takes"},
+    [SECONDS] = {"seconds", "N", "bench: how long (5); not with --requests"},
+    [REQUESTS] = {"requests", "N", "bench: so many calls in all; not with --seconds"},
     [RULES] = {0}};
 
 struct command {

@@ -209,6 +209,7 @@ class Galleon(Programs):
         self.assertEqual(services["echo"]["workers"], 1)
         workers = json.loads(self.ask("galleon", "--json", "worker", "ls", "echo").text)
         self.assertEqual([worker["service"] for worker in workers], ["echo"])
+        self.assertLess(workers[0]["age_ms"], PATIENCE * 1000)
 
     def test_bench_counts_what_it_was_told_to(self):
         for arguments in ([], ["--clients", "3", "--window", "7", "--size", "0"],
@@ -271,6 +272,11 @@ class Galleon(Programs):
         for name in ("galleon", "mdclient"):
             self.assertIn("usage: " + name, self.ask(name, "--help").text)
             self.assertRegex(self.ask(name, "--version").text, rf"^{name} \d+\.\d+\.\d+\n$")
+
+    def test_help_says_which_options_exclude_each_other(self):
+        text = self.ask("galleon", "--help").text
+        self.assertRegex(text, r"--seconds N +bench: .*not with --requests")
+        self.assertRegex(text, r"--requests N +bench: .*not with --seconds")
 
     def test_the_manual_has_every_option(self):
         for name in ("galleon", "mdclient"):
