@@ -107,37 +107,6 @@ tool_connect(struct tool *self, const char *brokers)
     return client;
 }
 
-// add_input makes a frame of all that standard input has.
-static void
-add_input(zmsg_t *request)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    size_t room = 65536;
-    do {
-        room *= 2;
-        bytes = tool_grown(bytes, room);
-        size += fread(bytes + size, 1, room - size, stdin);
-    } while (size == room);
-    if (ferror(stdin))
-        tool_fail("cannot read standard input");
-    zmsg_addmem(request, bytes, size);
-    free(bytes);
-}
-
-zmsg_t *
-tool_body(char **words, size_t count)
-{
-    zmsg_t *request = zmsg_new();
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(words[i], "-") == 0)
-            add_input(request);
-        else
-            zmsg_addmem(request, words[i], strlen(words[i]));
-    }
-    return request;
-}
-
 // ---- the command -------------------------------------------------------------------------
 
 // count_name is how many words a command's name has.

@@ -1,9 +1,11 @@
 // galleon_call.c - galleon call, galleon ping: ask once, and say what came of it.
 
+#include "body.h"
 #include "galleon_json.h"
 #include "galleon_table.h"
 #include "galleon_tool.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { QUICK_MS = 1000 };
@@ -136,15 +138,6 @@ frame_view(zframe_t *frame)
 }
 
 static void
-print_reply(zmsg_t *reply)
-{
-    for (zframe_t *frame = zmsg_first(reply); frame != NULL; frame = zmsg_next(reply)) {
-        fwrite(zframe_data(frame), 1, zframe_size(frame), stdout);
-        putchar('\n');
-    }
-}
-
-static void
 print_reply_json(const char *service, zmsg_t *reply, uint64_t took_ns)
 {
     struct json json = {.out = stdout};
@@ -169,7 +162,9 @@ tool_call(struct tool *self)
 {
     const char *service = self->words[0];
     mdp_client_t *client = tool_connect(self, self->brokers);
-    zmsg_t *request = tool_body(self->words + 1, self->word_count - 1);
+    zmsg_t *request = body_of_words(self->words + 1, self->word_count - 1);
+    if (request == NULL)
+        tool_fail("cannot read standard input: %s", strerror(errno));
     zmsg_t *reply;
     uint64_t from_ns = galleon_now_ns();
     int result = mdp_client_call(client, service, &request, &reply);
@@ -179,7 +174,7 @@ tool_call(struct tool *self)
     else if (self->is_json)
         print_reply_json(service, reply, galleon_now_ns() - from_ns);
     else
-        print_reply(reply);
+        body_print(reply);
     zmsg_destroy(&reply);
     mdp_client_destroy(&client);
     return tool_end(code);

@@ -43,9 +43,6 @@ void *tool_grown(void *array, size_t bytes);
 // tool_end flushes standard output: exit code, or 1 where that cannot be written.
 int tool_end(int code);
 
-// tool_body makes a request of words, each a frame; `-` reads standard input.
-zmsg_t *tool_body(char **words, size_t count);
-
 // The commands.
 int tool_call(struct tool *self);
 int tool_ping(struct tool *self);

@@ -3,10 +3,12 @@
 // It is the example for galleon/mdp_client.h too: make a client, call, look at the
 // result, print the reply.
 
+#include "body.h"
 #include "options.h"
 
 #include <galleon/mdp_client.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,52 +30,16 @@ static const char about[] =
     "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 no such service.";
 
 static _Noreturn void
-fail(const char *why)
+fail(const char *what)
 {
-    fprintf(stderr, "mdclient: %s.\n", why);
+    fprintf(stderr, "mdclient: %s: %s.\n", what, strerror(errno));
     exit(EXIT_FAILED);
 }
 
-// add_input makes a frame of all that standard input has.
 static void
-add_input(zmsg_t *request)
+print(zmsg_t *reply)
 {
-    size_t size = 0;
-    size_t room = 65536;
-    char *bytes = NULL;
-    do {
-        room *= 2;
-        bytes = realloc(bytes, room);
-        if (bytes == NULL)
-            fail("standard input is more than memory holds");
-        size += fread(bytes + size, 1, room - size, stdin);
-    } while (size == room);
-    if (ferror(stdin))
-        fail("cannot read standard input");
-    zmsg_addmem(request, bytes, size);
-    free(bytes);
-}
-
-static zmsg_t *
-request_of(char **bodies, size_t count)
-{
-    zmsg_t *request = zmsg_new();
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(bodies[i], "-") == 0)
-            add_input(request);
-        else
-            zmsg_addmem(request, bodies[i], strlen(bodies[i]));
-    }
-    return request;
-}
-
-static void
-print_reply(zmsg_t *reply)
-{
-    for (zframe_t *frame = zmsg_first(reply); frame != NULL; frame = zmsg_next(reply)) {
-        fwrite(zframe_data(frame), 1, zframe_size(frame), stdout);
-        putchar('\n');
-    }
+    body_print(reply);
     if (fflush(stdout) != 0)
         fail("cannot write to standard output");
 }
@@ -135,12 +101,14 @@ main(int argc, char **argv)
     mdp_client_t *client = mdp_client_new(endpoints, &client_options);
     if (client == NULL)
         options_fail(&options, "--broker: '%s' is no list of endpoints.", endpoints);
-    zmsg_t *request = request_of(words + 1, count - 1);
+    zmsg_t *request = body_of_words(words + 1, count - 1);
+    if (request == NULL)
+        fail("cannot read standard input");
     zmsg_t *reply;
     int result = mdp_client_call(client, words[0], &request, &reply);
     int code = EXIT_DONE;
     if (result == GALLEON_OK)
-        print_reply(reply);
+        print(reply);
     else
         code = explain(client, result, words[0], endpoints);
     zmsg_destroy(&reply);

@@ -123,6 +123,14 @@ class MdClient(Programs):
             done = self.ask("mdclient", "echo", "first", "-", input=text)
             self.assertEqual(done.stdout, b"first\n" + text + b"\n")
 
+    def test_input_that_cannot_be_read_is_a_failure(self):
+        folder = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        for command in (["mdclient"], ["galleon", "call"]):
+            done = self.ask(*command, "echo", "-", code=1, stdin=folder)
+            self.assertEqual(done.errors,
+                             f"{command[0]}: cannot read standard input: Is a directory.\n")
+
     def test_every_dialect_and_a_printable_id(self):
         for dialect in ("auto", "g1", "0.2", "0.1"):
             done = self.ask("mdclient", "--dialect", dialect, "--printable-id", "echo", "hello")
