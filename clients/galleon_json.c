@@ -2,6 +2,8 @@
 
 #include "galleon_json.h"
 
+#include "text.h"
+
 static void
 separate(struct json *self)
 {
@@ -27,27 +29,6 @@ json_end(struct json *self, char bracket)
 
 // ---- text ---------------------------------------------------------------------------
 
-size_t
-utf8_bytes(struct view text)
-{
-    if (text.size == 0)
-        return 0;
-    uint8_t first = text.data[0];
-    if (first < 0x80)
-        return 1;
-    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || size > text.size)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((text.data[i] & 0xc0) != 0x80)
-            return 0;
-    // Too long for what they say, halves of a pair, beyond the last character.
-    uint8_t second = text.data[1];
-    bool is_wrong = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-    return is_wrong ? 0 : size;
-}
-
 static void
 write_character(FILE *out, struct view character)
 {
@@ -71,7 +52,7 @@ write_string(FILE *out, struct view text)
 {
     fputc('"', out);
     while (text.size > 0) {
-        size_t size = utf8_bytes(text);
+        size_t size = text_utf8_bytes(text);
         if (size == 0)
             fputs("\\ufffd", out);
         else
@@ -101,7 +82,7 @@ static bool
 is_utf8(struct view text)
 {
     while (text.size > 0) {
-        size_t size = utf8_bytes(text);
+        size_t size = text_utf8_bytes(text);
         if (size == 0)
             return false;
         text = view_skip(text, size);

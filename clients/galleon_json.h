@@ -25,8 +25,4 @@ void json_number(struct json *self, uint64_t number);
 // json_real writes it with three decimals.
 void json_real(struct json *self, double number);
 
-// utf8_bytes is how many bytes the character at the beginning of text has, 0 where it is
-// none.
-size_t utf8_bytes(struct view text);
-
 #endif

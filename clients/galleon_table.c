@@ -3,6 +3,7 @@
 #include "galleon_table.h"
 
 #include "galleon_json.h"
+#include "printable.h"
 #include "text.h"
 
 #include <poll.h>
@@ -155,27 +156,11 @@ width_of(struct view cell)
 {
     size_t width = 0;
     while (cell.size > 0) {
-        size_t size = utf8_bytes(cell);
+        size_t size = text_utf8_bytes(cell);
         cell = view_skip(cell, size == 0 ? 1 : size);
         width++;
     }
     return width;
-}
-
-// print_cell prints what a broker sent so that no terminal takes it for a command.
-static void
-print_cell(struct view cell)
-{
-    while (cell.size > 0) {
-        size_t size = utf8_bytes(cell);
-        bool is_control = cell.data[0] < 0x20 || cell.data[0] == 0x7f ||
-                          (size == 2 && cell.data[0] == 0xc2 && cell.data[1] < 0xa0);
-        if (size == 0 || is_control)
-            putchar('?');
-        else
-            fwrite(cell.data, 1, size, stdout);
-        cell = view_skip(cell, size == 0 ? 1 : size);
-    }
 }
 
 struct column {
@@ -208,7 +193,7 @@ print_row(const struct table *self, const struct column *columns, const struct v
         bool is_last = i + 1 == self->column_count;
         if (columns[i].is_number)
             printf("%*s", pad, "");
-        print_cell(cells[i]);
+        printable_write(stdout, cells[i]);
         if (!columns[i].is_number && !is_last)
             printf("%*s", pad, "");
         fputs(is_last ? "\n" : "  ", stdout);

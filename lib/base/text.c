@@ -1,4 +1,4 @@
-// text.c - append, and numbers in decimal.
+// text.c - append, numbers in decimal, and where a character ends.
 
 #include "text.h"
 
@@ -45,4 +45,25 @@ text_parse_number(struct view text, uint64_t *number_out)
     }
     *number_out = number;
     return true;
+}
+
+size_t
+text_utf8_bytes(struct view text)
+{
+    if (text.size == 0)
+        return 0;
+    uint8_t first = text.data[0];
+    if (first < 0x80)
+        return 1;
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || size > text.size)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((text.data[i] & 0xc0) != 0x80)
+            return 0;
+    // Too long for what they say, halves of a pair, beyond the last character.
+    uint8_t second = text.data[1];
+    bool is_wrong = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+    return is_wrong ? 0 : size;
 }

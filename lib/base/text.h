@@ -33,4 +33,8 @@ void text_add_number(struct text *self, uint64_t number);
 // text_parse_number reads 1 to 19 decimal digits and nothing else.
 bool text_parse_number(struct view text, uint64_t *number_out);
 
+// text_utf8_bytes is how many bytes the UTF-8 character at the beginning of `text` has, 0
+// where it is none.
+size_t text_utf8_bytes(struct view text);
+
 #endif

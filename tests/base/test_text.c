@@ -145,6 +145,53 @@ anything_else_is_no_number(void **state)
     }
 }
 
+static void
+character_of_utf8_has_one_to_four_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        struct view text;
+        size_t bytes;
+    } rows[] = {
+        {VIEW_LITERAL("a"), 1},
+        {VIEW_LITERAL("\0"), 1},
+        {VIEW_LITERAL("\x7f"), 1},
+        {VIEW_LITERAL("\302\200x"), 2},
+        {VIEW_LITERAL("\337\277"), 2},
+        {VIEW_LITERAL("\340\240\200"), 3},
+        {VIEW_LITERAL("\355\237\277"), 3},
+        {VIEW_LITERAL("\357\277\277"), 3},
+        {VIEW_LITERAL("\360\220\200\200"), 4},
+        {VIEW_LITERAL("\364\217\277\277x"), 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(text_utf8_bytes(rows[i].text), rows[i].bytes);
+}
+
+static void
+anything_else_is_no_character(void **state)
+{
+    (void)state;
+    static const struct view wrong[] = {
+        {NULL, 0},
+        VIEW_LITERAL("\200"),
+        VIEW_LITERAL("\277"),
+        VIEW_LITERAL("\301\277"),
+        VIEW_LITERAL("\302"),
+        VIEW_LITERAL("\302a"),
+        VIEW_LITERAL("\340\237\277"),
+        VIEW_LITERAL("\340\240"),
+        VIEW_LITERAL("\340\240a"),
+        VIEW_LITERAL("\355\240\200"),
+        VIEW_LITERAL("\360\217\277\277"),
+        VIEW_LITERAL("\364\220\200\200"),
+        VIEW_LITERAL("\365\200\200\200"),
+        VIEW_LITERAL("\377"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(text_utf8_bytes(wrong[i]), 0);
+}
+
 int
 main(void)
 {
@@ -159,6 +206,8 @@ main(void)
         cmocka_unit_test(nul_is_a_byte_like_any_other),
         cmocka_unit_test(digits_are_a_number),
         cmocka_unit_test(anything_else_is_no_number),
+        cmocka_unit_test(character_of_utf8_has_one_to_four_bytes),
+        cmocka_unit_test(anything_else_is_no_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
