@@ -2,8 +2,11 @@
 
 #include "body.h"
 
+#include "printable.h"
+
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { INPUT_BYTES_FIRST = 128 * 1024 };
 
@@ -64,8 +67,12 @@ body_of_words(char **words, size_t count)
 void
 body_print(zmsg_t *body)
 {
+    bool is_seen = isatty(STDOUT_FILENO);
     for (zframe_t *frame = zmsg_first(body); frame != NULL; frame = zmsg_next(body)) {
-        fwrite(zframe_data(frame), 1, zframe_size(frame), stdout);
+        if (is_seen)
+            printable_write(stdout, view_of(zframe_data(frame), zframe_size(frame)));
+        else
+            fwrite(zframe_data(frame), 1, zframe_size(frame), stdout);
         putchar('\n');
     }
 }

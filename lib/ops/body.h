@@ -10,8 +10,9 @@
 // errno, where that cannot be read or is more than memory holds.
 zmsg_t *body_of_words(char **words, size_t count);
 
-// body_print writes each frame to standard output, and a newline behind it. What cannot be
-// written is seen when standard output is flushed.
+// body_print writes each frame to standard output, and a newline behind it: the bytes as
+// they are, but on a terminal without those that it could take for a command. What cannot
+// be written is seen when standard output is flushed.
 void body_print(zmsg_t *body);
 
 #endif

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import pathlib
+import pty
 import re
 import socket
 import subprocess
@@ -334,6 +335,35 @@ class LargeMessages(unittest.TestCase):
         stat = json.loads(run("galleon", "--broker", endpoint, "--json", "stat").text)
         stat = {row["name"]: row["value"] for row in stat}
         self.assertEqual((stat["workers_lost"], stat["redeliveries"]), (0, 0))
+
+
+class Terminals(Programs):
+
+    def seen(self, name, *arguments):
+        """Run a program whose standard output is a terminal: what it is given."""
+        ours, theirs = pty.openpty()
+        try:
+            done = self.ask(name, *arguments, stdout=theirs, stderr=subprocess.PIPE)
+            self.assertEqual(done.errors, "")
+        finally:
+            os.close(theirs)
+        text = b""
+        try:
+            while piece := os.read(ours, 4096):
+                text += piece
+        except OSError:             # EIO is the end
+            pass
+        os.close(ours)
+        return text.replace(b"\r\n", b"\n")
+
+    def test_a_reply_does_nothing_to_a_terminal(self):
+        raw = b"\x1b]0;owned\x07\x1b[2J\ttab\nline\rover\x7f \xc2\x9b31m\x9b31m Gr\xc3\xbc\xc3\x9fe"
+        safe = b"?]0;owned??[2J\ttab\nline?over? ?31m?31m Gr\xc3\xbc\xc3\x9fe\n"
+        for command in (["mdclient"], ["galleon", "call"]):
+            with self.subTest(command=command):
+                self.assertEqual(self.ask(*command, "echo", raw).stdout, raw + b"\n")
+                # The terminal makes columns of tabs.
+                self.assertEqual(self.seen(*command, "echo", raw).expandtabs(), safe.expandtabs())
 
 
 class Addresses(unittest.TestCase):
