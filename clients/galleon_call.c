@@ -63,27 +63,47 @@ tool_explain_missing(struct tool *self, mdp_client_t *client, const char *servic
     return EXIT_NO_SERVICE;
 }
 
-// is_missing: does the broker say that nobody serves it? 0.1 and 0.2 cannot say 404, they
-// are silent; but the broker can be asked.
-static bool
-is_missing(struct tool *self, const char *service)
+// count_brokers is how many endpoints a list has.
+static uint32_t
+count_brokers(const char *brokers)
+{
+    uint32_t count = 1;
+    for (; *brokers != '\0'; brokers++)
+        count += *brokers == ',' ? 1 : 0;
+    return count;
+}
+
+// ask_for_service asks the broker about a service that did not answer: what
+// mdp_client_has_service returns. 0.1 and 0.2 cannot say 404, they are silent.
+static int
+ask_for_service(struct tool *self, const char *service)
 {
     struct tool quick = *self;
     quick.client.timeout_ms = QUICK_MS;
-    quick.client.attempts = 1;
+    quick.client.attempts = count_brokers(self->brokers);
     mdp_client_t *client = tool_connect(&quick, self->brokers);
-    bool is_missing = mdp_client_has_service(client, service) == GALLEON_NO_SERVICE;
+    int result = mdp_client_has_service(client, service);
     mdp_client_destroy(&client);
-    return is_missing;
+    return result;
 }
 
+// explain_silence tells what the broker said when it was asked for the service: `found`.
 static void
-explain_silence(struct tool *self, const char *service)
+explain_silence(struct tool *self, const char *service, int found)
 {
-    fprintf(stderr,
-            "galleon: no answer from '%s' at %s.\nIs there a broker: galleon ping. "
-            "Is --timeout long enough?\n",
-            service, self->brokers);
+    if (found == GALLEON_TIMED_OUT)
+        fprintf(stderr, "galleon: no broker answers at %s.\nIs one running there: galleon ping.\n",
+                self->brokers);
+    else if (found == GALLEON_OK)
+        fprintf(stderr,
+                "galleon: no answer from '%s' at %s in time.\nThe broker answers, and a worker "
+                "serves it: is --timeout long enough?\n",
+                service, self->brokers);
+    else
+        fprintf(stderr,
+                "galleon: no answer from '%s' at %s.\nIs there a broker: galleon ping. "
+                "Is --timeout long enough?\n",
+                service, self->brokers);
 }
 
 static void
@@ -110,8 +130,10 @@ tool_explain(struct tool *self, mdp_client_t *client, int result, const char *se
     int status = mdp_client_status(client);
     char *text = strdup(mdp_client_status_text(client)); // the next call overwrites it
     int code = result == GALLEON_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_FAILED;
-    if (result == GALLEON_TIMED_OUT && status == 0 && strncmp(service, "mmi.", 4) != 0 &&
-        is_missing(self, service))
+    int found = GALLEON_TIMED_OUT; // mmi is the broker's own
+    if (result == GALLEON_TIMED_OUT && status == 0 && strncmp(service, "mmi.", 4) != 0)
+        found = ask_for_service(self, service);
+    if (found == GALLEON_NO_SERVICE)
         result = GALLEON_NO_SERVICE;
     if (result == GALLEON_NO_SERVICE) {
         code = tool_explain_missing(self, client, service);
@@ -119,7 +141,7 @@ tool_explain(struct tool *self, mdp_client_t *client, int result, const char *se
         fprintf(stderr, "galleon: '%s' at %s answered %d %s.\n", service, self->brokers, status,
                 text == NULL ? "" : text);
     } else if (result == GALLEON_TIMED_OUT) {
-        explain_silence(self, service);
+        explain_silence(self, service, found);
     } else {
         fprintf(stderr, "galleon: %s.\n", galleon_strerror(result));
     }

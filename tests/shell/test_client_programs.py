@@ -431,6 +431,27 @@ class OtherBrokers(unittest.TestCase):
         self.addCleanup(broker.stop)
         return broker.endpoint
 
+    def test_silence_is_told_apart(self):
+        """Nobody there; a service that is too slow; a broker that does not say."""
+        line = ["--timeout", "100", "--attempts", "2", "call", "slow"]
+        done = run("galleon", "--broker", "tcp://127.0.0.1:1", "--broker", "tcp://127.0.0.1:2", *line)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("no broker answers at tcp://127.0.0.1:1,tcp://127.0.0.1:2.", done.errors)
+
+        answers = {b"mmi.dialects": [b"501"], b"mmi.service": [b"200"]}
+        endpoint = self.start(lambda service, body: answers.get(service))
+        done = run("galleon", "--broker", endpoint, *line)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(f"no answer from 'slow' at {endpoint} in time", done.errors)
+        self.assertIn("a worker serves it", done.errors)
+        done = run("galleon", "--broker", "tcp://127.0.0.1:1", "--broker", endpoint, *line)
+        self.assertIn("a worker serves it", done.errors)
+
+        answers[b"mmi.service"] = [b"501"]
+        done = run("galleon", "--broker", endpoint, *line)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.errors, "no answer from 'slow'.*\n.*galleon ping")
+
     def test_all_pages_of_a_table_are_taken(self):
         rows = [b"service-%04d\t%d\n" % (n, n) for n in range(2500)]
 
