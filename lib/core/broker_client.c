@@ -6,23 +6,31 @@
 #include "broker_state.h"
 #include "service_name.h"
 
+// What a request is refused with, and why.
+struct refusal {
+    enum mdp_status status; // MDP_DONE: it is not
+    const char *why;
+};
+
+static const struct refusal no_refusal = {MDP_DONE, NULL};
+
 // may_queue: is there room for one more that has to wait? Else it counts why not.
-static bool
+static struct refusal
 may_queue(struct broker_core *self, const struct service *service, const struct route *client)
 {
     if (service->queue.size >= service->requests_max) {
         self->stats.refused_service_queue_limit++;
-        return false;
+        return (struct refusal){MDP_QUEUE_FULL, "too many requests wait for the service"};
     }
     if (self->stats.requests_queued >= self->config.requests_max) {
         self->stats.refused_queue_limit++;
-        return false;
+        return (struct refusal){MDP_QUEUE_FULL, "too many requests wait"};
     }
     if (client->queued >= self->config.client_requests_max) {
         self->stats.refused_client_limit++;
-        return false;
+        return (struct refusal){MDP_QUEUE_FULL, "too many requests of the client wait"};
     }
-    return true;
+    return no_refusal;
 }
 
 // deadline_of is when the request's time in the queue ends.
@@ -69,17 +77,23 @@ make_request(struct broker_core *self, struct service *service, struct route *cl
 // refuse answers with an error, lets the cargo go and counts.
 static void
 refuse(struct broker_core *self, struct route *route, const struct broker_event *event,
-       enum mdp_status status)
+       struct refusal refusal)
 {
+    const struct mdp_record *record = event->record;
+    bool has_name = record->fault == MDP_SOUND || service_name_is_valid(record->service);
     self->stats.requests_refused++;
-    broker_tell(self, BROKER_REQUEST_REFUSED, NULL, event->record->service, "", status);
-    broker_refuse(self, route, event, status);
+    broker_tell(self, route->address.routing_id,
+                (struct broker_trace){.fact = BROKER_REQUEST_REFUSED,
+                                      .service = has_name ? record->service : VIEW_NONE,
+                                      .why = refusal.why,
+                                      .status = refusal.status});
+    broker_refuse(self, route, event, refusal.status);
     broker_dump(self, event->cargo, BROKER_DUMP_REFUSED);
 }
 
 // accept finds or makes the service and gives the request its place: a worker at
-// once, or the end of the queue. Returns MDP_DONE, or the status to refuse it with.
-static enum mdp_status
+// once, or the end of the queue.
+static struct refusal
 accept(struct broker_core *self, struct route *client, const struct broker_event *event,
        uint64_t id_hash)
 {
@@ -88,29 +102,33 @@ accept(struct broker_core *self, struct route *client, const struct broker_event
     bool must_wait =
         service == NULL || list_is_empty(&service->ready) || !list_is_empty(&service->queue);
     if (must_wait && record->dialect == MDP_G1 && (record->flags & MDP_FLAG_NO_QUEUE))
-        return MDP_NO_WORKER;
+        return (struct refusal){MDP_NO_WORKER, "no worker is free"};
     if (self->stats.request_bytes + event->cargo_bytes > self->config.request_bytes_max) {
         self->stats.refused_bytes_limit++;
-        return MDP_QUEUE_FULL;
+        return (struct refusal){MDP_QUEUE_FULL, "open requests have too many bytes"};
     }
     if (service == NULL)
         service = broker_service_get(self, record->service);
     if (service == NULL) {
         self->stats.refused_service_limit++;
-        return MDP_QUEUE_FULL;
+        return (struct refusal){MDP_QUEUE_FULL, "there are too many services"};
     }
+    struct refusal refusal = must_wait ? may_queue(self, service, client) : no_refusal;
     struct request *request = NULL;
-    if (!must_wait || may_queue(self, service, client)) {
+    if (refusal.status == MDP_DONE) {
         request = make_request(self, service, client, event, id_hash);
-        self->stats.refused_queue_limit += request == NULL ? 1 : 0;
+        if (request == NULL) {
+            self->stats.refused_queue_limit++;
+            refusal = (struct refusal){MDP_QUEUE_FULL, "too many requests are open"};
+        }
     }
     if (request == NULL) {
         broker_service_settle(self, service);
-        return MDP_QUEUE_FULL;
+        return refusal;
     }
     if (must_wait || !broker_dispatch_at_once(self, request))
         broker_request_enqueue(self, request, false);
-    return MDP_DONE;
+    return no_refusal;
 }
 
 static void
@@ -126,7 +144,9 @@ on_request(struct broker_core *self, struct route *route, const struct broker_ev
         return;
     }
     if (record->fault != MDP_SOUND) {
-        refuse(self, route, event, record->fault == MDP_OVER_LIMIT ? MDP_TOO_LARGE : MDP_MALFORMED);
+        refuse(self, route, event,
+               (struct refusal){record->fault == MDP_OVER_LIMIT ? MDP_TOO_LARGE : MDP_MALFORMED,
+                                mdp_fault_text(record->fault)});
         return;
     }
     if (service_name_is_reserved(record->service)) {
@@ -134,15 +154,13 @@ on_request(struct broker_core *self, struct route *route, const struct broker_ev
         return;
     }
     self->stats.requests_in++;
-    enum mdp_status status;
-    if (self->drain != DRAIN_NONE) {
+    struct refusal refusal = {MDP_PASSIVE, "the broker is stopping"};
+    if (self->drain != DRAIN_NONE)
         self->stats.refused_draining++;
-        status = MDP_PASSIVE;
-    } else {
-        status = accept(self, route, event, id_hash);
-    }
-    if (status != MDP_DONE)
-        refuse(self, route, event, status);
+    else
+        refusal = accept(self, route, event, id_hash);
+    if (refusal.status != MDP_DONE)
+        refuse(self, route, event, refusal);
 }
 
 // 499 goes out at once, whether the request waits or is out; the worker is not

@@ -42,13 +42,25 @@ broker_dump(struct broker_core *self, void *cargo, enum broker_dump why)
 }
 
 void
-broker_tell(struct broker_core *self, enum broker_fact fact, const struct worker *worker,
-            struct view service, const char *why, uint64_t count)
+broker_tell(struct broker_core *self, struct view routing_id, struct broker_trace trace)
 {
     if (self->tracer == NULL)
         return;
-    struct broker_trace trace = {fact, worker == NULL ? 0 : worker->number, service, why, count};
+    if (routing_id.size > 0)
+        trace.peer = (uint32_t)siphash(&self->peer_key, routing_id);
     self->tracer(self->tracer_context, &trace);
+}
+
+void
+broker_tell_of_worker(struct broker_core *self, enum broker_fact fact, const struct worker *worker,
+                      const char *why, uint64_t count)
+{
+    broker_tell(self, worker->route->address.routing_id,
+                (struct broker_trace){.fact = fact,
+                                      .worker = worker->number,
+                                      .service = service_name(worker->service),
+                                      .why = why,
+                                      .count = count});
 }
 
 // ---- memory ---------------------------------------------------------------------
@@ -149,6 +161,7 @@ broker_core_init(void *memory, const struct broker_config *config, uint64_t now_
     self->now_ns = now_ns;
     self->map_key = siphash_derive(config->seed, 1);
     self->ticket_key = siphash_derive(config->seed, 2);
+    self->peer_key = siphash_derive(config->seed, 3);
     list_init(&self->service_list);
     list_init(&self->work);
     list_init(&self->lost);
@@ -186,13 +199,30 @@ broker_core_stats(const struct broker_core *self)
 
 // ---- steps --------------------------------------------------------------------------
 
+// worker_at is the worker at this connection, NULL where it is none's. A worker has no
+// stack, whatever stands in front of what is no header.
+static struct worker *
+worker_at(struct broker_core *self, const struct mdp_envelope *from)
+{
+    struct mdp_envelope bare = {.routing_id = from->routing_id};
+    struct route *route = broker_route_find(self, &bare);
+    return route == NULL ? NULL : route->worker;
+}
+
 // on_fault counts what a peer did wrong, whoever it is.
 static void
-on_fault(struct broker_core *self, const struct mdp_record *record)
+on_fault(struct broker_core *self, const struct broker_event *event)
 {
-    self->stats.faults[record->fault]++;
+    enum mdp_fault fault = event->record->fault;
+    self->stats.faults[fault]++;
     self->stats.peers_rejected++;
-    broker_tell(self, BROKER_PEER_REJECTED, NULL, VIEW_NONE, mdp_fault_text(record->fault), 1);
+    const struct worker *worker = worker_at(self, event->from);
+    if (worker != NULL)
+        broker_tell_of_worker(self, BROKER_PEER_REJECTED, worker, mdp_fault_text(fault), 0);
+    else
+        broker_tell(
+            self, event->from->routing_id,
+            (struct broker_trace){.fact = BROKER_PEER_REJECTED, .why = mdp_fault_text(fault)});
 }
 
 static void
@@ -200,18 +230,16 @@ on_record(struct broker_core *self, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
     if (record->fault != MDP_SOUND)
-        on_fault(self, record);
+        on_fault(self, event);
     switch (record->fault) {
     case MDP_BAD_HEADER:
     case MDP_BAD_VERSION:
     case MDP_NO_RECORD:
     case MDP_BAD_STACK: {
-        // Nothing was read, so it is nobody's side; a worker may not do it often. (A worker
-        // has no stack, whatever stands in front of what is no header.)
-        struct mdp_envelope from = {.routing_id = event->from->routing_id};
-        struct route *route = broker_route_find(self, &from);
-        if (route != NULL && route->worker != NULL)
-            broker_on_worker_fault(self, route->worker);
+        // Nothing was read, so it is nobody's side; a worker may not do it often.
+        struct worker *worker = worker_at(self, event->from);
+        if (worker != NULL)
+            broker_on_worker_fault(self, worker);
         broker_dump(self, event->cargo, BROKER_DUMP_INVALID);
         break;
     }
@@ -297,7 +325,9 @@ broker_core_step(struct broker_core *self, const struct broker_event *event,
             self->drain_until_ns = self->now_ns + (uint64_t)self->config.drain_ms * NS_PER_MS;
             struct list_node *first = list_first(&self->service_list);
             self->drain_at = first == NULL ? NULL : list_object(first, struct service, in_list);
-            broker_tell(self, BROKER_DRAINING, NULL, VIEW_NONE, "", self->stats.requests_out);
+            broker_tell(
+                self, VIEW_NONE,
+                (struct broker_trace){.fact = BROKER_DRAINING, .count = self->stats.requests_out});
         }
         progress(self);
         break;

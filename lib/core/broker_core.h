@@ -219,12 +219,17 @@ enum broker_fact {
     BROKER_DRAINING
 };
 
+// What does not belong to a fact is 0, empty or NULL.
 struct broker_trace {
     enum broker_fact fact;
-    uint64_t worker;     // its number, 0: none
-    struct view service; // empty: none
-    const char *why;
-    uint64_t count; // what it concerns: requests of a lost worker
+    uint32_t peer;       // the same in all facts about one connection, and not its routing id
+    uint64_t worker;     // its number
+    struct view service; // a valid name
+    const char *why;     // REGISTERED: the worker's dialect
+    uint32_t status;     // of the request; 0.1 and 0.2 clients do not hear it
+    // REGISTERED: its credit. LEFT, LOST: requests that it held. GIVEN_UP, EXPIRED: attempts
+    // that were made. DRAINING: requests that are out.
+    uint64_t count;
 };
 
 typedef void broker_tracer_fn(void *context, const struct broker_trace *trace);

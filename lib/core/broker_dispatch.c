@@ -294,11 +294,22 @@ may_run_again(const struct request *request)
            (!request->is_partly_answered || service->may_resume);
 }
 
+static const char *
+why_given_up(const struct request *request, const struct worker *worker)
+{
+    if (worker->route->worker == worker) // it is not lost
+        return "parts of its answer are missing";
+    return request->attempts_made < request->service->attempts
+               ? "a part of its answer was passed on"
+               : "no attempt is left";
+}
+
 void
 broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool was_sent)
 {
     struct request *request = attempt->request;
-    struct service *service = attempt->worker->service;
+    const struct worker *worker = attempt->worker;
+    struct service *service = worker->service;
     broker_attempt_release(self, attempt);
     if (request == NULL) {
         broker_service_settle(self, service);
@@ -318,8 +329,13 @@ broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool wa
         return;
     }
     self->stats.requests_given_up++;
-    broker_tell(self, BROKER_REQUEST_GIVEN_UP, NULL, service_name(service), "",
-                request->attempts_made);
+    broker_tell(self, request->client->address.routing_id,
+                (struct broker_trace){.fact = BROKER_REQUEST_GIVEN_UP,
+                                      .worker = worker->number,
+                                      .service = service_name(service),
+                                      .why = why_given_up(request, worker),
+                                      .status = MDP_WORKER_LOST,
+                                      .count = request->attempts_made});
     broker_request_refuse(self, request, MDP_WORKER_LOST, BROKER_DUMP_GIVEN_UP);
 }
 

@@ -85,11 +85,20 @@ broker_request_expire(struct broker_core *self, struct request *request)
     // 502: an attempt was lost, and the time is spent. 404: nobody could have
     // taken it. 408: all who could were busy.
     enum mdp_status status = MDP_EXPIRED;
-    if (request->attempts_made > 0)
+    const char *why = "all workers of the service were busy";
+    if (request->attempts_made > 0) {
         status = MDP_WORKER_LOST;
-    else if (service_workers(request->service) == 0)
+        why = "its worker was lost, and no other took it in time";
+    } else if (service_workers(request->service) == 0) {
         status = MDP_NO_WORKER;
+        why = "the service has no worker";
+    }
     self->stats.requests_expired++;
-    broker_tell(self, BROKER_REQUEST_EXPIRED, NULL, service_name(request->service), "", status);
+    broker_tell(self, request->client->address.routing_id,
+                (struct broker_trace){.fact = BROKER_REQUEST_EXPIRED,
+                                      .service = service_name(request->service),
+                                      .why = why,
+                                      .status = status,
+                                      .count = request->attempts_made});
     broker_request_refuse(self, request, status, BROKER_DUMP_EXPIRED);
 }

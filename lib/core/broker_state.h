@@ -175,7 +175,8 @@ struct broker_core {
 
     struct siphash_key map_key;
     struct siphash_key ticket_key;
-    uint32_t serial; // of the last request or attempt
+    struct siphash_key peer_key; // of the numbers that facts name peers by
+    uint32_t serial;             // of the last request or attempt
     uint64_t route_serial;
     uint64_t ticket_count;
     uint64_t worker_number;
@@ -227,8 +228,10 @@ has_room(const struct broker_core *self)
 struct broker_effect *broker_add_effect(struct broker_core *self, enum broker_effect_kind kind);
 // broker_dump lets cargo go; NULL is allowed.
 void broker_dump(struct broker_core *self, void *cargo, enum broker_dump why);
-void broker_tell(struct broker_core *self, enum broker_fact fact, const struct worker *worker,
-                 struct view service, const char *why, uint64_t count);
+// broker_tell tells a fact about the peer with this routing id (empty: about none).
+void broker_tell(struct broker_core *self, struct view routing_id, struct broker_trace trace);
+void broker_tell_of_worker(struct broker_core *self, enum broker_fact fact,
+                           const struct worker *worker, const char *why, uint64_t count);
 
 // ---- broker_route.c ------------------------------------------------------------
 

@@ -63,6 +63,15 @@ static const struct rule {
     [SAID_BROKEN] = {{PART, PART, PART}, MDP_REASON_PROTOCOL, MDP_REASON_PROTOCOL},
 };
 
+// What one that is registered did wrong, where it is parted with for what it said.
+static const char *const errors[SAIDS] = {
+    [SAID_READY] = "it said READY twice",
+    [SAID_BAD_READY] = "it said READY for what can be no service",
+    [SAID_NO_ADDRESS] = "it answered without an address",
+    [SAID_OTHER_DIALECT] = "it changed its dialect",
+    [SAID_BROKEN] = "it sent what cannot be read",
+};
+
 const char *
 broker_dialect_name(mdp_dialect_t dialect)
 {
@@ -122,21 +131,21 @@ disconnect_stranger(struct broker_core *self, const struct broker_event *event,
 
 // ---- coming and going --------------------------------------------------------------------
 
-// is_welcome: may one more worker register for this service? The reason of the
-// DISCONNECT to it, else MDP_REASON_NONE.
-static enum mdp_reason
-is_welcome(struct broker_core *self, struct view name)
+// why_not_welcome is why no further worker may register for this service, NULL where one
+// may. `route` is NULL where there was no room for it.
+static const char *
+why_not_welcome(struct broker_core *self, const struct route *route, struct view name)
 {
     if (self->drain != DRAIN_NONE)
-        return MDP_REASON_STOPPING;
+        return "the broker is stopping";
     const struct service *service = broker_service_find(self, name);
     if (service != NULL && service_workers(service) >= self->config.service_workers_max)
-        return MDP_REASON_REFUSED;
+        return "the service has too many workers";
     if (service == NULL && self->service_slab.used == self->service_slab.capacity)
-        return MDP_REASON_REFUSED;
+        return "there are too many services";
     if (self->workers.used == self->workers.capacity)
-        return MDP_REASON_REFUSED;
-    return MDP_REASON_NONE;
+        return "there are too many workers";
+    return route == NULL ? "there are too many peers" : NULL;
 }
 
 // read_promise takes the interval that the worker shows.
@@ -163,12 +172,14 @@ on_ready(struct broker_core *self, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
     struct route *route = broker_route_get(self, event->from);
-    enum mdp_reason refusal =
-        route == NULL ? MDP_REASON_REFUSED : is_welcome(self, record->service);
-    if (refusal != MDP_REASON_NONE) {
+    const char *why = why_not_welcome(self, route, record->service);
+    if (why != NULL) {
+        bool is_stopping = self->drain != DRAIN_NONE;
         self->stats.workers_refused++;
-        broker_tell(self, BROKER_WORKER_REFUSED, NULL, record->service, "limit", refusal);
-        disconnect_stranger(self, event, refusal);
+        broker_tell(self, event->from->routing_id,
+                    (struct broker_trace){
+                        .fact = BROKER_WORKER_REFUSED, .service = record->service, .why = why});
+        disconnect_stranger(self, event, is_stopping ? MDP_REASON_STOPPING : MDP_REASON_REFUSED);
         return;
     }
     struct service *service = broker_service_get(self, record->service);
@@ -201,8 +212,8 @@ on_ready(struct broker_core *self, const struct broker_event *event)
     if (worker->dialect == MDP_G1)
         broker_send_to_worker(self, worker, MDP_HEARTBEAT, 0);
     broker_worker_settle(self, worker);
-    broker_tell(self, BROKER_WORKER_REGISTERED, worker, record->service,
-                broker_dialect_name(worker->dialect), worker->credit);
+    broker_tell_of_worker(self, BROKER_WORKER_REGISTERED, worker,
+                          broker_dialect_name(worker->dialect), worker->credit);
 }
 
 void
@@ -241,8 +252,7 @@ void
 broker_worker_lose(struct broker_core *self, struct worker *worker, const char *why)
 {
     self->stats.workers_lost++;
-    broker_tell(self, BROKER_WORKER_LOST, worker, service_name(worker->service), why,
-                worker->held.size);
+    broker_tell_of_worker(self, BROKER_WORKER_LOST, worker, why, worker->held.size);
     forget(self, worker);
 }
 
@@ -260,8 +270,7 @@ static void
 on_leave(struct broker_core *self, struct worker *worker)
 {
     self->stats.workers_left++;
-    broker_tell(self, BROKER_WORKER_LEFT, worker, service_name(worker->service), "disconnect",
-                worker->held.size);
+    broker_tell_of_worker(self, BROKER_WORKER_LEFT, worker, NULL, worker->held.size);
     forget(self, worker);
 }
 
@@ -465,7 +474,7 @@ part(struct broker_core *self, struct worker *worker, const struct broker_event 
     if (worker == NULL)
         disconnect_stranger(self, event, rule->reason_stranger);
     else
-        broker_worker_disconnect(self, worker, rule->reason, "protocol error");
+        broker_worker_disconnect(self, worker, rule->reason, errors[rule - rules]);
 }
 
 static bool

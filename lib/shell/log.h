@@ -1,8 +1,8 @@
 // log.h - one line for each change of state, to standard error.
 //
-//     log_warn("MDP-PEER-REJECTED", "peer=%llu why=%s", peer, why);
+//     log_warn("MDP-PEER-REJECTED", "peer=%08x why=\"%s\"", peer, why);
 //
-// writes `warn MDP-PEER-REJECTED peer=7 why=invalid_header`. The code is a literal
+// writes `warn MDP-PEER-REJECTED peer=0a1b2c3d why="invalid_header"`. The code is a literal
 // that never changes its meaning, so that a script can look for it; what follows is
 // key=value. Of each code at most 20 lines are written in a second, and then how many
 // were left out. Nothing is written before log_set_level: a library keeps quiet in

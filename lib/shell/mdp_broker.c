@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -100,62 +101,64 @@ config_of(const mdp_broker_options_t *options)
     return config;
 }
 
-static const char *
-fact_code(enum broker_fact fact)
+// What a line about a fact is: its code, and what its words and its count are called; NULL
+// where it has none.
+static const struct fact_words {
+    const char *code, *why, *count;
+    enum log_level level;
+} facts[] = {
+    [BROKER_WORKER_REGISTERED] = {"MDP-WORKER-REGISTERED", "dialect", "credit", LOG_LEVEL_INFO},
+    [BROKER_WORKER_REFUSED] = {"MDP-WORKER-REFUSED", "why", NULL, LOG_LEVEL_WARN},
+    [BROKER_WORKER_LEFT] = {"MDP-WORKER-LEFT", NULL, "out", LOG_LEVEL_INFO},
+    [BROKER_WORKER_LOST] = {"MDP-WORKER-LOST", "why", "out", LOG_LEVEL_WARN},
+    [BROKER_REQUEST_REFUSED] = {"MDP-REQUEST-REFUSED", "why", NULL, LOG_LEVEL_INFO},
+    [BROKER_REQUEST_GIVEN_UP] = {"MDP-REQUEST-GIVEN-UP", "why", "attempts", LOG_LEVEL_WARN},
+    [BROKER_REQUEST_EXPIRED] = {"MDP-REQUEST-EXPIRED", "why", "attempts", LOG_LEVEL_INFO},
+    [BROKER_PEER_REJECTED] = {"MDP-PEER-REJECTED", "why", NULL, LOG_LEVEL_WARN},
+    [BROKER_DRAINING] = {"MDP-DRAINING", NULL, "out", LOG_LEVEL_INFO},
+};
+
+struct line {
+    char text[640]; // a service's name, and the rest
+    size_t size;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct line *self, const char *format, ...)
 {
-    switch (fact) {
-    case BROKER_WORKER_REGISTERED:
-        return "MDP-WORKER-REGISTERED";
-    case BROKER_WORKER_REFUSED:
-        return "MDP-WORKER-REFUSED";
-    case BROKER_WORKER_LEFT:
-        return "MDP-WORKER-LEFT";
-    case BROKER_WORKER_LOST:
-        return "MDP-WORKER-LOST";
-    case BROKER_REQUEST_REFUSED:
-        return "MDP-REQUEST-REFUSED";
-    case BROKER_REQUEST_GIVEN_UP:
-        return "MDP-REQUEST-GIVEN-UP";
-    case BROKER_REQUEST_EXPIRED:
-        return "MDP-REQUEST-EXPIRED";
-    case BROKER_PEER_REJECTED:
-        return "MDP-PEER-REJECTED";
-    case BROKER_DRAINING:
-        return "MDP-DRAINING";
-    }
-    return "MDP";
+    size_t room = sizeof self->text - self->size;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(self->text + self->size, room, format, arguments);
+    va_end(arguments);
+    if (size > 0)
+        self->size += (size_t)size < room ? (size_t)size : room - 1;
 }
 
-// log_fact writes a line for a fact; names of services are printable, and routing
-// ids are never shown.
+// log_fact writes a line for a fact, with what belongs to it and no other fields. Names
+// of services are printable, and routing ids are never shown: peer is a hash.
 static void
 log_fact(void *context, const struct broker_trace *trace)
 {
     (void)context;
-    int name_bytes = (int)trace->service.size;
-    const char *name = name_bytes > 0 ? (const char *)trace->service.data : "";
-    const char *code = fact_code(trace->fact);
-    unsigned long long worker = trace->worker, count = trace->count;
-    switch (trace->fact) {
-    case BROKER_WORKER_REGISTERED:
-    case BROKER_WORKER_LEFT:
-        log_info(code, "worker=%llu service=%.*s why=\"%s\" count=%llu", worker, name_bytes, name,
-                 trace->why, count);
-        break;
-    case BROKER_REQUEST_REFUSED:
-    case BROKER_REQUEST_EXPIRED:
-        log_info(code, "service=%.*s status=%llu", name_bytes, name, count);
-        break;
-    case BROKER_DRAINING:
-        log_info(code, "out=%llu", count);
-        break;
-    case BROKER_PEER_REJECTED:
-        log_warn(code, "why=%s", trace->why);
-        break;
-    default:
-        log_warn(code, "worker=%llu service=%.*s why=\"%s\" count=%llu", worker, name_bytes, name,
-                 trace->why, count);
-    }
+    const struct fact_words *words = &facts[trace->fact];
+    if (!log_is_on(words->level))
+        return;
+    struct line line;
+    line.size = 0;
+    if (trace->worker != 0)
+        add(&line, " worker=%llu", (unsigned long long)trace->worker);
+    if (trace->peer != 0)
+        add(&line, " peer=%08x", (unsigned)trace->peer);
+    if (trace->service.size > 0)
+        add(&line, " service=\"%.*s\"", (int)trace->service.size,
+            (const char *)trace->service.data);
+    if (trace->status != 0)
+        add(&line, " status=%u", (unsigned)trace->status);
+    if (words->why != NULL && trace->why != NULL)
+        add(&line, " %s=\"%s\"", words->why, trace->why);
+    if (words->count != NULL)
+        add(&line, " %s=%llu", words->count, (unsigned long long)trace->count);
+    log_write(words->level, words->code, "%s", line.text + 1);
 }
 
 // make_core gives the core its memory: all limits in one piece, of which an idle

@@ -4,10 +4,15 @@
 """
 
 import re
+import shlex
 import socket
 import unittest
+from collections import Counter
 
-from support import PeerTest, Program, run
+import zmq
+
+from peers import Link
+from support import HEARTBEAT, BrokerTest, PeerTest, Program, run
 
 OPTIONS = ["bind", "heartbeat", "liveness", "attempts", "request-ttl", "queue-limit",
            "queue-bytes", "service", "services-limit", "max-message", "io-threads", "insecure",
@@ -110,6 +115,86 @@ class Endpoints(PeerTest):
         code, _, errors = run("mdbroker", "--bind", broker.ready())
         self.assertEqual(code, 1)
         self.assertIn("cannot bind", errors)
+
+
+class Log(BrokerTest):
+    """A line says what an operator needs, and nothing of what peers keep to themselves."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Each test has a broker of its own, so that it knows who is there."""
+
+    def setUp(self):
+        self.broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*",
+                                         "--heartbeat", HEARTBEAT, "--log-level", "info",
+                                         "--services-limit", 2, "--service", "once,attempts=never"))
+        self.endpoint = self.broker.ready()
+        super().setUp()
+
+    def lines(self, code, count=1, **wanted):
+        """Wait for lines of this code with these fields, and return all fields of each."""
+        def found():
+            lines = [shlex.split(line) for line in self.broker.error_text().splitlines()
+                     if f" {code} " in line]
+            fields = [dict(word.split("=", 1) for word in line[2:]) for line in lines]
+            fields = [line for line in fields if wanted.items() <= line.items()]
+            return len(fields) >= count and fields
+        return self.until(found, f"{count} {code} with {wanted}")
+
+    def test_a_request_that_is_given_up(self):
+        worker, client = self.worker("g1", b"once"), self.client("g1")
+        client.send(b"once", [b"what nobody may read"])
+        worker.take()
+        worker.vanish()
+        self.assertEqual(client.receive(b"once").status, 502)
+
+        came, = self.lines("MDP-WORKER-REGISTERED", service="once")
+        self.assertEqual(set(came), {"worker", "peer", "service", "dialect", "credit"})
+        lost, = self.lines("MDP-WORKER-LOST", worker=came["worker"])
+        self.assertEqual(lost, {"worker": came["worker"], "peer": came["peer"], "service": "once",
+                                "why": "unreachable", "out": "1"})
+        given_up, = self.lines("MDP-REQUEST-GIVEN-UP")
+        self.assertNotEqual(given_up.pop("peer"), came["peer"])     # its client's
+        self.assertEqual(given_up, {"worker": came["worker"], "service": "once", "status": "502",
+                                    "why": "no attempt is left", "attempts": "1"})
+        self.assertNotIn("nobody may read", self.broker.error_text())
+
+    def test_what_is_refused(self):
+        for name in (b"one", b"two"):
+            self.worker("g1", name)
+            self.wait_for_service(name)
+        self.worker("0.1", b"third")
+        refused = self.lines("MDP-WORKER-REFUSED", service="third")[0]
+        self.assertEqual(set(refused), {"peer", "service", "why"})
+        self.assertEqual(refused["why"], "there are too many services")
+
+        client = self.client("g1")
+        for _ in range(2):
+            self.assertEqual(client.call(b"fourth", [b"x"]).status, 429)
+        first, second = self.lines("MDP-REQUEST-REFUSED", 2, service="fourth")
+        self.assertEqual(first, second)
+        self.assertEqual(first, {"peer": first["peer"], "service": "fourth", "status": "429",
+                                 "why": "there are too many services"})
+
+    def test_lines_about_one_peer_can_be_matched(self):
+        peers = [Link(self.context, zmq.DEALER, self.endpoint, ROUTING_ID=b"Secret-%d" % number)
+                 for number in range(2)]
+        for peer in peers * 2:
+            self.kept(peer).send([b"nonsense"])
+        found = self.lines("MDP-PEER-REJECTED", 4, why="invalid_header")
+        self.assertEqual(sorted(Counter(line["peer"] for line in found).values()), [2, 2])
+        self.assertEqual({tuple(line) for line in found}, {("peer", "why")})
+        for word in ("Secret", b"Secret".hex()):
+            self.assertNotIn(word, self.broker.error_text())
+
+    def test_a_worker_that_is_rejected_is_named(self):
+        worker = self.worker("g1", b"once")
+        self.wait_for_service(b"once")
+        worker.link.send([b"nonsense"])
+        came = self.lines("MDP-WORKER-REGISTERED", service="once")[-1]
+        rejected, = self.lines("MDP-PEER-REJECTED", worker=came["worker"])
+        self.assertEqual(rejected, {"worker": came["worker"], "peer": came["peer"],
+                                    "service": "once", "why": "invalid_header"})
 
 
 if __name__ == "__main__":
