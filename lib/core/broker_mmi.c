@@ -97,7 +97,7 @@ write_workers_of(struct mmi *self, const struct service *service, const struct l
 static void
 write_workers(struct mmi *self)
 {
-    text_add(&self->text, VIEW_LITERAL("worker\tservice\tdialect\tstate\tcredit\tout\tage_ms\n"));
+    text_add(&self->text, VIEW_LITERAL("worker\tservice\tdialect\tstate\tcredit\tout\tage\n"));
     list_each (node, &self->core->service_list) {
         const struct service *service = list_object(node, struct service, in_list);
         if (self->service.size > 0 && !view_equals(self->service, service_name(service)))

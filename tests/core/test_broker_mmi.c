@@ -112,15 +112,15 @@ workers_are_a_table_by_number_and_never_by_routing_id(void **state)
     world->now_ns += 1500 * 1000000;
 
     const char *all = asked(world, MDP_G1, "mmi.workers", NULL);
-    assert_string_equal(all, "200|worker\tservice\tdialect\tstate\tcredit\tout\tage_ms\n"
+    assert_string_equal(all, "200|worker\tservice\tdialect\tstate\tcredit\tout\tage\n"
                              "1\techo\tg1\tdraining\t4\t1\t1500\n"
                              "2\tsum\t0.1\tidle\t1\t0\t1500\n");
     assert_null(strstr(all, "secret"));
     assert_string_equal(asked(world, MDP_G1, "mmi.workers", "sum"),
-                        "200|worker\tservice\tdialect\tstate\tcredit\tout\tage_ms\n"
+                        "200|worker\tservice\tdialect\tstate\tcredit\tout\tage\n"
                         "2\tsum\t0.1\tidle\t1\t0\t1500\n");
     assert_string_equal(asked(world, MDP_G1, "mmi.workers", "|1"),
-                        "200|worker\tservice\tdialect\tstate\tcredit\tout\tage_ms\n"
+                        "200|worker\tservice\tdialect\tstate\tcredit\tout\tage\n"
                         "2\tsum\t0.1\tidle\t1\t0\t1500\n");
 }
 

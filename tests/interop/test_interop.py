@@ -245,7 +245,7 @@ class Management(BrokerTest):
         code, text = self.mmi(b"workers", service)
         self.assertEqual(code, b"200")
         lines = [line.split("\t") for line in text.decode().splitlines()]
-        self.assertEqual(lines[0][1:7], ["service", "dialect", "state", "credit", "out", "age_ms"])
+        self.assertEqual(lines[0][1:7], ["service", "dialect", "state", "credit", "out", "age"])
         self.assertEqual(sorted(line[2] for line in lines[1:]), ["0.1", "0.2", "g1"])
         self.assertEqual({line[1] for line in lines[1:]}, {service.decode()})
         self.assertEqual(len({int(line[0]) for line in lines[1:]}), 3)
