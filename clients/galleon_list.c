@@ -24,6 +24,7 @@ show(struct tool *self, const char *service, const char *filter)
     char code[8];
     int exit_code = EXIT_DONE;
     int result = table_ask(&table, client, service, filter, code);
+    table_rename(&table, "age", "age_ms"); // people and scripts see the unit
     if (result == GALLEON_PROTOCOL) {
         explain_code(self, service, code);
         exit_code = EXIT_FAILED;

@@ -131,6 +131,14 @@ table_ask(struct table *self, mdp_client_t *client, const char *service, const c
 }
 
 void
+table_rename(struct table *self, const char *column, const char *name)
+{
+    for (size_t i = 0; i < self->column_count; i++)
+        if (view_equals(self->columns[i], view_of(column, strlen(column))))
+            self->columns[i] = view_of(name, strlen(name));
+}
+
+void
 table_release(struct table *self)
 {
     for (size_t i = 0; i < self->page_count; i++)

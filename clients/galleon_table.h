@@ -22,6 +22,9 @@ int table_ask(struct table *self, mdp_client_t *client, const char *service, con
               char code_out[8]);
 void table_release(struct table *self);
 
+// table_rename gives a column, where there is one of that name, another: a string constant.
+void table_rename(struct table *self, const char *column, const char *name);
+
 // table_print shows it to people, in columns; table_print_json as a list of objects.
 void table_print(const struct table *self);
 void table_print_json(const struct table *self);
