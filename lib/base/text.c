@@ -67,3 +67,22 @@ text_utf8_bytes(struct view text)
                     (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
     return is_wrong ? 0 : size;
 }
+
+// is_control: U+0000 to U+001F, U+007F to U+009F.
+static bool
+is_control(struct view character)
+{
+    uint8_t byte = character.data[0];
+    if (character.size == 2)
+        return byte == 0xc2 && character.data[1] < 0xa0;
+    return byte < 0x20 || byte == 0x7f;
+}
+
+bool
+text_next(struct view *text_p, struct view *character_out)
+{
+    size_t size = text_utf8_bytes(*text_p);
+    *character_out = view_of(text_p->data, size == 0 ? 1 : size);
+    *text_p = view_skip(*text_p, character_out->size);
+    return size > 0 && !is_control(*character_out);
+}

@@ -37,4 +37,8 @@ bool text_parse_number(struct view text, uint64_t *number_out);
 // where it is none.
 size_t text_utf8_bytes(struct view text);
 
+// text_next takes the next character off *text_p, which is not empty, or a byte that is
+// none. False: a terminal would obey it, or could not show it.
+bool text_next(struct view *text_p, struct view *character_out);
+
 #endif

@@ -14,6 +14,7 @@
 #include "inbox.h"
 #include "must.h"
 #include "service_name.h"
+#include "text.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -126,23 +127,21 @@ mdp_client_new(const char *brokers, const mdp_client_options_t *options)
 
 // ---- answers -----------------------------------------------------------------------------
 
-// is_control: U+0000 to U+001F, U+007F, or the second byte of U+0080 to U+009F?
-static bool
-is_control(struct view text, size_t at)
-{
-    uint8_t byte = text.data[at];
-    return byte < 0x20 || byte == 0x7f ||
-           (at > 0 && text.data[at - 1] == 0xc2 && byte >= 0x80 && byte < 0xa0);
-}
-
 // copy_text makes a line for people of what a broker sent, whatever it is.
 static void
 copy_text(char to[ANSWER_TEXT_BYTES], struct view text)
 {
-    size_t size = text.size < ANSWER_TEXT_BYTES - 1 ? text.size : ANSWER_TEXT_BYTES - 1;
-    for (size_t i = 0; i < size; i++)
-        to[i] = is_control(text, i) ? '?' : (char)text.data[i];
-    to[size] = '\0';
+    struct view character;
+    size_t used = 0;
+    while (text.size > 0) {
+        bool is_shown = text_next(&text, &character);
+        size_t size = is_shown ? character.size : 1;
+        if (used + size >= ANSWER_TEXT_BYTES)
+            break;
+        memcpy(to + used, is_shown ? character.data : (const uint8_t *)"?", size);
+        used += size;
+    }
+    to[used] = '\0';
 }
 
 // message_of makes a message of parts that were gathered (NULL: none) and a body behind
