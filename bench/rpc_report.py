@@ -136,6 +136,22 @@ def growth_table(results):
     return table(["load (G1, pinned)", "of the same without", "round trips/s", "without"], rows)
 
 
+def profile_table(results):
+    """What the server's threads spend on one round trip."""
+    names = ["main_program_us", "main_kernel_us", "io_program_us", "io_kernel_us"]
+    rows = []
+    for cell in results.runs:
+        if cell.place == FREE and dataclasses.replace(cell, place=SPLIT) in results.runs:
+            continue
+        parts = [results.median(cell, name) for name in names]
+        where = ", on one CPU" if cell.place == ONE else ", unpinned" if cell.place == FREE else ""
+        rows.append([load_text(cell) + where, cell.label(), f"{sum(parts):.3g}",
+                     *(f"{part:.2g}" for part in parts)])
+    head = ["CPU time of the server, us for each round trip", "system", "in all",
+            "main thread: program", "its kernel", "I/O thread: program", "its kernel"]
+    return table(head, rows)
+
+
 def memory_text(memory):
     after = ", ".join(f"{kb / 1024:.1f}" for kb in memory["after"])
     return (f"mdbroker has {memory['idle'] / 1024:.1f} MB in memory when idle, and after each "
@@ -232,6 +248,8 @@ def report(results, machine, programs):
     parts = [wrapped(facts(results, machine, programs))]
     if results.runs:
         parts.append(main_table(results))
+    if results.runs:
+        parts.append(profile_table(results))
     if any(cell.plain() != cell for cell in results.runs):
         parts.append(growth_table(results))
     if results.memory:

@@ -142,6 +142,19 @@ class Server:
             user, system = file.read().rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    def thread_seconds(self):
+        """What its threads have used so far, by what they do: (program, kernel) of libzmq's I/O
+        threads together, and of all others."""
+        used = {"io": [0, 0], "main": [0, 0]}
+        folder = f"/proc/{self.process.pid}/task"
+        for thread in os.listdir(folder):
+            with open(f"{folder}/{thread}/stat", encoding="utf-8") as file:
+                name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            times = used["io" if "/IO/" in name else "main"]
+            for i, ticks in enumerate(rest.split()[11:13]):
+                times[i] += int(ticks) / os.sysconf("SC_CLK_TCK")
+        return used
+
     def memory_kb(self):
         """What it has in memory now."""
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
@@ -204,13 +217,25 @@ def run_against(server, cell, programs, machine, arguments):
     began = time.monotonic()
     ours = -server.busy_seconds() - busy_seconds_of_ended()
     others = -machine.busy_seconds()
+    threads = server.thread_seconds()
     figures = run_load(command, machine.load_cpus(cell.place), arguments.measure / 1000)
     if not server.is_running():
         raise RunFailed(f"the server ended: {server.said().strip()}")
     ours += server.busy_seconds() + busy_seconds_of_ended()
     others += machine.busy_seconds() - ours
+    add_profile(figures, threads, server.thread_seconds())
     figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
     return figures
+
+
+def add_profile(figures, before, after):
+    """Shares what the server used for one round trip, in microseconds, out among its threads."""
+    used = {(kind, side): after[kind][i] - before[kind][i]
+            for kind in after for i, side in enumerate(("program", "kernel"))}
+    whole = sum(used.values())
+    each = figures["server_cpu"] / figures["rate"] * 1e6
+    for (kind, side), seconds in used.items():
+        figures[f"{kind}_{side}_us"] = each * seconds / whole if whole else 0
 
 
 # ---- Memory -------------------------------------------------------------------------------------
