@@ -429,6 +429,10 @@ drain_socket(mdp_broker_t *self)
 {
     size_t records = read_on(self, BATCH_RECORDS);
     bool has_yielded = false;
+    // libzmq learns who else has begun to speak when it is asked for events; while it is
+    // only received from, that is every hundredth time, and with such messages too late.
+    if (records > 0 && self->reader.is_done)
+        (void)zsock_events(self->socket);
     for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
         if (inbox_receive(&self->inbox, self->handle)) {
             records += begin_message(self);
