@@ -34,7 +34,7 @@ enum {
     WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
     TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
     PEER_SILENT_MS = 3000,    // a peer whose host does not answer is gone
-    RECEIVE_MARK = 128,       // messages of one peer that libzmq may hold for us
+    RECEIVE_MARK = 32,        // messages of one peer that libzmq may hold for us
     HWM_SPARE = 64,           // above the largest credit and the largest client window
     CLIENT_WINDOW = 1024
 };
