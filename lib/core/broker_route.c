@@ -6,6 +6,10 @@
 
 #include "broker_state.h"
 
+// So many routes that nobody holds are kept, in case their peers go on talking: what is said
+// to a peer in one turn should go to one route, and travel in one pack.
+enum { ROUTES_IDLE = 64 };
+
 // What a route is compared by.
 struct path {
     struct view routing_id;
@@ -71,6 +75,24 @@ broker_route_find(struct broker_core *self, const struct mdp_envelope *from)
     return route;
 }
 
+// sweep forgets routes that nobody holds, but for so many that were left last.
+static void
+sweep(struct broker_core *self, size_t kept)
+{
+    must(self->effects->count == 0); // which may point at them
+    while (self->route_graveyard.size > kept) {
+        struct list_node *node = list_take(&self->route_graveyard);
+        struct route *route = list_object(node, struct route, in_graveyard);
+        if (route->references > 0)
+            continue;
+        must(route->worker == NULL && route->queued == 0);
+        if (self->last_route == route)
+            self->last_route = NULL;
+        map_remove(&self->routes, &route->in_routes);
+        slab_give(route->is_large ? &self->large_routes : &self->small_routes, route);
+    }
+}
+
 static struct route *
 make(struct broker_core *self, const struct path *path)
 {
@@ -78,6 +100,10 @@ make(struct broker_core *self, const struct path *path)
     bool is_large = bytes > ROUTE_BYTES_SMALL;
     struct slab *slab = is_large ? &self->large_routes : &self->small_routes;
     struct route *route = slab_take(slab);
+    if (route == NULL) {
+        sweep(self, 0);
+        route = slab_take(slab);
+    }
     if (route == NULL)
         return NULL;
     *route = (struct route){.is_large = is_large};
@@ -128,15 +154,5 @@ broker_route_unref(struct broker_core *self, struct route *route)
 void
 broker_route_sweep(struct broker_core *self)
 {
-    struct list_node *node;
-    while ((node = list_take(&self->route_graveyard)) != NULL) {
-        struct route *route = list_object(node, struct route, in_graveyard);
-        if (route->references > 0)
-            continue;
-        must(route->worker == NULL && route->queued == 0);
-        if (self->last_route == route)
-            self->last_route = NULL;
-        map_remove(&self->routes, &route->in_routes);
-        slab_give(route->is_large ? &self->large_routes : &self->small_routes, route);
-    }
+    sweep(self, ROUTES_IDLE);
 }

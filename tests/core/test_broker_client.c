@@ -243,6 +243,39 @@ heartbeat_of_a_client_is_answered_by_one(void **state)
     assert_int_equal(world->sent_count, 1); // the broker never sends one first
 }
 
+static void
+answers_to_one_peer_go_over_one_route(void **state)
+{
+    struct world *world = *state;
+    struct mdp_record beat = {
+        .dialect = MDP_G1, .side = MDP_CLIENT_SIDE, .command = MDP_HEARTBEAT, .interval_ms = 50};
+
+    for (int i = 0; i < 100; i++)
+        world_say(world, "C", beat, NULL);
+
+    assert_int_equal(world->sent_count, 100);
+    for (int i = 1; i < 100; i++)
+        assert_int_equal(world->sent[i].route_serial, world->sent[0].route_serial);
+}
+
+static void
+routes_of_peers_that_have_gone_are_used_again(void **state)
+{
+    struct world *world = *state;
+    struct mdp_record beat = {
+        .dialect = MDP_G1, .side = MDP_CLIENT_SIDE, .command = MDP_HEARTBEAT, .interval_ms = 50};
+
+    for (int i = 0; i < 4000; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "C%d", i);
+        world_say(world, id, beat, NULL);
+    }
+
+    assert_int_equal(world->sent_count, 4000);
+    for (int i = 0; i < 4000; i++)
+        assert_true(world->sent[i].route_number < 200);
+}
+
 // ---- cancel --------------------------------------------------------------------------------
 
 static void
@@ -528,6 +561,8 @@ main(void)
         world_test(malformed_g1_request_is_answered_400_and_too_large_413),
         world_test(faulty_request_of_an_old_dialect_is_dropped_without_an_answer),
         world_test(heartbeat_of_a_client_is_answered_by_one),
+        world_test(answers_to_one_peer_go_over_one_route),
+        world_test(routes_of_peers_that_have_gone_are_used_again),
         world_test(cancel_of_a_waiting_request_is_answered_499),
         world_test(cancelled_request_keeps_its_slot_until_the_worker_has_answered),
         world_test(cancel_of_an_id_that_is_not_open_is_dropped_and_counted),
