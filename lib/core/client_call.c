@@ -308,6 +308,33 @@ result_of_status(int status)
     }
 }
 
+// has_its_parts: are the parts that we hold those that the FINAL belongs to? 0.2 does not
+// count them; an error is one without its parts too.
+static bool
+has_its_parts(const struct endpoint *endpoint, const struct call *call,
+              const struct mdp_record *record)
+{
+    return over_same(call, endpoint) && record->status == MDP_DONE &&
+           (record->dialect != MDP_G1 || record->parts == (call->seq & 0xffff));
+}
+
+// is_complete: is this all that the answer has?
+static bool
+is_complete(const struct client_core *self, const struct endpoint *endpoint,
+            const struct call *call, const struct mdp_record *record)
+{
+    if (record->dialect != MDP_G1 || record->status != MDP_DONE)
+        return true;
+    // An answer that has no PARTIALs is whole: what we hold is of an attempt that was lost
+    // before it. (The count is modulo 65536, so of longer answers 0 says nothing.)
+    bool is_single = record->parts == 0 && call->seq <= UINT16_MAX;
+    if (over_same(call, endpoint))
+        return is_single || has_its_parts(endpoint, call, record);
+    // Over a connection that was left: not where the application holds parts that it
+    // has not been told to drop.
+    return is_single && (call->seq == 0 || !self->config.hands_out_parts);
+}
+
 // finish ends a call with its answer.
 static void
 finish(struct client_core *self, struct endpoint *endpoint, struct call *call,
@@ -318,34 +345,21 @@ finish(struct client_core *self, struct endpoint *endpoint, struct call *call,
     if (call->is_sent && call->at != endpoint->index)
         withdraw(self, call);
 
-    bool is_done = record->status == MDP_DONE;
-    bool is_whole = is_done && over_same(call, endpoint);
-    if (!is_whole)
+    bool has_parts = has_its_parts(endpoint, call, record);
+    if (!has_parts)
         client_dump(self, call->parts);
     struct client_effect *effect =
         add_answer(self, call, result_of_status(record->status), record->status);
     size_t cursor = 0;
-    if (is_done)
+    if (record->status == MDP_DONE)
         effect->body = &record->body;
     else
         (void)mdp_body_next(&record->body, &cursor, &effect->text);
-    if (is_whole)
+    if (has_parts) {
         effect->cargo = call->parts;
+        effect->seq = call->seq;
+    }
     end(self, call);
-}
-
-// is_complete: are these all the parts that the answer has?
-static bool
-is_complete(const struct client_core *self, const struct endpoint *endpoint,
-            const struct call *call, const struct mdp_record *record)
-{
-    if (record->dialect != MDP_G1 || record->status != MDP_DONE)
-        return true; // 0.2 does not count them; an error is one without its parts too
-    if (over_same(call, endpoint))
-        return record->parts == (call->seq & 0xffff);
-    // Over a connection that was left: only what needs nothing else, and not where
-    // the application holds parts of another run.
-    return record->parts == 0 && (call->seq == 0 || !self->config.hands_out_parts);
 }
 
 static void

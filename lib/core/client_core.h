@@ -112,7 +112,7 @@ struct client_effect {
     // `body` (NULL: none), which is a record's.
     int result;   // enum galleon_status; PENDING for a part
     int status;   // 0: there was no answer
-    uint32_t seq; // of a part, from 0; 0 again: the answer starts again
+    uint32_t seq; // of a part, from 0; 0 again: the answer starts again. Else how many it has
     struct view text;
     const struct mdp_body *body;
 

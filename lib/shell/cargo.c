@@ -463,15 +463,12 @@ fill_messages(struct cargo *self, zmq_msg_t *messages)
     return true;
 }
 
-// loosen makes it a loose body with room for more frames; false when out of memory:
-// it is as it was.
+// rebuild makes it a loose body with room for so many frames, and with these fields; false
+// when out of memory: it is as it was.
 static bool
-loosen(struct cargo *self, size_t count)
+rebuild(struct cargo *self, size_t room, struct view fields)
 {
-    if (self->messages != NULL && self->room >= count)
-        return true;
-    size_t room = self->messages == NULL ? count : 2 * count;
-    uint8_t *data = malloc(loose_bytes(room) + self->fields_bytes);
+    uint8_t *data = malloc(loose_bytes(room) + fields.size);
     if (data == NULL)
         return false;
     zmq_msg_t *messages = (zmq_msg_t *)(void *)(data + room * sizeof(struct view));
@@ -479,16 +476,43 @@ loosen(struct cargo *self, size_t count)
         free(data);
         return false;
     }
-    struct view fields = cargo_fields(self);
     if (fields.size > 0)
         memcpy(data + loose_bytes(room), fields.data, fields.size);
     put_data(self, data, room);
     self->messages = messages;
+    self->fields_bytes = (uint32_t)fields.size;
     uint32_t frame_count = self->count;
     self->count = 0;
     self->body_bytes = 0;
     while (self->count < frame_count)
         add_view(self);
+    return true;
+}
+
+// loosen makes it a loose body with room for more frames; false as in rebuild.
+static bool
+loosen(struct cargo *self, size_t count)
+{
+    if (self->messages != NULL && self->room >= count)
+        return true;
+    return rebuild(self, self->messages == NULL ? count : 2 * count, cargo_fields(self));
+}
+
+// give_fields puts fields into what has none; false as in rebuild.
+static bool
+give_fields(struct cargo *self, struct view fields)
+{
+    if (self->messages != NULL)
+        return rebuild(self, self->room, fields);
+    struct mdp_body body = cargo_body(self);
+    size_t bytes = mdp_body_packed_bytes(&body);
+    uint8_t *data = malloc(fields.size + bytes);
+    if (data == NULL)
+        return false;
+    memcpy(data, fields.data, fields.size);
+    memcpy(data + fields.size, self->data, bytes);
+    put_data(self, data, fields.size + bytes);
+    self->fields_bytes = (uint32_t)fields.size;
     return true;
 }
 
@@ -531,6 +555,9 @@ cargo_join(struct cargo_pool *pool, struct cargo *into, struct cargo *from)
     bool is_loose =
         into->messages != NULL || from->messages != NULL ||
         has_to_be_loose(into->body_bytes + from->body_bytes, (size_t)into->count + from->count);
+    struct view fields = cargo_fields(from);
+    if (fields.size > 0 && into->fields_bytes == 0 && !give_fields(into, fields))
+        return false;
     if (is_loose ? !join_loose(into, from) : !join_packed(into, from))
         return false;
     cargo_release(pool, from);

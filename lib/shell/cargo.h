@@ -63,8 +63,8 @@ size_t cargo_bytes(const struct cargo *self);
 // cargo_is_loose: is the body large, so that in G1 its frames follow the pack?
 bool cargo_is_loose(const struct cargo *self);
 
-// cargo_join puts the frames of *from at the end of *into and releases *from;
-// fields of *from are let go. False when out of memory: both are as they were.
+// cargo_join puts the frames of *from at the end of *into, and its fields there where there
+// are none, and releases *from. False when out of memory: no frame has moved.
 bool cargo_join(struct cargo_pool *pool, struct cargo *into, struct cargo *from);
 
 // cargo_share makes messages of the frames of a loose body, which they share with

@@ -523,7 +523,7 @@ mdp_client_call(mdp_client_t *self, const char *service, zmsg_t **request_p, zms
             keep(self);
         if (!is_ours || !self->has_answer)
             continue;
-        if (parts != NULL && self->answer.body != NULL) {
+        if (parts != NULL && self->answer.body != NULL && self->answer.part > 0) {
             move_frames(&parts, &self->answer.body);
             self->answer.body = parts;
             parts = NULL;

@@ -726,6 +726,11 @@ second_first_part_starts_the_answer_again(void **state)
     rig_partial(rig, A, id, 0, "one");
     rig_final(rig, A, id, 200, 1, "two");
     assert_answer(rig, id, GALLEON_OK, 200, "one|two");
+
+    id = rig_call(rig, "list");
+    rig_partial(rig, A, id, 0, "old");
+    rig_final(rig, A, id, 200, 0, "whole"); // and so does an answer without parts
+    assert_answer(rig, id, GALLEON_OK, 200, "whole");
     rig_free(rig);
 }
 

@@ -314,6 +314,27 @@ joined_cargo_has_all_frames_whatever_the_sizes(void **state)
 }
 
 static void
+joined_cargo_has_the_fields_of_either(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t count, bytes;
+    } kinds[] = {{0, 0}, {2, 10}, {1, 20000}, {200, 40}};
+    for (size_t i = 0; i < 16; i++) {
+        struct cargo *into = cargo_with(VIEW_NONE, kinds[i / 4].count, kinds[i / 4].bytes);
+        struct cargo *from =
+            cargo_with(VIEW_LITERAL("k: v\n"), kinds[i % 4].count, kinds[i % 4].bytes);
+        assert_true(cargo_join(&pool, into, from));
+        assert_joined(into, kinds[i / 4].count, kinds[i / 4].bytes, kinds[i % 4].count,
+                      kinds[i % 4].bytes);
+        assert_true(view_equals(cargo_fields(into), VIEW_LITERAL("k: v\n")));
+        assert_true(cargo_join(&pool, into, cargo_with(VIEW_LITERAL("z: z\n"), 1, 1)));
+        assert_true(view_equals(cargo_fields(into), VIEW_LITERAL("k: v\n")));
+        cargo_release(&pool, into);
+    }
+}
+
+static void
 cargo_grows_part_by_part(void **state)
 {
     (void)state;
@@ -398,6 +419,7 @@ main(void)
         cmocka_unit_test_setup_teardown(large_packed_body_becomes_loose, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fields_of_a_broker_are_taken_from_a_broker_only, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(joined_cargo_has_the_fields_of_either, set_up, tear_down),
         cmocka_unit_test_setup_teardown(joined_cargo_has_all_frames_whatever_the_sizes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(cargo_grows_part_by_part, set_up, tear_down),

@@ -469,6 +469,41 @@ answer_in_parts(struct fake_broker *self, const struct mdp_record *record)
 }
 
 static void
+answer_in_parts_and_again_whole(struct fake_broker *self, const struct mdp_record *record)
+{
+    fake_part(self, record, 0, "one");
+    fake_part(self, record, 1, "two");
+    fake_answer(self, record, 200, 0, "whole");
+}
+
+static void
+parts_of_a_lost_attempt_are_no_part_of_the_answer(void **state)
+{
+    (void)state;
+    struct fake_broker *broker =
+        fake_broker_new(tcp, FAKE_GALLEON, answer_in_parts_and_again_whole, NULL);
+    for (int partials = 0; partials < 2; partials++) {
+        mdp_client_options_t options = {.dialect = MDP_G1, .partials = partials == 1};
+        mdp_client_t *client = mdp_client_new(broker->endpoint, &options);
+        zmsg_t *reply;
+        assert_int_equal(call(client, "echo", "hello", &reply), GALLEON_OK);
+        assert_body(&reply, "whole");
+
+        uint64_t id = send_text(client, "echo", "hello");
+        for (uint32_t part = 0; partials == 1 && part < 2; part++) {
+            assert_int_equal(mdp_client_recv(client, &id, &reply), GALLEON_PENDING);
+            assert_int_equal(mdp_client_part(client), part);
+            zmsg_destroy(&reply);
+        }
+        assert_int_equal(mdp_client_recv(client, &id, &reply), GALLEON_OK);
+        assert_int_equal(mdp_client_part(client), 0);
+        assert_body(&reply, "whole");
+        mdp_client_destroy(&client);
+    }
+    fake_broker_free(broker);
+}
+
+static void
 partials_are_gathered_or_handed_out(void **state)
 {
     (void)state;
@@ -638,6 +673,7 @@ main(void)
         cmocka_unit_test(names_that_are_none_are_refused_before_they_leave),
         cmocka_unit_test(request_that_is_too_large_is_refused_before_it_leaves),
         cmocka_unit_test(lists_that_are_none_are_refused),
+        cmocka_unit_test(parts_of_a_lost_attempt_are_no_part_of_the_answer),
         cmocka_unit_test(partials_are_gathered_or_handed_out),
         cmocka_unit_test(large_partials_are_gathered),
         cmocka_unit_test(stream_that_nobody_reads_is_kept_up_to_a_bound),

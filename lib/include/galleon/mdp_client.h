@@ -78,7 +78,8 @@ GALLEON_API int mdp_client_cancel(mdp_client_t *self, uint64_t id);
 GALLEON_API int mdp_client_status(const mdp_client_t *self);
 GALLEON_API const char *mdp_client_status_text(const mdp_client_t *self);
 // mdp_client_part is the number of the partial that was returned last, from 0. A second 0
-// for one call means that its answer starts again: drop the parts you hold.
+// for one call means that its answer starts again: drop the parts you hold. After the last
+// of an answer it is how many partials belong to it: 0 where none of those you hold does.
 GALLEON_API uint32_t mdp_client_part(const mdp_client_t *self);
 
 // mdp_client_has_service asks mmi.service: GALLEON_OK, or GALLEON_NO_SERVICE;
