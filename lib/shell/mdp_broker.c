@@ -119,7 +119,7 @@ static const struct fact_words {
 };
 
 struct line {
-    char text[640]; // a service's name, and the rest
+    char text[768]; // a service's name, all of it escaped, and the rest
     size_t size;
 };
 
@@ -132,6 +132,19 @@ static void __attribute__((format(printf, 2, 3))) add(struct line *self, const c
     va_end(arguments);
     if (size > 0)
         self->size += (size_t)size < room ? (size_t)size : room - 1;
+}
+
+// add_name adds ` service="..."`. A peer chose the name: what would end the quotes is
+// escaped, or it could write fields of its own.
+static void
+add_name(struct line *self, struct view name)
+{
+    add(self, " service=\"");
+    for (size_t i = 0; i < name.size; i++) {
+        bool is_special = name.data[i] == '"' || name.data[i] == '\\';
+        add(self, "%s%c", is_special ? "\\" : "", name.data[i]);
+    }
+    add(self, "\"");
 }
 
 // log_fact writes a line for a fact, with what belongs to it and no other fields. Names
@@ -150,8 +163,7 @@ log_fact(void *context, const struct broker_trace *trace)
     if (trace->peer != 0)
         add(&line, " peer=%08x", (unsigned)trace->peer);
     if (trace->service.size > 0)
-        add(&line, " service=\"%.*s\"", (int)trace->service.size,
-            (const char *)trace->service.data);
+        add_name(&line, trace->service);
     if (trace->status != 0)
         add(&line, " status=%u", (unsigned)trace->status);
     if (words->why != NULL && trace->why != NULL)

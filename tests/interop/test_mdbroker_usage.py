@@ -196,6 +196,12 @@ class Log(BrokerTest):
         self.assertEqual(rejected, {"worker": came["worker"], "peer": came["peer"],
                                     "service": "once", "why": "invalid_header"})
 
+    def test_a_name_cannot_write_fields_of_its_own(self):
+        for name in (b'inj" why="fake" x="1', b'one\\" why="fake'):
+            self.worker("0.1", name)
+            came, = self.lines("MDP-WORKER-REGISTERED", service=name.decode())
+            self.assertEqual(set(came), {"worker", "peer", "service", "dialect", "credit"})
+
 
 if __name__ == "__main__":
     unittest.main()
