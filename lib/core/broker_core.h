@@ -225,7 +225,7 @@ struct broker_trace {
     uint32_t peer;       // the same in all facts about one connection, and not its routing id
     uint64_t worker;     // its number
     struct view service; // a valid name
-    const char *why;     // REGISTERED: the worker's dialect
+    const char *why;     // REGISTERED: the worker's dialect. LEFT: NULL where it said so itself
     uint32_t status;     // of the request; 0.1 and 0.2 clients do not hear it
     // REGISTERED: its credit. LEFT, LOST: requests that it held. GIVEN_UP, EXPIRED: attempts
     // that were made. DRAINING: requests that are out.

@@ -310,6 +310,9 @@ void broker_on_worker_record(struct broker_core *self, const struct broker_event
 void broker_on_worker_fault(struct broker_core *self, struct worker *worker);
 // broker_worker_lose forgets a worker; what it held goes back step by step.
 void broker_worker_lose(struct broker_core *self, struct worker *worker, const char *why);
+// broker_worker_leave does the same where nothing is wrong: it goes, or we do. `why` may
+// be NULL.
+void broker_worker_leave(struct broker_core *self, struct worker *worker, const char *why);
 // broker_worker_disconnect says DISCONNECT, then the same.
 void broker_worker_disconnect(struct broker_core *self, struct worker *worker,
                               enum mdp_reason reason, const char *why);

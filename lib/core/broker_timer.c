@@ -167,7 +167,7 @@ part_with_all(struct broker_core *self)
                 node = list_first(&service->taken);
             struct worker *worker = list_object(node, struct worker, in_service);
             broker_send_to_worker(self, worker, MDP_DISCONNECT, MDP_REASON_STOPPING);
-            broker_worker_lose(self, worker, "stopping");
+            broker_worker_leave(self, worker, "stopping");
         }
         while (!list_is_empty(&self->lost)) {
             if (!has_room(self))

@@ -257,21 +257,20 @@ broker_worker_lose(struct broker_core *self, struct worker *worker, const char *
 }
 
 void
+broker_worker_leave(struct broker_core *self, struct worker *worker, const char *why)
+{
+    self->stats.workers_left++;
+    broker_tell_of_worker(self, BROKER_WORKER_LEFT, worker, why, worker->held.size);
+    forget(self, worker);
+}
+
+void
 broker_worker_disconnect(struct broker_core *self, struct worker *worker, enum mdp_reason reason,
                          const char *why)
 {
     if (may_disconnect(self, worker->route))
         broker_send_to_worker(self, worker, MDP_DISCONNECT, reason);
     broker_worker_lose(self, worker, why);
-}
-
-// 7/MDP: "The worker MAY send DISCONNECT at any time".
-static void
-on_leave(struct broker_core *self, struct worker *worker)
-{
-    self->stats.workers_left++;
-    broker_tell_of_worker(self, BROKER_WORKER_LEFT, worker, NULL, worker->held.size);
-    forget(self, worker);
 }
 
 // ---- signs of life --------------------------------------------------------------------------
@@ -508,7 +507,7 @@ act(struct broker_core *self, enum action action, struct worker *worker,
         on_partial(self, worker, event);
         break;
     case LEAVE:
-        on_leave(self, worker);
+        broker_worker_leave(self, worker, NULL);
         break;
     case HOLD_BACK:
         worker->is_draining = true;

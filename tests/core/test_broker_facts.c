@@ -122,6 +122,24 @@ worker_that_is_lost_is_told_with_what_it_held_and_why(void **state)
 }
 
 static void
+worker_that_is_there_when_the_broker_stops_is_left_and_not_lost(void **state)
+{
+    struct world *world = *state;
+    listen(world);
+    world_ready(world, "W", MDP_G1, "echo", 4);
+    world_request(world, "C", MDP_G1, "echo", 1, "x");
+    world_drain(world);
+    world_pass(world, 5000);
+
+    assert_true(world->is_stopped);
+    assert_fact(BROKER_WORKER_LEFT, 1, "echo", 0, "stopping", 1);
+    for (size_t i = 0; i < fact_count; i++)
+        assert_int_not_equal(facts[i].fact, BROKER_WORKER_LOST);
+    assert_int_equal(world_stats(world)->workers_lost, 0);
+    assert_int_equal(world_stats(world)->workers_left, 1);
+}
+
+static void
 worker_that_is_refused_is_told_which_limit_it_met(void **state)
 {
     struct world *world = *state;
@@ -275,6 +293,7 @@ main(void)
         world_test(one_peer_is_the_same_in_all_facts_and_no_other_is),
         world_test(worker_that_comes_and_goes_is_told_by_number_and_service),
         world_test(worker_that_is_lost_is_told_with_what_it_held_and_why),
+        world_test(worker_that_is_there_when_the_broker_stops_is_left_and_not_lost),
         world_test(worker_that_is_refused_is_told_which_limit_it_met),
         world_test(request_that_is_given_up_is_told_with_its_last_worker),
         world_test(request_that_may_not_run_again_is_told_why),
