@@ -34,6 +34,8 @@ static atomic_int current_level = LOG_LEVEL_OFF;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct talk talks[CODES_MAX];
 static size_t talk_count;
+// When the first second is over in which something was left out; late is fine.
+static atomic_uint_least64_t catch_up_ns = UINT64_MAX;
 
 bool
 log_is_on(enum log_level level)
@@ -82,7 +84,7 @@ static void
 begin_windows(uint64_t now_ns)
 {
     for (size_t i = 0; i < talk_count; i++) {
-        if (now_ns - talks[i].since_ns < window_ns)
+        if (now_ns < talks[i].since_ns + window_ns)
             continue;
         say_what_was_left_out(&talks[i]);
         talks[i].since_ns = now_ns;
@@ -124,7 +126,24 @@ log_write(enum log_level level, const char *code, const char *format, ...)
         put(line, (size_t)size);
     } else {
         talk->left_out++;
+        if (talk->since_ns + window_ns < atomic_load(&catch_up_ns))
+            atomic_store(&catch_up_ns, talk->since_ns + window_ns);
     }
+    pthread_mutex_unlock(&lock);
+}
+
+void
+log_catch_up(uint64_t now_ns)
+{
+    if (now_ns < atomic_load_explicit(&catch_up_ns, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&lock);
+    begin_windows(now_ns);
+    uint64_t next_ns = UINT64_MAX;
+    for (size_t i = 0; i < talk_count; i++)
+        if (talks[i].left_out > 0 && talks[i].since_ns + window_ns < next_ns)
+            next_ns = talks[i].since_ns + window_ns;
+    atomic_store(&catch_up_ns, next_ns);
     pthread_mutex_unlock(&lock);
 }
 

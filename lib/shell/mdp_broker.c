@@ -478,6 +478,7 @@ turn(mdp_broker_t *self)
     broker_outbox_flush(&self->outbox);
     give_back(self);
     publish_stats(self);
+    log_catch_up(self->now_ns);
 }
 
 // has_input: is there more to read? A socket's descriptor is an edge, not a level, so
