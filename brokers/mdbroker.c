@@ -225,7 +225,7 @@ read_options(int argc, char **argv)
     options_init(&options, argc, argv);
     for (int rule; (rule = options_next(&options)) != OPTIONS_END;)
         set(&options, rule, &settings);
-    if (options.argument_count > 0)
+    if (options.argument_count + options.rest_count > 0)
         options_fail(&options, "'%s' is not wanted; endpoints are given by --bind",
                      options.arguments[0]);
     if (settings.endpoint_count == 0) {

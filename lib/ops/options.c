@@ -15,6 +15,7 @@
 
 enum {
     WORD_BYTES_MAX = 64, // longer words are near to nothing
+    LETTER_MAX = 255,    // what getopt returns for a rule is above all letters
     HELP_COLUMN = 28
 };
 
@@ -133,6 +134,31 @@ print_help(const struct options *self)
     }
 }
 
+// check_beginning fails where the word is the beginning of an option's name: of more than
+// one, or of one that was given a value it does not take.
+static void
+check_beginning(const struct options *self, const char *word)
+{
+    char list[256] = "";
+    const char *name = NULL;
+    size_t count = 0, size = 0;
+    for (int i = 0; i < count_all(self); i++) {
+        if (*word == '\0' || strncmp(word, rule_at(self, i)->name, strlen(word)) != 0)
+            continue;
+        name = rule_at(self, i)->name;
+        if (strcmp(word, name) == 0)
+            options_fail(self, "--%s takes no value", name);
+        if (size < sizeof list)
+            size += (size_t)snprintf(list + size, sizeof list - size, "%s--%s",
+                                     count == 0 ? "" : " or ", name);
+        count++;
+    }
+    if (count == 1)
+        options_fail(self, "--%s takes no value", name);
+    if (count > 1)
+        options_fail(self, "--%s is not clear; it may be %s", word, list);
+}
+
 // fail_on_unknown names the option that may have been meant.
 static _Noreturn void
 fail_on_unknown(const struct options *self, const char *option)
@@ -144,13 +170,26 @@ fail_on_unknown(const struct options *self, const char *option)
     char word[WORD_BYTES_MAX + 1];
     snprintf(word, sizeof word, "%s", option + strspn(option, "-"));
     word[strcspn(word, "=")] = '\0';
-    for (int i = 0; i < count; i++)
-        if (strcmp(word, rule_at(self, i)->name) == 0)
-            options_fail(self, "--%s takes no value", word);
+    if (strncmp(option, "--", 2) == 0)
+        check_beginning(self, word);
     const char *nearest = options_nearest(word, names);
-    if (nearest == NULL)
-        options_fail(self, "there is no option %s", option);
-    options_fail(self, "there is no option %s; did you mean --%s?", option, nearest);
+    if (nearest != NULL)
+        options_fail(self, "there is no option %s; did you mean --%s?", option, nearest);
+    if (option[1] != '-' && option[1] > ' ' && option[1] < 0x7f)
+        options_fail(self, "there is no option -%c", option[1]);
+    options_fail(self, "there is no option %s", option);
+}
+
+// wrong_word is the word that getopt has stopped at. It is on its way through one of
+// letters, none of which is an option: at the end of a word only behind its only letter.
+static const char *
+wrong_word(const struct options *self)
+{
+    const char *next = self->argv[optind];
+    bool is_letter = optopt != 0 && optopt <= LETTER_MAX;
+    if (is_letter && next != NULL && next[0] == '-' && next[1] == (char)optopt && next[2] != '\0')
+        return next;
+    return self->argv[optind - 1];
 }
 
 // ---- reading the line ---------------------------------------------------------------------
@@ -169,20 +208,24 @@ options_init(struct options *self, int argc, char **argv)
         self->long_options[i] = (struct option){
             .name = rule->name,
             .has_arg = rule->argument == NULL ? no_argument : required_argument,
+            .val = LETTER_MAX + 1 + i, // where two have the same, getopt takes the first
         };
-    }
-    // getopt moves arguments to the end of the line and drops the dashes: what stands
-    // behind them has to be counted before.
-    self->rest_count = 0;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--") == 0) {
-            self->rest_count = (size_t)(argc - i - 1);
-            break;
-        }
     }
     log_set_level(self->log_level);
     opterr = 0;
     optind = 1;
+}
+
+// count_rest counts what stands behind the dashes, which getopt drops when it comes to
+// them. Dashes that are the value of the next option are not known here; once it is read,
+// they are behind us.
+static size_t
+count_rest(const struct options *self)
+{
+    for (int i = optind; i < self->argc; i++)
+        if (strcmp(self->argv[i], "--") == 0)
+            return (size_t)(self->argc - i - 1);
+    return 0;
 }
 
 static void
@@ -218,17 +261,17 @@ int
 options_next(struct options *self)
 {
     for (;;) {
-        int at = 0;
-        int got = getopt_long(self->argc, self->argv, ":", self->long_options, &at);
+        self->rest_count = count_rest(self);
+        int got = getopt_long(self->argc, self->argv, ":", self->long_options, NULL);
         if (got == -1) {
             end(self);
             return OPTIONS_END;
         }
-        const char *option = self->argv[optind - 1];
         if (got == ':')
-            options_fail(self, "%s needs a value", option);
-        if (got != 0)
-            fail_on_unknown(self, option);
+            options_fail(self, "%s needs a value", self->argv[optind - 1]);
+        if (got <= LETTER_MAX)
+            fail_on_unknown(self, wrong_word(self));
+        int at = got - LETTER_MAX - 1;
         int own = count_rules(self->rules);
         if (at < own) {
             self->name = self->rules[at].name;

@@ -203,5 +203,22 @@ class Log(BrokerTest):
             self.assertEqual(set(came), {"worker", "peer", "service", "dialect", "credit"})
 
 
+class Words(unittest.TestCase):
+    """What stands on the line and cannot be meant is named."""
+
+    def fails(self, *arguments, says):
+        code, _, errors = run("mdbroker", *arguments)
+        self.assertEqual(code, 2, errors)
+        self.assertIn(says, errors)
+
+    def test_a_beginning_of_two_options(self):
+        self.fails("--queue", "5", says="--queue-limit or --queue-bytes")
+        self.fails("--s", "echo", says="--service or --services-limit")
+
+    def test_a_word_behind_two_dashes(self):
+        self.fails("--", "foo", says="'foo' is not wanted")
+        self.fails("--bind", "tcp://127.0.0.1:*", "--", "--insecure", says="is not wanted")
+
+
 if __name__ == "__main__":
     unittest.main()

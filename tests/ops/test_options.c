@@ -13,12 +13,14 @@
 
 #include <cmocka.h>
 
-enum { BROKER, CREDIT, DIALECT, QUIET, OUTPUT_BYTES = 4096 };
+enum { BROKER, CREDIT, DIALECT, QUIET, NAME, NAMES, OUTPUT_BYTES = 4096 };
 
 static const struct options_rule rules[] = {[BROKER] = {"broker", "EP", "where it is"},
                                             [CREDIT] = {"credit", "N", "how many"},
                                             [DIALECT] = {"dialect", "NAME", "what it speaks"},
                                             [QUIET] = {"quiet", NULL, "say less"},
+                                            [NAME] = {"name", "WORD", "what it is called"},
+                                            [NAMES] = {"names", "WORDS", "what others are called"},
                                             {0}};
 
 // What a line was read as.
@@ -27,6 +29,7 @@ struct line {
     uint64_t credit;
     mdp_dialect_t dialect;
     bool is_quiet;
+    const char *name;
     struct options options;
     char *argv[32];
 };
@@ -52,6 +55,8 @@ read_line(struct line *line, char *memory)
             line->dialect = options_dialect(&line->options);
         if (rule == QUIET)
             line->is_quiet = true;
+        if (rule == NAME)
+            line->name = line->options.value;
     }
 }
 
@@ -96,6 +101,27 @@ what_stands_behind_two_dashes_is_kept_apart(void **state)
     assert_null(line.options.rest[5]);
 }
 
+static void
+dashes_that_are_a_value_part_nothing(void **state)
+{
+    (void)state;
+    struct line line = {0};
+    char memory[] = "thing one --name -- two --name --";
+    read_line(&line, memory);
+    assert_string_equal(line.name, "--");
+    assert_int_equal(line.options.argument_count, 2);
+    assert_string_equal(line.options.arguments[1], "two");
+    assert_int_equal(line.options.rest_count, 0);
+
+    struct line other = {0};
+    char more[] = "thing --name -- one -- two three";
+    read_line(&other, more);
+    assert_int_equal(other.options.argument_count, 1);
+    assert_string_equal(other.options.arguments[0], "one");
+    assert_int_equal(other.options.rest_count, 2);
+    assert_string_equal(other.options.rest[0], "two");
+}
+
 // run reads the line in a process of its own; returns its exit code and what it said.
 static int
 run(const char *text, char output[OUTPUT_BYTES])
@@ -138,9 +164,17 @@ wrong_line_ends_with_2_and_says_what_to_do(void **state)
         {"thing --crdeit 3", "did you mean --credit?"},
         {"thing --log-levle info", "did you mean --log-level?"},
         {"thing --zzzzzzzzzzzz", "there is no option --zzzzzzzzzzzz\n"},
-        {"thing -c", "there is no option -c"},
+        {"thing -c", "there is no option -c\n"},
+        {"thing word -xy", "there is no option -x\n"},
+        {"thing word -xy=3 --credit 3", "there is no option -x\n"},
+        {"thing --credit 3 -x word", "there is no option -x\n"},
+        {"thing word -broker tcp://a:1", "there is no option -broker; did you mean --broker?"},
+        {"thing --na x", "--na is not clear; it may be --name or --names"},
+        {"thing --na=x", "--na is not clear; it may be --name or --names"},
+        {"thing --=x", "there is no option --=x"},
         {"thing --credit", "--credit needs a value"},
         {"thing --quiet=yes", "--quiet takes no value"},
+        {"thing --qui=yes", "--quiet takes no value"},
         {"thing --credit 0", "--credit: '0' is not a whole number from 1 to 100"},
         {"thing --credit 101", "from 1 to 100"},
         {"thing --credit -1", "from 1 to 100"},
@@ -195,6 +229,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line_is_read_whatever_the_order),
         cmocka_unit_test(what_stands_behind_two_dashes_is_kept_apart),
+        cmocka_unit_test(dashes_that_are_a_value_part_nothing),
         cmocka_unit_test(wrong_line_ends_with_2_and_says_what_to_do),
         cmocka_unit_test(help_names_every_option),
         cmocka_unit_test(nearest_is_found_where_there_is_one),
