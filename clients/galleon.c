@@ -31,7 +31,8 @@ static const struct options_rule rules[] = {
     [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
     [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
     [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
-    [MAX_MESSAGE] = {"max-message", "BYTES", "the brokers' --max-message (1048576)"},
+    [MAX_MESSAGE] = {"max-message", "BYTES",
+                     "the brokers' --max-message (1048576), with 512 and 4 a frame for heads"},
     [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
     [JSON] = {"json", NULL, "print JSON"},
     [WINDOW] = {"window", "N", "bench: calls in flight of each client (100)"},
@@ -273,7 +274,7 @@ main(int argc, char **argv)
         given |= 1u << rule;
         set(&tool, rule, &brokers);
     }
-    tool.brokers = brokers != NULL ? brokers : "tcp://127.0.0.1:5555";
+    tool.brokers = brokers != NULL ? brokers : TOOL_BROKER;
     tool.words = tool.options.arguments; // those behind -- stand next to them
     tool.word_count = tool.options.argument_count + tool.options.rest_count;
     const struct command *command = find_command(&tool);

@@ -4,6 +4,7 @@
 #include "galleon_json.h"
 #include "galleon_table.h"
 #include "galleon_tool.h"
+#include "service_name.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,14 +52,18 @@ int
 tool_explain_missing(struct tool *self, mdp_client_t *client, const char *service)
 {
     char *nearest = nearest_service(client, service);
-    if (nearest != NULL)
+    if (nearest != NULL) {
         fprintf(stderr, "galleon: nobody serves '%s' at %s; did you mean '%s'?\n", service,
                 self->brokers, nearest);
-    else
-        fprintf(stderr,
-                "galleon: nobody serves '%s' at %s.\nStart a worker: mdworker %s. "
-                "What is served: galleon service ls.\n",
-                service, self->brokers, service);
+    } else {
+        bool is_default = strcmp(self->brokers, TOOL_BROKER) == 0;
+        const char *option = is_default ? "" : " --broker ";
+        const char *where = is_default ? "" : self->brokers;
+        fprintf(stderr, "galleon: nobody serves '%s' at %s.\n", service, self->brokers);
+        if (service_name_is_for_workers(view_of(service, strlen(service))))
+            fprintf(stderr, "Start a worker: mdworker%s%s %s. ", option, where, service);
+        fprintf(stderr, "What is served: galleon%s%s service ls.\n", option, where);
+    }
     free(nearest);
     return EXIT_NO_SERVICE;
 }
@@ -106,8 +111,8 @@ explain_silence(struct tool *self, const char *service, int found)
                 service, self->brokers);
 }
 
-static void
-print_failure_json(int result, int status, const char *text, const char *service)
+void
+tool_print_failure(int result, int status, const char *text, const char *service)
 {
     struct json json = {.out = stdout};
     const char *error = galleon_strerror(result);
@@ -146,7 +151,7 @@ tool_explain(struct tool *self, mdp_client_t *client, int result, const char *se
         fprintf(stderr, "galleon: %s.\n", galleon_strerror(result));
     }
     if (self->is_json)
-        print_failure_json(result, status, text == NULL ? "" : text, service);
+        tool_print_failure(result, status, text == NULL ? "" : text, service);
     free(text);
     return code;
 }

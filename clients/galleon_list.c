@@ -2,6 +2,9 @@
 
 #include "galleon_table.h"
 #include "galleon_tool.h"
+#include "text.h"
+
+#include <string.h>
 
 static void
 explain_code(const struct tool *self, const char *service, const char *code)
@@ -28,6 +31,11 @@ show(struct tool *self, const char *service, const char *filter)
     if (result == GALLEON_PROTOCOL) {
         explain_code(self, service, code);
         exit_code = EXIT_FAILED;
+        uint64_t status;
+        if (!text_parse_number(view_of(code, strlen(code)), &status) || status > UINT16_MAX)
+            status = 0; // it is no code
+        if (self->is_json)
+            tool_print_failure(result, (int)status, "", service);
     } else if (result != GALLEON_OK) {
         exit_code = tool_explain(self, client, result, service);
     } else if (filter != NULL && *filter != '\0' && table.row_count == 0) {

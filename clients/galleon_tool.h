@@ -7,6 +7,9 @@
 
 #include <galleon/mdp_client.h>
 
+// TOOL_BROKER is the broker where none is given: that of mdworker too.
+#define TOOL_BROKER "tcp://127.0.0.1:5555"
+
 // What the command line says.
 struct tool {
     struct options options;
@@ -33,6 +36,9 @@ int tool_explain(struct tool *self, mdp_client_t *client, int result, const char
 // tool_explain_missing is for a service that is not there: it asks which are, and names
 // the nearest.
 int tool_explain_missing(struct tool *self, mdp_client_t *client, const char *service);
+
+// tool_print_failure prints as JSON that `service` was asked and gave no answer.
+void tool_print_failure(int result, int status, const char *text, const char *service);
 
 // tool_fail says what is wrong and ends the program with exit code 1.
 _Noreturn void tool_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

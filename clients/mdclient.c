@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "options.h"
+#include "service_name.h"
 
 #include <galleon/mdp_client.h>
 
@@ -19,9 +20,12 @@ static const struct options_rule rules[] = {
     [TIMEOUT] = {"timeout", "MS", "wait this long for an answer to one attempt (2500)"},
     [ATTEMPTS] = {"attempts", "N", "ask so many times (3)"},
     [DIALECT] = {"dialect", "NAME", "auto, g1, 0.2 or 0.1 (auto)"},
-    [MAX_MESSAGE] = {"max-message", "BYTES", "the brokers' --max-message (1048576)"},
+    [MAX_MESSAGE] = {"max-message", "BYTES",
+                     "the brokers' --max-message (1048576), with 512 and 4 a frame for heads"},
     [PRINTABLE_ID] = {"printable-id", NULL, "call ourselves by letters (the Guide's C++ broker)"},
     {0}};
+
+static const char default_broker[] = "tcp://127.0.0.1:5555";
 
 static const char about[] =
     "Sends a request to a service and prints each frame of the reply on a line. Each BODY is\n"
@@ -50,9 +54,12 @@ explain(const mdp_client_t *client, int result, const char *service, const char 
 {
     int status = mdp_client_status(client);
     if (result == GALLEON_NO_SERVICE) {
+        const char *option = strcmp(brokers, default_broker) == 0 ? "" : " --broker ";
+        const char *where = *option == '\0' ? "" : brokers;
         fprintf(stderr, "mdclient: nobody serves '%s' at %s.\n", service, brokers);
-        fprintf(stderr, "Start a worker: mdworker %s. What is served: galleon service ls.\n",
-                service);
+        if (service_name_is_for_workers(view_of(service, strlen(service))))
+            fprintf(stderr, "Start a worker: mdworker%s%s %s. ", option, where, service);
+        fprintf(stderr, "What is served: galleon%s%s service ls.\n", option, where);
         return EXIT_NO_SERVICE;
     }
     if (status != 0) {
@@ -96,8 +103,11 @@ main(int argc, char **argv)
     size_t count = options.argument_count + options.rest_count;
     if (count == 0)
         options_fail(&options, "a SERVICE is missing.");
+    if (!service_name_is_valid(view_of(words[0], strlen(words[0]))))
+        options_fail(&options, "'%s' can be no service's name: 1 to 255 bytes of printable UTF-8.",
+                     words[0]);
 
-    const char *endpoints = brokers != NULL ? brokers : "tcp://127.0.0.1:5555";
+    const char *endpoints = brokers != NULL ? brokers : default_broker;
     mdp_client_t *client = mdp_client_new(endpoints, &client_options);
     if (client == NULL)
         options_fail(&options, "--broker: '%s' is no list of endpoints.", endpoints);

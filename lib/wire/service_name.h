@@ -19,4 +19,12 @@ service_name_is_reserved(struct view name)
     return view_starts_with(name, VIEW_LITERAL("mmi."));
 }
 
+// service_name_is_for_workers: may somebody's worker serve it? titanic.* belongs to the
+// broker that keeps requests on disk.
+static inline bool
+service_name_is_for_workers(struct view name)
+{
+    return !service_name_is_reserved(name) && !view_starts_with(name, VIEW_LITERAL("titanic."));
+}
+
 #endif

@@ -146,9 +146,12 @@ class MdClient(Programs):
             (2, ["--broker", "localhost:5555", "echo"], r"looks like tcp://127.0.0.1:5555"),
             (2, ["--broker", "tcp://127.0.0.1:99999", "echo"], r"no endpoint; one looks like tcp"),
             (2, ["--broker", "tcp://127.0.0.1:0", "echo"], r"no endpoint; one looks like tcp"),
-            (1, ["a\tb"], r"printable UTF-8"),
+            (2, ["a\tb"], r"can be no service's name: .* printable UTF-8"),
             (3, ["--dialect", "0.1", "--timeout", "100", "none"], r"no answer from 'none'"),
-            (4, ["--timeout", "200", "none"], r"nobody serves 'none'"),
+            (4, ["--timeout", "200", "none"],
+             rf"nobody serves 'none'.*\nStart a worker: mdworker --broker {self.endpoint} none\. "
+             rf"What is served: galleon --broker {self.endpoint} service ls\."),
+            (4, ["--timeout", "200", "titanic.x"], r"nobody serves 'titanic.x'.*\nWhat is served"),
         )
         for code, arguments, sentence in rows:
             with self.subTest(arguments=arguments):
@@ -261,7 +264,11 @@ class Galleon(Programs):
             (4, ["call", "--timeout", "100", "ecko"], "did you mean 'echo'?"),
             (4, ["--dialect", "0.1", "call", "--timeout", "100", "ecko"], "did you mean 'echo'?"),
             (4, ["worker", "ls", "ecko"], "did you mean 'echo'?"),
-            (4, ["call", "--timeout", "100", "zzzzzz"], "mdworker zzzzzz"),
+            (4, ["call", "--timeout", "100", "zzzzzz"],
+             f"Start a worker: mdworker --broker {self.endpoint} zzzzzz. "
+             f"What is served: galleon --broker {self.endpoint} service ls."),
+            (4, ["call", "--timeout", "100", "titanic.x"],
+             f"nobody serves 'titanic.x' at {self.endpoint}.\nWhat is served"),
         )
         for code, arguments, sentence in rows:
             with self.subTest(arguments=arguments):
@@ -474,6 +481,13 @@ class OtherBrokers(unittest.TestCase):
         done = run("galleon", "--broker", endpoint, "service", "ls")
         self.assertEqual(done.returncode, 1)
         self.assertIn("does not know mmi.services", done.errors)
+        for words, service in ((["service", "ls"], "mmi.services"), (["stat"], "mmi.stats"),
+                               (["worker", "ls"], "mmi.workers")):
+            done = run("galleon", "--broker", endpoint, "--json", *words)
+            self.assertEqual(done.returncode, 1)
+            found = json.loads(done.text)
+            self.assertEqual((found["service"], found["status"]), (service, 501))
+            self.assertTrue(found["error"])
         done = run("galleon", "--broker", endpoint, "ping")
         self.assertEqual(done.returncode, 0)
         self.assertIn("speaks 0.1", done.text)
