@@ -411,7 +411,7 @@ bytes_limit_counts_bodies_until_they_are_answered(void **state)
 {
     struct world *world = *state;
     struct broker_config config = world_config();
-    config.request_bytes_max = 200; // a body of 1 costs 65 here
+    config.request_bytes_max = 195; // a body of 1 costs 65 here
     world_configure(world, &config);
     world_ready(world, "W", MDP_G1, "echo", 32);
     for (uint64_t id = 0; id < 3; id++)
@@ -489,6 +489,27 @@ peer_that_no_route_is_left_for_is_dropped_and_counted(void **state)
     assert_true(stats->requests_out + stats->requests_queued <= 2);
     assert_true(stats->refused_queue_limit + stats->refused_route_limit > 0);
     assert_int_equal(stats->requests_in + stats->refused_route_limit, 14);
+}
+
+// Long routing ids have fewer routes than there may be requests.
+static void
+peer_with_a_long_id_is_refused_where_such_routes_are_all_taken(void **state)
+{
+    struct world *world = *state;
+    struct broker_config config = world_config();
+    config.requests_max = config.service_requests_max = 20000;
+    config.request_bytes_max = 1 << 30;
+    world_configure(world, &config);
+    for (int i = 0; i < 16384 + 3; i++) {
+        char id[80];
+        snprintf(id, sizeof id, "%070d", i);
+        world_request(world, id, MDP_G1, "echo", 1, "x");
+        world_clear(world);
+    }
+
+    assert_int_equal(world_stats(world)->refused_route_limit, 3);
+    assert_int_equal(world_stats(world)->requests_queued, 16384);
+    assert_int_equal(world_stats(world)->dumps[BROKER_DUMP_REFUSED], 3);
 }
 
 // ---- services come and go ------------------------------------------------------------------
@@ -575,6 +596,7 @@ main(void)
         world_test(services_limit_is_counted),
         world_test(old_clients_hear_nothing_of_a_refusal_and_it_is_counted),
         world_test(peer_that_no_route_is_left_for_is_dropped_and_counted),
+        world_test(peer_with_a_long_id_is_refused_where_such_routes_are_all_taken),
         world_test(service_goes_with_its_last_request),
         world_test(service_goes_with_its_last_worker),
         world_test(hundred_thousand_made_up_names_leave_nothing_behind),

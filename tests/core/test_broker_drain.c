@@ -118,6 +118,21 @@ drain_waits_no_longer_than_its_limit(void **state)
     assert_int_equal(world_stats(world)->requests_out, 0);
 }
 
+static void
+deadline_is_the_end_of_the_drain_where_nothing_comes_before(void **state)
+{
+    struct world *world = *state;
+    struct broker_config config = world_config();
+    config.drain_ms = 4500;
+    world_configure(world, &config);
+    hold_and_drain(world, MDP_G1);
+    world_pass(world, 4400); // the next beat is due at 5000
+
+    uint64_t end_ns = broker_core_end_of_drain(world->core, world->now_ns);
+    assert_true(broker_core_deadline(world->core) == end_ns);
+    assert_true(end_ns == world->now_ns + 100 * 1000000);
+}
+
 // G1: "DRAIN from the broker: I give you nothing more".
 static void
 worker_that_was_told_gets_nothing_more(void **state)
@@ -276,6 +291,7 @@ main(void)
         world_test(requests_that_wait_and_new_ones_are_answered_503),
         world_test(new_worker_is_refused_with_5),
         world_test(drain_waits_no_longer_than_its_limit),
+        world_test(deadline_is_the_end_of_the_drain_where_nothing_comes_before),
         world_test(worker_that_was_told_gets_nothing_more),
         world_test(request_of_a_lost_worker_may_be_finished_by_an_old_one),
         world_test(request_that_was_lost_before_the_drain_is_finished_too),

@@ -1,6 +1,7 @@
 // test_broker_facts.c - what the broker tells whoever keeps its log.
 
 #include "broker_world.h"
+#include "siphash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,6 +89,22 @@ one_peer_is_the_same_in_all_facts_and_no_other_is(void **state)
                      fact(BROKER_WORKER_REGISTERED, 2)->peer);
     assert_int_not_equal(fact(BROKER_WORKER_REGISTERED, 0)->peer,
                          fact(BROKER_WORKER_REGISTERED, 1)->peer);
+}
+
+// Whoever reads a log may not learn where a name falls in our maps, nor a ticket's proof.
+static void
+peer_of_a_fact_is_no_hash_that_is_used_elsewhere(void **state)
+{
+    struct world *world = *state;
+    listen(world);
+    world_ready(world, "W", MDP_G1, "echo", 4);
+    for (uint64_t purpose = 1; purpose <= 2; purpose++) {
+        struct siphash_key key = siphash_derive(world->config.seed, purpose);
+        struct view id = VIEW_LITERAL("W");
+        assert_int_not_equal(fact(BROKER_WORKER_REGISTERED, 0)->peer, (uint32_t)siphash(&key, id));
+        assert_int_not_equal(fact(BROKER_WORKER_REGISTERED, 0)->peer,
+                             (uint32_t)siphash_map(&key, id));
+    }
 }
 
 static void
@@ -291,6 +308,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         world_test(one_peer_is_the_same_in_all_facts_and_no_other_is),
+        world_test(peer_of_a_fact_is_no_hash_that_is_used_elsewhere),
         world_test(worker_that_comes_and_goes_is_told_by_number_and_service),
         world_test(worker_that_is_lost_is_told_with_what_it_held_and_why),
         world_test(worker_that_is_there_when_the_broker_stops_is_left_and_not_lost),

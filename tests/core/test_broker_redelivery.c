@@ -421,6 +421,48 @@ requests_that_wait_for_another_connection_hold_up_nobody(void **state)
 }
 
 static void
+redelivery_that_no_socket_took_is_none(void **state)
+{
+    struct world *world = *state;
+    hold(world);
+    leave(world);
+    world_ready(world, "V", MDP_G1, "echo", 4);
+    assert_int_equal(world_stats(world)->redeliveries, 1);
+
+    world_unsent(world, world_last(world, "V", MDP_REQUEST), false);
+
+    assert_int_equal(world_stats(world)->redeliveries, 0);
+    assert_int_equal(world_stats(world)->attempts, 1);
+}
+
+// There is room for four attempts, lost ones and all.
+static void
+request_gives_up_its_oldest_ticket_where_there_is_room_for_no_more(void **state)
+{
+    struct world *world = *state;
+    struct broker_config config = world_config();
+    config.requests_max = 1;
+    config.attempts = 10;
+    world_configure(world, &config);
+    ask(world, 1);
+    struct sent tickets[5];
+    for (int i = 0; i < 5; i++) {
+        char id[4] = {'W', (char)('0' + i), '\0'};
+        world_ready(world, id, MDP_G1, "echo", 1);
+        tickets[i] = *world_last(world, id, MDP_REQUEST);
+        if (i < 4)
+            world_bare(world, id, MDP_G1, MDP_DISCONNECT);
+    }
+
+    world_ready(world, "W0", MDP_G1, "other", 1);
+    world_answer(world, "W0", &tickets[0], "too late");
+    assert_int_equal(world_count(world, "C", MDP_FINAL), 0);
+    world_ready(world, "W1", MDP_G1, "other", 1);
+    world_answer(world, "W1", &tickets[1], "the oldest that is good");
+    assert_string_equal(world_last(world, "C", MDP_FINAL)->body, "the oldest that is good");
+}
+
+static void
 deadline_is_kept_and_its_end_after_a_loss_is_502(void **state)
 {
     struct world *world = *state;
@@ -480,6 +522,8 @@ main(void)
         world_test(lost_worker_with_32_requests_gives_all_of_them_back),
         world_test(same_connection_never_gets_a_request_it_lost),
         world_test(requests_that_wait_for_another_connection_hold_up_nobody),
+        world_test(redelivery_that_no_socket_took_is_none),
+        world_test(request_gives_up_its_oldest_ticket_where_there_is_room_for_no_more),
         world_test(deadline_is_kept_and_its_end_after_a_loss_is_502),
         world_test(late_answer_ends_a_request_that_waits_to_run_again),
     };

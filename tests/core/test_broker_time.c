@@ -390,6 +390,24 @@ pause_of_our_own_process_expires_no_worker(void **state)
     }
 }
 
+// The beat of the first second is late by more than an interval, or by less.
+static void
+pause_is_what_is_longer_than_an_interval(void **state)
+{
+    struct world *world = *state;
+    ready_with_interval(world, "W", 1000);
+    world_sleep(world, 2500);
+    world_pass(world, 1990);
+    assert_int_equal(world_stats(world)->workers, 1);
+    world_pass(world, 20);
+    assert_int_equal(world_stats(world)->workers, 0);
+
+    ready_with_interval(world, "V", 1000);
+    world_sleep(world, 1990);
+    world_pass(world, 1020);
+    assert_int_equal(world_stats(world)->workers, 0);
+}
+
 static void
 worker_that_is_silent_after_our_pause_too_is_lost(void **state)
 {
@@ -496,6 +514,7 @@ main(void)
         world_test(request_that_is_out_when_its_time_ends_keeps_its_worker_and_its_answer_counts),
         world_test(thousand_requests_that_expire_at_once_take_several_steps),
         world_test(pause_of_our_own_process_expires_no_worker),
+        world_test(pause_is_what_is_longer_than_an_interval),
         world_test(worker_that_is_silent_after_our_pause_too_is_lost),
         world_test(pause_of_our_own_process_passes_nobodys_processing_limit),
         world_test(many_pauses_add_up_and_still_expire_nobody),
