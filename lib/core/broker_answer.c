@@ -114,9 +114,7 @@ broker_answer(struct broker_core *self, struct request *request, uint16_t status
             join->cargo = cargo;
         }
         cargo = request->gathered;
-        request->gathered = NULL;
-        self->stats.request_bytes -= request->gathered_cost;
-        request->gathered_cost = 0;
+        request->gathered = NULL; // what it costs is given back with the request
     }
     struct broker_effect *effect = add_answer(self, request, MDP_FINAL);
     effect->cargo = cargo;
