@@ -39,6 +39,7 @@ struct world {
     size_t sent_count;
     uint64_t cargo_live;
     bool is_stopped;
+    bool is_large;  // an audit of each step would take too long
     bool is_manual; // do not tick until nothing is due after each step
 };
 

@@ -500,6 +500,7 @@ peer_with_a_long_id_is_refused_where_such_routes_are_all_taken(void **state)
     config.requests_max = config.service_requests_max = 20000;
     config.request_bytes_max = 1 << 30;
     world_configure(world, &config);
+    world->is_large = true;
     for (int i = 0; i < 16384 + 3; i++) {
         char id[80];
         snprintf(id, sizeof id, "%070d", i);
@@ -507,6 +508,8 @@ peer_with_a_long_id_is_refused_where_such_routes_are_all_taken(void **state)
         world_clear(world);
     }
 
+    world->is_large = false;
+    world_tick(world);
     assert_int_equal(world_stats(world)->refused_route_limit, 3);
     assert_int_equal(world_stats(world)->requests_queued, 16384);
     assert_int_equal(world_stats(world)->dumps[BROKER_DUMP_REFUSED], 3);
