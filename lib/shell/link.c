@@ -8,7 +8,7 @@
 #include "link.h"
 
 #include "endpoints.h"
-#include "must.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <galleon/status.h>
@@ -25,26 +25,19 @@ enum {
 };
 
 static void
-set_int(void *handle, int option, int value)
-{
-    int rc = zmq_setsockopt(handle, option, &value, sizeof value);
-    must(rc == 0);
-}
-
-static void
 set_options(void *handle, const char *routing_id)
 {
-    set_int(handle, ZMQ_RCVHWM, 0);
-    set_int(handle, ZMQ_LINGER, LINGER_MS);
-    set_int(handle, ZMQ_IMMEDIATE, 1);
-    set_int(handle, ZMQ_RECONNECT_IVL, RECONNECT_MS_MIN);
-    set_int(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
-    set_int(handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    set_int(handle, ZMQ_TCP_KEEPALIVE, 1);
+    sockets_set(handle, ZMQ_RCVHWM, 0);
+    sockets_set(handle, ZMQ_LINGER, LINGER_MS);
+    sockets_set(handle, ZMQ_IMMEDIATE, 1);
+    sockets_set(handle, ZMQ_RECONNECT_IVL, RECONNECT_MS_MIN);
+    sockets_set(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
+    sockets_set(handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    sockets_set(handle, ZMQ_TCP_KEEPALIVE, 1);
     // Safe here only because RCVHWM is 0: input is never stopped.
-    set_int(handle, ZMQ_HEARTBEAT_IVL, BEAT_MS);
-    set_int(handle, ZMQ_HEARTBEAT_TIMEOUT, BEAT_PATIENCE_MS);
-    set_int(handle, ZMQ_HEARTBEAT_TTL, BEAT_PATIENCE_MS);
+    sockets_set(handle, ZMQ_HEARTBEAT_IVL, BEAT_MS);
+    sockets_set(handle, ZMQ_HEARTBEAT_TIMEOUT, BEAT_PATIENCE_MS);
+    sockets_set(handle, ZMQ_HEARTBEAT_TTL, BEAT_PATIENCE_MS);
     if (routing_id != NULL)
         zmq_setsockopt(handle, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
 }
@@ -58,26 +51,24 @@ open_monitor(struct link *self)
     snprintf(name, sizeof name, "inproc://galleon-link-%u", atomic_fetch_add(&number, 1));
     if (zmq_socket_monitor(self->handle, name, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED) != 0)
         return GALLEON_NO_MEMORY;
-    self->monitor = zsock_new(ZMQ_PAIR);
+    self->monitor = sockets_new(ZMQ_PAIR);
     if (self->monitor == NULL)
         return GALLEON_NO_MEMORY;
-    self->monitor_handle = zsock_resolve(self->monitor);
     // libzmq's I/O thread waits where its events find no room.
-    set_int(self->monitor_handle, ZMQ_RCVHWM, 0);
-    set_int(self->monitor_handle, ZMQ_LINGER, 0);
-    return zmq_connect(self->monitor_handle, name) == 0 ? GALLEON_OK : GALLEON_NO_MEMORY;
+    sockets_set(self->monitor, ZMQ_RCVHWM, 0);
+    sockets_set(self->monitor, ZMQ_LINGER, 0);
+    return zmq_connect(self->monitor, name) == 0 ? GALLEON_OK : GALLEON_NO_MEMORY;
 }
 
 int
 link_open(struct link *self, const char *endpoint, const char *routing_id, size_t message_bytes_max)
 {
-    *self = (struct link){.socket = zsock_new(ZMQ_DEALER)};
+    *self = (struct link){.handle = sockets_new(ZMQ_DEALER)};
     packer_init(&self->packer, message_bytes_max);
-    if (self->socket == NULL)
+    if (self->handle == NULL)
         return GALLEON_NO_MEMORY;
-    self->handle = zsock_resolve(self->socket);
     set_options(self->handle, routing_id);
-    set_int(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
+    sockets_set(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
     int status = open_monitor(self);
     if (status == GALLEON_OK && zmq_connect(self->handle, endpoint) != 0)
         status = errno == EMFILE || errno == ENOMEM ? GALLEON_NO_MEMORY : GALLEON_PROTOCOL;
@@ -91,34 +82,25 @@ link_open(struct link *self, const char *endpoint, const char *routing_id, size_
 void
 link_close(struct link *self, int linger_ms)
 {
-    if (self->socket == NULL)
+    if (self->handle == NULL)
         return;
-    set_int(self->handle, ZMQ_LINGER, linger_ms);
+    sockets_set(self->handle, ZMQ_LINGER, linger_ms);
     // First the writer of the events, then their reader: without a reader it would wait.
     zmq_socket_monitor(self->handle, NULL, 0);
-    zsock_destroy(&self->monitor);
-    zsock_destroy(&self->socket);
+    sockets_close(&self->monitor);
+    sockets_close(&self->handle);
     packer_release(&self->packer);
     *self = (struct link){0};
 }
 
 // ---- descriptors ------------------------------------------------------------------
 
-static int
-descriptor_of(void *handle)
-{
-    int fd = -1;
-    size_t size = sizeof fd;
-    zmq_getsockopt(handle, ZMQ_FD, &fd, &size);
-    return fd;
-}
-
 int
 link_watch(struct link *self, int epoll_fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, descriptor_of(self->handle), &event) != 0 ||
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, descriptor_of(self->monitor_handle), &event) != 0)
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sockets_fd(self->handle), &event) != 0 ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sockets_fd(self->monitor), &event) != 0)
         return errno;
     return 0;
 }
@@ -126,24 +108,13 @@ link_watch(struct link *self, int epoll_fd)
 void
 link_unwatch(struct link *self, int epoll_fd)
 {
-    if (self->socket == NULL)
+    if (self->handle == NULL)
         return;
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, descriptor_of(self->handle), NULL);
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, descriptor_of(self->monitor_handle), NULL);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->handle), NULL);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->monitor), NULL);
 }
 
 // ---- events -----------------------------------------------------------------------
-
-// events_of also makes libzmq handle what its threads have told the socket; sends
-// and receives do so only now and then.
-static int
-events_of(void *handle)
-{
-    int events = 0;
-    size_t size = sizeof events;
-    zmq_getsockopt(handle, ZMQ_EVENTS, &events, &size);
-    return events;
-}
 
 // next_monitor_event returns 0 when there is none. An event is a number of 16 bits and
 // its value, and an address in a second frame.
@@ -153,10 +124,9 @@ next_monitor_event(struct link *self)
     uint16_t number = 0;
     zmq_msg_t message;
     zmq_msg_init(&message);
-    if (zmq_msg_recv(&message, self->monitor_handle, ZMQ_DONTWAIT) >= (int)sizeof number)
+    if (zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT) >= (int)sizeof number)
         memcpy(&number, zmq_msg_data(&message), sizeof number);
-    while (zmq_msg_more(&message) &&
-           zmq_msg_recv(&message, self->monitor_handle, ZMQ_DONTWAIT) >= 0)
+    while (zmq_msg_more(&message) && zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT) >= 0)
         continue;
     zmq_msg_close(&message);
     return number;
@@ -165,7 +135,7 @@ next_monitor_event(struct link *self)
 enum link_event
 link_event(struct link *self)
 {
-    if (self->socket == NULL)
+    if (self->handle == NULL)
         return LINK_NOTHING;
     for (;;) {
         uint16_t number = next_monitor_event(self);
@@ -181,7 +151,7 @@ link_event(struct link *self)
             return LINK_DOWN;
         }
     }
-    if (!self->is_up && self->is_connected && (events_of(self->handle) & ZMQ_POLLOUT)) {
+    if (!self->is_up && self->is_connected && (sockets_events(self->handle) & ZMQ_POLLOUT)) {
         self->is_up = true;
         return LINK_UP;
     }
@@ -191,14 +161,14 @@ link_event(struct link *self)
 bool
 link_has_input(struct link *self)
 {
-    if (self->socket == NULL)
+    if (self->handle == NULL)
         return false;
-    int events = events_of(self->handle);
+    int events = sockets_events(self->handle);
     if (events & ZMQ_POLLIN)
         return true;
     if (!self->is_up && self->is_connected && (events & ZMQ_POLLOUT))
         return true;
-    return events_of(self->monitor_handle) & ZMQ_POLLIN;
+    return sockets_events(self->monitor) & ZMQ_POLLIN;
 }
 
 // ---- sending ------------------------------------------------------------------------

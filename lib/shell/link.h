@@ -20,19 +20,17 @@ enum link_event {
 };
 
 struct link {
-    zsock_t *socket;
-    void *handle;         // libzmq's socket
-    zsock_t *monitor;     // a PAIR, for its events
-    void *monitor_handle; // libzmq's
-    bool is_connected;    // by the monitor's word
-    bool is_up;           // by ours: UP was said, and DOWN was not
+    void *handle;      // libzmq's socket; NULL: not open
+    void *monitor;     // a PAIR, for its events
+    bool is_connected; // by the monitor's word
+    bool is_up;        // by ours: UP was said, and DOWN was not
     struct packer packer;
 };
 
 // link_open makes a socket and begins to connect. routing_id is what it is called
 // (NULL: libzmq draws one); message_bytes_max is what the peer takes. Returns GALLEON_OK,
-// GALLEON_NO_MEMORY (or no descriptor left), or GALLEON_PROTOCOL where the endpoint is none. inproc
-// connections are made at once and never seen to be cut.
+// GALLEON_NO_MEMORY (also where no socket or descriptor is left), or GALLEON_PROTOCOL
+// where the endpoint is none. inproc connections are made at once and never seen to be cut.
 int link_open(struct link *self, const char *endpoint, const char *routing_id,
               size_t message_bytes_max);
 
@@ -43,7 +41,7 @@ void link_close(struct link *self, int linger_ms);
 static inline bool
 link_is_open(const struct link *self)
 {
-    return self->socket != NULL;
+    return self->handle != NULL;
 }
 
 // link_watch adds the descriptors of the link to an epoll set; link_unwatch

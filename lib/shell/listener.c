@@ -4,6 +4,7 @@
 
 #include "endpoints.h"
 #include "log.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -38,12 +39,12 @@ listener_init(struct listener *self, void *handle, size_t connections_max)
     int events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
     if (zmq_socket_monitor(handle, name, events) != 0)
         return false;
-    self->monitor = zsock_new(ZMQ_PAIR);
+    self->monitor = sockets_new(ZMQ_PAIR);
     if (self->monitor == NULL)
         return false;
     // libzmq's I/O thread waits where its events find no room.
-    zsock_set_rcvhwm(self->monitor, 0);
-    return zmq_connect(zsock_resolve(self->monitor), name) == 0;
+    sockets_set(self->monitor, ZMQ_RCVHWM, 0);
+    return zmq_connect(self->monitor, name) == 0;
 }
 
 void
@@ -51,7 +52,7 @@ listener_release(struct listener *self)
 {
     if (self->handle != NULL)
         zmq_socket_monitor(self->handle, NULL, 0);
-    zsock_destroy(&self->monitor);
+    sockets_close(&self->monitor);
 }
 
 int
@@ -80,7 +81,7 @@ listener_endpoint(const struct listener *self)
 int
 listener_fd(const struct listener *self)
 {
-    return zsock_fd(self->monitor);
+    return sockets_fd(self->monitor);
 }
 
 // take_no_more has the kernel drop what arrives at the listening sockets: a filter that
@@ -132,10 +133,9 @@ struct event {
 static bool
 next_event(struct listener *self, struct event *event_out)
 {
-    void *handle = zsock_resolve(self->monitor);
     zmq_msg_t message;
     zmq_msg_init(&message);
-    int size = zmq_msg_recv(&message, handle, ZMQ_DONTWAIT);
+    int size = zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT);
     *event_out = (struct event){0};
     if (size >= 6) {
         const uint8_t *data = zmq_msg_data(&message);
@@ -143,7 +143,7 @@ next_event(struct listener *self, struct event *event_out)
         memcpy(&event_out->value, data + 2, sizeof event_out->value);
     }
     while (size >= 0 && zmq_msg_more(&message))
-        if (zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) < 0)
+        if (zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT) < 0)
             break;
     zmq_msg_close(&message);
     return size >= 0;

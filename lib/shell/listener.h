@@ -1,7 +1,7 @@
 // listener.h - the endpoints of a serving socket, and how many may connect.
 //
 // Each connection costs a descriptor; at the end of them libzmq's listener spins, and
-// making a socket ends the process. So connections are counted, from the socket's own
+// libzmq itself may end the process. So connections are counted, from the socket's own
 // events: at 80 % of what there is the listener says so, at 90 % it takes no more, and
 // below 80 % it does again. Connections that are there are left alone, which is why it
 // does not unbind: libzmq would cut them all. The kernel drops the first packet of a
@@ -15,8 +15,8 @@
 enum { LISTENER_ENDPOINTS_MAX = 32, LISTENER_ENDPOINT_BYTES = 256 };
 
 struct listener {
-    void *handle;     // libzmq's socket
-    zsock_t *monitor; // a PAIR for its events
+    void *handle;  // libzmq's socket
+    void *monitor; // a PAIR for its events
     char endpoints[LISTENER_ENDPOINTS_MAX][LISTENER_ENDPOINT_BYTES];
     size_t endpoint_count;
     int fds[LISTENER_ENDPOINTS_MAX]; // that listen, as far as libzmq has told
@@ -28,7 +28,7 @@ struct listener {
 };
 
 // listener_init takes the limit from RLIMIT_NOFILE, less what the process needs
-// itself; connections_max is for tests, 0 for that. False when out of memory.
+// itself; connections_max is for tests, 0 for that. False when out of memory or sockets.
 bool listener_init(struct listener *self, void *handle, size_t connections_max);
 void listener_release(struct listener *self);
 

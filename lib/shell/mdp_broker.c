@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "must.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,6 @@ enum {
 };
 
 struct mdp_broker {
-    zsock_t *socket;
     void *handle; // libzmq's socket
     struct listener listener;
     int epoll_fd;
@@ -225,29 +225,28 @@ make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
     if (zsys_init() == NULL || getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return false;
     srand(seed);
-    self->socket = zsock_new(ZMQ_ROUTER);
-    if (self->socket == NULL)
+    self->handle = sockets_new(ZMQ_ROUTER);
+    if (self->handle == NULL)
         return false;
-    self->handle = zsock_resolve(self->socket);
     // libzmq gives back room in steps of half the mark, so only half of it is sure.
     int hwm = (int)or_default(options->credit_max, 1024);
     hwm = 2 * ((hwm > CLIENT_WINDOW ? hwm : CLIENT_WINDOW) + HWM_SPARE);
-    zsock_set_router_mandatory(self->socket, 1);
-    zsock_set_sndhwm(self->socket, hwm);
-    zsock_set_rcvhwm(self->socket, RECEIVE_MARK);
-    zsock_set_sndtimeo(self->socket, 0);
-    zsock_set_linger(self->socket, 0);
-    zsock_set_backlog(self->socket, 1024);
-    zsock_set_handshake_ivl(self->socket, 3000);
+    sockets_set(self->handle, ZMQ_ROUTER_MANDATORY, 1);
+    sockets_set(self->handle, ZMQ_SNDHWM, hwm);
+    sockets_set(self->handle, ZMQ_RCVHWM, RECEIVE_MARK);
+    sockets_set(self->handle, ZMQ_SNDTIMEO, 0);
+    sockets_set(self->handle, ZMQ_LINGER, 0);
+    sockets_set(self->handle, ZMQ_BACKLOG, 1024);
+    sockets_set(self->handle, ZMQ_HANDSHAKE_IVL, 3000);
     // No ZMTP heartbeats from here: in libzmq 4.3.4 the timer of one ends the process
     // (`!_io_error`) when it finds a connection that ended while its input was stopped.
     // Our own peers beat instead (link.c), and their TTL ends a dead connection here;
     // for all others TCP has to notice.
-    zsock_set_tcp_maxrt(self->socket, PEER_SILENT_MS);
-    zsock_set_tcp_keepalive_idle(self->socket, 2);
-    zsock_set_tcp_keepalive_intvl(self->socket, 1);
-    zsock_set_tcp_keepalive_cnt(self->socket, 3);
-    zsock_set_tcp_keepalive(self->socket, 1);
+    sockets_set(self->handle, ZMQ_TCP_MAXRT, PEER_SILENT_MS);
+    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_IDLE, 2);
+    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_INTVL, 1);
+    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_CNT, 3);
+    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE, 1);
     int64_t message_max = (int64_t)self->limits.bytes_max;
     return zmq_setsockopt(self->handle, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0 &&
            listener_init(&self->listener, self->handle, 0);
@@ -259,7 +258,7 @@ make_poll(mdp_broker_t *self)
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     self->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return self->epoll_fd >= 0 && self->drain_fd >= 0 && watch(self, self->drain_fd) &&
-           watch(self, zsock_fd(self->socket)) && watch(self, listener_fd(&self->listener));
+           watch(self, sockets_fd(self->handle)) && watch(self, listener_fd(&self->listener));
 }
 
 mdp_broker_t *
@@ -281,8 +280,10 @@ mdp_broker_new(const mdp_broker_options_t *options)
     if (self->effects == NULL || !make_socket(self, options) || !make_core(self, options) ||
         !make_poll(self) || !inbox_init(&self->inbox, self->limits.frames_max) ||
         !broker_outbox_init(&self->outbox, self->handle, &self->pool,
-                            broker_core_routes_max(self->core)))
+                            broker_core_routes_max(self->core))) {
         mdp_broker_destroy(&self);
+        errno = ENOMEM;
+    }
     return self;
 }
 
@@ -444,7 +445,7 @@ drain_socket(mdp_broker_t *self)
     // libzmq learns who else has begun to speak when it is asked for events; while it is
     // only received from, that is every hundredth time, and with such messages too late.
     if (records > 0 && self->reader.is_done)
-        (void)zsock_events(self->socket);
+        (void)sockets_events(self->handle);
     for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
         if (inbox_receive(&self->inbox, self->handle)) {
             records += begin_message(self);
@@ -486,7 +487,7 @@ turn(mdp_broker_t *self)
 static bool
 has_input(mdp_broker_t *self)
 {
-    return !self->reader.is_done || (zsock_events(self->socket) & ZMQ_POLLIN);
+    return !self->reader.is_done || (sockets_events(self->handle) & ZMQ_POLLIN);
 }
 
 static int
@@ -562,7 +563,7 @@ mdp_broker_run(mdp_broker_t *self)
         turn(self);
         if (self->is_stopped) {
             // What was said last (DISCONNECT to the workers) may go out.
-            zsock_set_linger(self->socket, 1000);
+            sockets_set(self->handle, ZMQ_LINGER, 1000);
             return GALLEON_OK;
         }
     } while (rest(self));
@@ -601,7 +602,7 @@ mdp_broker_destroy(mdp_broker_t **self_p)
     inbox_release(&self->inbox);
     cargo_pool_release(&self->pool);
     listener_release(&self->listener);
-    zsock_destroy(&self->socket);
+    sockets_close(&self->handle);
     if (self->epoll_fd >= 0)
         close(self->epoll_fd);
     if (self->drain_fd >= 0)

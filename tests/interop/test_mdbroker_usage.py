@@ -6,13 +6,14 @@
 import re
 import shlex
 import socket
+import subprocess
 import unittest
 from collections import Counter
 
 import zmq
 
 from peers import Link
-from support import HEARTBEAT, BrokerTest, PeerTest, Program, run
+from support import HEARTBEAT, BrokerTest, PeerTest, Program, program, run
 
 OPTIONS = ["bind", "heartbeat", "liveness", "attempts", "request-ttl", "queue-limit",
            "queue-bytes", "service", "services-limit", "max-message", "io-threads", "insecure",
@@ -109,6 +110,17 @@ class Endpoints(PeerTest):
         code, _, errors = run("mdbroker", "--insecure", "--bind", "tcp://no-interface:*")
         self.assertEqual(code, 1)
         self.assertRegex(errors, "cannot bind tcp://no-interface:.*\n.* address .* interface")
+
+    def test_no_descriptor_left_is_exit_1(self):
+        # Below 8 libzmq's own threads find no room, and from 13 on it begins to bind.
+        for limit in range(8, 13):
+            with self.subTest(limit=limit):
+                ended = subprocess.run(
+                    ["prlimit", f"--nofile={limit}", program("mdbroker"),
+                     "--bind", "tcp://127.0.0.1:*"],
+                    stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+                self.assertEqual((ended.returncode, ended.stderr.decode()),
+                                 (1, "mdbroker: out of memory or descriptors\n"))
 
     def test_an_endpoint_in_use_is_exit_1(self):
         broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*"))

@@ -48,8 +48,8 @@ typedef struct mdp_broker_stats { // one consistent snapshot
     uint64_t workers_idle, workers_busy, workers_lost, peers_rejected;
 } mdp_broker_stats_t;
 
-// mdp_broker_new copies everything it is given; options may be NULL. NULL if out
-// of memory.
+// mdp_broker_new copies everything it is given; options may be NULL. NULL with
+// errno ENOMEM if out of memory, sockets or descriptors.
 GALLEON_API mdp_broker_t *mdp_broker_new(const mdp_broker_options_t *options);
 GALLEON_API void mdp_broker_destroy(mdp_broker_t **self_p);
 
