@@ -4,6 +4,7 @@
 
 #include "must.h"
 
+#include <czmq.h>
 #include <execinfo.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,13 @@ raise_descriptors(void)
     }
 }
 
+// raise_sockets: libzmq gives 1023 of them by default, and each connection of ours is three.
+static void
+raise_sockets(void)
+{
+    zsys_set_max_sockets(0); // as many as there can be
+}
+
 static void
 on_signal(int signal)
 {
@@ -48,6 +56,7 @@ process_init(const char *program)
     program_name = program;
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
+    raise_sockets();
     must_set_hook(say_last_words);
 }
 

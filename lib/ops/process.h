@@ -3,8 +3,10 @@
 #ifndef GALLEON_PROCESS_H
 #define GALLEON_PROCESS_H
 
-// process_init ignores SIGPIPE, takes as many descriptors as the system allows, and makes a broken
-// invariant of ours (must.h) say where it broke, with a trace, before it ends the process.
+// process_init ignores SIGPIPE, takes as many descriptors as the system allows
+// and as many sockets as libzmq does, and makes a broken invariant of ours (must.h) say
+// where it broke, with a trace, before it ends the process. To be called before the first
+// socket, and before czmq is told about signals.
 void process_init(const char *program);
 
 // process_drain_on_signals calls `drain` on the first SIGTERM or SIGINT; a second one

@@ -99,6 +99,11 @@ class Serving(BrokerTest):
         rows = self.table(b"workers", service)
         self.assertEqual([row["credit"] for row in rows], ["5", "5", "5"])
 
+    def test_256_threads_find_a_socket_each(self):
+        service = self.name()
+        self.mdworker("--threads", 256, service.decode())
+        self.wait_for_row(service, workers=256)
+
     def test_max_message_bounds_what_a_command_writes(self):
         service = self.name()
         self.mdworker("--dialect", "g1", "--max-message", 4516, service.decode(), "--",
