@@ -12,6 +12,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct heartbeat {
     uint64_t interval_ns; // speak at least this often
     uint64_t patience_ns; // silence longer than this means the peer is lost
@@ -36,5 +40,9 @@ GALLEON_API heartbeat_verdict_t heartbeat_check(const heartbeat_t *self, uint64_
 
 // heartbeat_deadline returns when heartbeat_check next stops saying REST.
 GALLEON_API uint64_t heartbeat_deadline(const heartbeat_t *self);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

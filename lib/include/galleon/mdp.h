@@ -11,6 +11,10 @@
 #ifndef GALLEON_MDP_H
 #define GALLEON_MDP_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum {
     MDP_AUTO, // the default: G1 to a Galleon broker, 0.1 to any other
     MDP_G1,   // our own: credit, request ids, status, many requests in a message
@@ -37,5 +41,9 @@ enum mdp_status {
     MDP_STATUS_MAP(X)
 #undef X
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

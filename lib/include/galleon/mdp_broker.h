@@ -14,6 +14,10 @@
 
 #include <czmq.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct mdp_broker mdp_broker_t;
 
 typedef struct mdp_service_options { // one service; every zero means "the default"
@@ -76,5 +80,9 @@ GALLEON_API void mdp_broker_stats(const mdp_broker_t *self, mdp_broker_stats_t *
 // (answered by a signal, 0 where it is bound), PORT (answered by the number as a
 // string, "0" where the last endpoint has none), DRAIN, $TERM.
 GALLEON_API void mdp_broker_actor(zsock_t *pipe, void *options);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 
 #include <czmq.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct mdp_client mdp_client_t;
 
 typedef struct mdp_client_options { // every zero means "the default"
@@ -94,5 +98,9 @@ GALLEON_API int mdp_client_fd(mdp_client_t *self);
 GALLEON_API uint64_t mdp_client_deadline(const mdp_client_t *self);
 GALLEON_API int mdp_client_pump(mdp_client_t *self, uint64_t now_ns, uint64_t *id_out,
                                 zmsg_t **reply_out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

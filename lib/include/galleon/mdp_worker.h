@@ -14,6 +14,10 @@
 
 #include <czmq.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct mdp_worker mdp_worker_t;
 typedef struct mdp_request mdp_request_t;
 
@@ -96,5 +100,9 @@ GALLEON_API uint64_t mdp_worker_deadline(const mdp_worker_t *self);
 GALLEON_API int mdp_worker_pump(mdp_worker_t *self, uint64_t now_ns, zmsg_t **request_out);
 GALLEON_API int mdp_worker_pump_take(mdp_worker_t *self, uint64_t now_ns,
                                      mdp_request_t **request_out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #ifndef GALLEON_API
 #define GALLEON_API __attribute__((visibility("default")))
 #endif
@@ -38,5 +42,9 @@ GALLEON_API const char *galleon_strerror(int status);
 // galleon_now_ns reads the clock that every now_ns and deadline of the library
 // is on: CLOCK_BOOTTIME (CLOCK_MONOTONIC where there is none).
 GALLEON_API uint64_t galleon_now_ns(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
