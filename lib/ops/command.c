@@ -135,10 +135,9 @@ spawn(char *const *argv, const int input[2], const int output[2], pid_t *pid_out
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t blocked;
+    sigset_t none;
     sigset_t defaults;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
+    sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
     sigaddset(&defaults, SIGINT);
@@ -149,7 +148,7 @@ spawn(char *const *argv, const int input[2], const int output[2], pid_t *pid_out
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                               POSIX_SPAWN_SETPGROUP);
-    posix_spawnattr_setsigmask(&attributes, &blocked);
+    posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     int error = posix_spawnp(pid_out, argv[0], &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);

@@ -24,8 +24,8 @@ struct command_terms {
 // later. What it starts in the background and is still there after a run that was not
 // stopped is left alone.
 //
-// SIGPIPE has to be ignored, and SIGCHLD may not be. SIGINT is blocked in the command: a Ctrl-C
-// meant for the worker does not end what the worker has promised to finish.
+// SIGPIPE has to be ignored, and SIGCHLD may not be. The command blocks no signal, whatever
+// the worker blocks. A Ctrl-C meant for the worker does not reach it: its group is another.
 int command_run(char *const *argv, const struct command_terms *terms, zmsg_t **input_p,
                 zmsg_t **output_out, char text[COMMAND_TEXT_BYTES]);
 

@@ -245,14 +245,18 @@ command_has_signals_as_it_should(void **state)
     sigset_t before;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, &before);
     const char *text;
     assert_int_equal(run("kill -TERM $$; echo alive", message_of(0, 0), &text), MDP_FAILED);
     assert_string_equal(text, "ended by signal 15");
     assert_int_equal(run("kill -PIPE $$; echo alive", message_of(0, 0), &text), MDP_FAILED);
     assert_string_equal(text, "ended by signal 13");
-    assert_int_equal(run("kill -INT $$; echo alive", message_of(0, 0), &text), MDP_DONE);
-    assert_string_equal(text, "alive\n");
+    assert_int_equal(run("kill -INT $$; echo alive", message_of(0, 0), &text), MDP_FAILED);
+    assert_string_equal(text, "ended by signal 2");
+    // Nor does what it starts.
+    assert_int_equal(run("grep SigBlk /proc/self/status", message_of(0, 0), &text), MDP_DONE);
+    assert_string_equal(text, "SigBlk:\t0000000000000000\n");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
