@@ -218,8 +218,9 @@ read_options(int argc, char **argv)
     struct options options = {
         .program = "mdbroker",
         .synopsis = "[OPTION]...",
-        .about = "Serves Majordomo clients and workers (MDP/0.1, MDP/0.2, MDP/G1, MMI) on one "
-                 "socket.\nSIGTERM and SIGINT drain: what is out is finished, workers are told.",
+        .about =
+            "Serves Majordomo clients and workers (MDP/0.1, MDP/0.2, MDP/G1, MMI) on one "
+            "socket.\nSIGTERM, SIGINT and SIGHUP drain: what is out is finished, workers are told.",
         .rules = rules,
         .log_level = LOG_LEVEL_WARN};
     options_init(&options, argc, argv);
@@ -285,7 +286,6 @@ main(int argc, char **argv)
 {
     process_init("mdbroker");
     struct settings settings = read_options(argc, argv);
-    zsys_handler_set(NULL); // our own handlers drain
     zsys_set_io_threads(settings.io_threads);
     broker = mdp_broker_new(&settings.broker);
     int code = EXIT_FAILED;

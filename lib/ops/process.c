@@ -38,13 +38,16 @@ raise_descriptors(void)
 static void
 raise_sockets(void)
 {
+    zsys_handler_set(NULL);  // the line below would catch SIGINT and SIGTERM for good
     zsys_set_max_sockets(0); // as many as there can be
 }
 
 static void
 on_signal(int signal)
 {
-    (void)signal;
+    // Of one hang-up we may hear twice, from the kernel and from the shell.
+    if (signal == SIGHUP && signals_seen > 0)
+        return;
     if (signals_seen++ > 0)
         _exit(1);
     drain_hook();
@@ -68,4 +71,8 @@ process_drain_on_signals(void (*drain)(void))
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    struct sigaction hangup;
+    // nohup stands.
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
 }

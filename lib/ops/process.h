@@ -5,12 +5,13 @@
 
 // process_init ignores SIGPIPE, takes as many descriptors as the system allows
 // and as many sockets as libzmq does, and makes a broken invariant of ours (must.h) say
-// where it broke, with a trace, before it ends the process. To be called before the first
-// socket, and before czmq is told about signals.
+// where it broke, with a trace, before it ends the process. czmq catches no signals
+// afterwards. To be called before the first socket.
 void process_init(const char *program);
 
-// process_drain_on_signals calls `drain` on the first SIGTERM or SIGINT; a second one
-// ends the process at once with exit code 1. `drain` must be safe in a handler.
+// process_drain_on_signals calls `drain` on the first SIGTERM, SIGINT or SIGHUP,
+// which is left alone where it is ignored (nohup); a second one that is no SIGHUP ends the
+// process at once with exit code 1. `drain` must be safe in a handler.
 void process_drain_on_signals(void (*drain)(void));
 
 #endif

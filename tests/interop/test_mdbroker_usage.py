@@ -5,6 +5,7 @@
 
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import unittest
@@ -127,6 +128,63 @@ class Endpoints(PeerTest):
         code, _, errors = run("mdbroker", "--bind", broker.ready())
         self.assertEqual(code, 1)
         self.assertIn("cannot bind", errors)
+
+
+class Signals(BrokerTest):
+    """It drains when it is told to end."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Each test ends a broker of its own."""
+
+    def setUp(self):
+        self.broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*",
+                                         "--heartbeat", HEARTBEAT), end="kill")
+        self.endpoint = self.broker.ready()
+        super().setUp()
+
+    def begun(self, service):
+        """A worker that has a request, and its client."""
+        worker, client = self.worker("g1", service), self.client("g1")
+        client.send(service, [b"Hi"])
+        return worker, client, worker.take()
+
+    def test_a_terminal_that_hangs_up_lets_it_finish_what_is_out(self):
+        service = self.name()
+        worker, client, request = self.begun(service)
+        self.broker.signal(signal.SIGHUP)
+        while not worker.draining:
+            worker.understand(worker.link.receive())
+        self.broker.signal(signal.SIGHUP)
+        worker.final(request, [b"done"])
+        worker.flush()
+        self.assertEqual(client.receive(service).body, [b"done"])
+        self.assertEqual(self.broker.wait(), 0)
+
+    def test_a_second_signal_that_is_no_hangup_ends_it_at_once(self):
+        worker, _, _ = self.begun(self.name())
+        self.broker.signal(signal.SIGHUP)
+        while not worker.draining:
+            worker.understand(worker.link.receive())
+        self.broker.signal(signal.SIGTERM)
+        self.assertEqual(self.broker.wait(), 1)
+
+
+class Nohup(BrokerTest):
+    """A hang-up that was ignored from the start is nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            super().setUpClass()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def test_it_serves_on(self):
+        self.broker.signal(signal.SIGHUP)
+        self.assertEqual(self.client("g1").call(b"mmi.ping", [b"Hi"]).status, 200)
+        self.assertIsNone(self.broker.process.poll())
 
 
 class Log(BrokerTest):
