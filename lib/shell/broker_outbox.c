@@ -212,19 +212,14 @@ send_box(struct broker_outbox *self, struct outbox *box)
     struct mdp_envelope envelope = {.routing_id = view_of(box->id, box->id_size),
                                     .has_delimiter = box->has_delimiter};
     int error = packer_send(&box->packer, self->socket, &envelope);
-    for (size_t i = 0; i < box->packer.entry_count; i++) {
+    // Entries have no cargo: pack lets go of it.
+    for (size_t i = 0; error != 0 && i < box->packer.entry_count; i++) {
         const struct packer_entry *entry = &box->packer.entries[i];
-        if (error == 0) {
-            if (entry->cargo != NULL)
-                cargo_release(self->pool, entry->cargo);
-            continue;
-        }
         struct refused refused = {.route_number = box->route_number,
                                   .route_serial = box->route_serial,
                                   .side = entry->side,
                                   .command = entry->command,
                                   .token = entry->token,
-                                  .cargo = entry->cargo,
                                   .is_gone = error == EHOSTUNREACH};
         refuse(self, &refused);
     }
@@ -294,8 +289,7 @@ broker_outbox_flush(struct broker_outbox *self)
     self->box_count = 0;
 }
 
-// ---- either
-// -----------------------------------------------------------------------------------------
+// ---- either ----------------------------------------------------------------------------------
 
 void
 broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)

@@ -24,8 +24,7 @@ enum {
     MDP_MESSAGE_BYTES_MIN = 1024,    // the least that it can be told
     MDP_HEADS_BYTES_MAX = 512,       // in a message of one record, beside fields and body
     MDP_PARTS_MAX = 256,             // in a record
-    MDP_STACK_MAX = 7,               // addresses in front of a delimiter
-    MDP_ENVELOPE_FRAMES_MAX = MDP_STACK_MAX + 2
+    MDP_STACK_MAX = 7                // addresses in front of a delimiter
 };
 
 // What a message may be: beyond it records are MDP_OVER_LIMIT.
