@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import time
 import unittest
 from collections import Counter
 
@@ -168,6 +169,67 @@ class Signals(BrokerTest):
             worker.understand(worker.link.receive())
         self.broker.signal(signal.SIGTERM)
         self.assertEqual(self.broker.wait(), 1)
+
+
+class Bounds(BrokerTest):
+    """What its options bound is bounded there."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Each test has a broker with options of its own."""
+
+    def mdbroker(self, *arguments):
+        broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*",
+                                    "--heartbeat", HEARTBEAT, *arguments))
+        self.endpoint = broker.ready()
+        self.asking = self.client("g1")
+
+    def setUp(self):
+        self.endpoint = "tcp://127.0.0.1:9"
+        super().setUp()
+
+    def test_liveness(self):
+        self.mdbroker("--liveness", 8)
+        self.worker("g1", b"echo")      # says nothing more
+        self.wait_for_service(b"echo")
+        start = time.monotonic()
+        self.wait_for_service(b"echo", registered=False)
+        self.assertGreater(time.monotonic() - start, 6 * HEARTBEAT / 1000)
+
+    def test_request_ttl(self):
+        self.mdbroker("--request-ttl", 300)
+        start = time.monotonic()
+        self.assertEqual(self.client("g1").call(b"nobody", [b"Hi"]).status, 404)
+        self.assertGreaterEqual(time.monotonic() - start, 0.3)
+
+    def test_queue_limit(self):
+        self.mdbroker("--queue-limit", 2)
+        client = self.client("g1")
+        for _ in range(2):
+            client.request(b"nobody", [b"Hi"])
+        self.assertEqual(client.call(b"nobody", [b"Hi"]).status, 429)
+        self.assertEqual(self.service_row(b"nobody")["queued"], 2)
+
+    def test_queue_bytes(self):
+        self.mdbroker("--queue-bytes", 100000)
+        client = self.client("g1")
+        client.request(b"nobody", [bytes(60000)])
+        self.assertEqual(client.call(b"nobody", [bytes(60000)]).status, 429)
+        self.assertEqual(self.service_row(b"nobody")["queued"], 1)
+
+    def test_resume(self):
+        self.mdbroker("--service", "stream,resume")
+        first, client = self.worker("g1", b"stream"), self.client("g1")
+        client.send(b"stream", [b"Hi"])
+        first.partial(first.take(), [b"half"])
+        first.flush()
+        self.assertEqual(client.next_record().command, "partial")
+        first.vanish()
+        second = self.worker("g1", b"stream")
+        second.final(second.take(), [b"whole"])
+        second.flush()
+        final = client.next_record()
+        self.assertEqual((final.command, final.status, final.body), ("final", 200, [b"whole"]))
 
 
 class Nohup(BrokerTest):
