@@ -147,7 +147,15 @@ it_takes_no_more_at_nine_tenths_and_takes_them_again_below_eight(void **state)
     // Those that are there stay.
     assert_int_equal(self->listener.connections, 9);
 
-    for (size_t i = 0; i < 9; i++)
+    // At eight tenths, which is not below them, it does not yet.
+    close(fds[8]);
+    assert_true(pump_until(self, 8));
+    assert_true(self->listener.is_closed);
+    close(fds[7]);
+    assert_true(pump_until(self, 7));
+    assert_false(self->listener.is_closed);
+
+    for (size_t i = 0; i < 7; i++)
         close(fds[i]);
     assert_true(pump_until(self, 0));
     assert_false(self->listener.is_closed);
