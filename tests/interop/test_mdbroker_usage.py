@@ -113,6 +113,15 @@ class Endpoints(PeerTest):
         self.assertEqual(code, 1)
         self.assertRegex(errors, "cannot bind tcp://no-interface:.*\n.* address .* interface")
 
+    def test_a_connection_that_says_nothing_is_closed_after_3_seconds(self):
+        broker = self.start(Program("mdbroker", "--bind", "tcp://127.0.0.1:*"))
+        port = int(broker.ready().rpartition(":")[2])
+        start = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), timeout=15) as silent:
+            while silent.recv(100):     # libzmq greets
+                pass
+        self.assertTrue(2.5 < time.monotonic() - start < 15)
+
     def test_no_descriptor_left_is_exit_1(self):
         # Below 8 libzmq's own threads find no room, and from 13 on it begins to bind.
         for limit in range(8, 13):

@@ -550,6 +550,30 @@ request_of_a_worker_that_has_left_goes_to_another(void **state)
     stage_close(&stage);
 }
 
+static void
+drain_takes_as_long_as_it_was_given(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct peer client, worker;
+    mdp_broker_options_t options = {.drain_ms = 300};
+    stage_open(&stage, "tcp://127.0.0.1:*", &options);
+    peer_open(&client, stage.endpoint, MDP_G1, 0);
+    peer_open(&worker, stage.endpoint, MDP_G1, 0);
+    peer_ready(&worker, "echo", 1);
+    peer_request(&client, "echo", 1, "x");
+    peer_expect(&worker, MDP_REQUEST);
+    int64_t start_ms = zclock_mono();
+
+    mdp_broker_drain(stage.broker);
+
+    assert_int_equal(stage_join(&stage), GALLEON_OK);
+    int64_t took_ms = zclock_mono() - start_ms;
+    assert_true(took_ms >= 290 && took_ms < 5000);
+    peer_close(&client);
+    peer_close(&worker);
+}
+
 int
 main(void)
 {
@@ -567,6 +591,7 @@ main(void)
         cmocka_unit_test(term_is_heard_while_messages_pour_in),
         cmocka_unit_test(stats_may_be_asked_for_from_another_thread),
         cmocka_unit_test(drain_finishes_what_is_out_and_refuses_the_rest),
+        cmocka_unit_test(drain_takes_as_long_as_it_was_given),
         cmocka_unit_test(interruption_ends_it_and_what_was_open_leaks_nothing),
         cmocka_unit_test(burst_in_one_pack_stays_a_few_messages_both_ways),
         cmocka_unit_test(single_call_leaves_at_once),
