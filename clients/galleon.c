@@ -2,6 +2,7 @@
 
 #include "galleon_tool.h"
 
+#include "process.h"
 #include "service_name.h"
 
 #include <stdarg.h>
@@ -280,6 +281,7 @@ main(int argc, char **argv)
     const struct command *command = find_command(&tool);
     check_words(&tool, command);
     check_options(&tool, command, given);
+    process_allow_many(); // for bench: each client is a few
     int code = command->run(&tool);
     free(brokers);
     return code;

@@ -195,8 +195,7 @@ static void
 check_service(const struct options *options)
 {
     struct view name = view_of(settings.service, strlen(settings.service));
-    if (service_name_is_valid(name) && !service_name_is_reserved(name) &&
-        !view_starts_with(name, VIEW_LITERAL("titanic.")))
+    if (service_name_is_valid(name) && service_name_is_for_workers(name))
         return;
     options_fail(options,
                  "'%s' can be no service's name; one has 1 to 255 bytes of UTF-8 without control "

@@ -34,12 +34,12 @@ raise_descriptors(void)
     }
 }
 
-// raise_sockets: libzmq gives 1023 of them by default, and each connection of ours is three.
-static void
-raise_sockets(void)
+void
+process_allow_many(void)
 {
-    zsys_handler_set(NULL);  // the line below would catch SIGINT and SIGTERM for good
-    zsys_set_max_sockets(0); // as many as there can be
+    raise_descriptors();
+    // By default libzmq gives 1023 of them, and each connection of ours is three.
+    zsys_set_max_sockets(0);
 }
 
 static void
@@ -58,8 +58,8 @@ process_init(const char *program)
 {
     program_name = program;
     signal(SIGPIPE, SIG_IGN);
-    raise_descriptors();
-    raise_sockets();
+    zsys_handler_set(NULL); // the next line would catch SIGINT and SIGTERM for good
+    process_allow_many();
     must_set_hook(say_last_words);
 }
 

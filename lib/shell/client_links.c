@@ -92,6 +92,8 @@ client_links_open(struct client_links *self, uint32_t endpoint)
     int status = link_open(link, text, self->has_printable_id ? id : NULL, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
+    if (status == GALLEON_OK)
+        status = GALLEON_NO_MEMORY; // epoll had no room
     log_warn("MDP-CLIENT-CONNECT", "endpoint=%s why=\"%s\"", text, galleon_strerror(status));
     close_link(self, endpoint, 0);
     self->failed |= bit_of(endpoint);

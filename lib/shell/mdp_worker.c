@@ -139,6 +139,8 @@ open_link(mdp_worker_t *self, uint32_t broker, const char *routing_id)
     int status = link_open(link, endpoint, routing_id, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
+    if (status == GALLEON_OK)
+        status = GALLEON_NO_MEMORY; // epoll had no room
     log_warn("MDP-WORKER-CONNECT", "broker=%s why=\"%s\"", endpoint, galleon_strerror(status));
     link_unwatch(link, self->epoll_fd);
     link_close(link, 0);

@@ -235,6 +235,9 @@ class Galleon(Programs):
                 self.assertGreater(found["rate"], 0)
                 self.assertLessEqual(found["p50_ms"], found["p99_ms"])
                 self.assertLessEqual(found["p99_ms"], found["max_ms"] + 0.001)
+        done = self.ask("galleon", "--json", "bench", "call", "echo", "--clients", "400",
+                        "--window", "1", "--requests", "800", "--timeout", "30000")
+        self.assertEqual(json.loads(done.text)["answers"], 800)
         done = self.ask("galleon", "bench", "call", "echo", "--seconds", "1")
         for word in ("rate", "p50", "p99", "lost"):
             self.assertRegex(done.text, rf"(?m)^{word} +[\d.]+")
