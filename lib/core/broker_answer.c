@@ -185,6 +185,8 @@ broker_pass_partial(struct broker_core *self, struct request *request, struct at
     uint32_t seq = attempt->partials++;
     request->parts_of = attempt->serial;
     if (request->is_muted || request->client->is_gone) {
+        // A client that comes back would get an answer without this part.
+        request->is_muted = true;
         broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);
         return;
     }

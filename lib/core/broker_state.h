@@ -132,7 +132,7 @@ struct request {
     mdp_dialect_t dialect;
     bool has_delimiter;
     bool is_partly_answered; // a PARTIAL was passed on
-    bool is_muted;           // one was refused: the client gets nothing more
+    bool is_muted;           // one was refused or dropped: the client gets nothing more
 };
 
 struct attempt {

@@ -134,6 +134,26 @@ partials_are_passed_on_with_their_number_or_gathered_into_one_answer(void **stat
 }
 
 static void
+client_that_was_gone_for_a_part_gets_nothing_of_that_answer(void **state)
+{
+    struct world *world = *state;
+    for (size_t c = 0; c < CLIENTS; c++) {
+        struct sent request = ask(world, &clients[c], MDP_02, "x");
+        world_request(world, "C", MDP_G1, "mmi.ping", 8, "is it there?");
+        world_unsent(world, world_last(world, "C", MDP_FINAL), true);
+        world_partial(world, "W", &request, 0, "one");
+        world_request(world, "C", MDP_G1, "mmi.ping", 9, "here again");
+        world_clear(world);
+
+        world_partial(world, "W", &request, 1, "two");
+        world_answer(world, "W", &request, "three");
+
+        assert_int_equal(world_count(world, "C", MDP_PARTIAL), 0);
+        assert_int_equal(world_count(world, "C", MDP_FINAL), 0);
+    }
+}
+
+static void
 body_of_no_frames_stays_one_through_the_core(void **state)
 {
     struct world *world = *state;
@@ -375,6 +395,7 @@ main(void)
         world_test(request_reaches_any_worker_in_its_own_dialect),
         world_test(answer_reaches_any_client_in_its_own_dialect),
         world_test(partials_are_passed_on_with_their_number_or_gathered_into_one_answer),
+        world_test(client_that_was_gone_for_a_part_gets_nothing_of_that_answer),
         world_test(body_of_no_frames_stays_one_through_the_core),
         world_test(gathered_parts_of_no_frames_add_none),
         world_test(error_of_a_worker_is_its_status_in_g1_and_silence_before),
