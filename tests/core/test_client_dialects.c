@@ -228,6 +228,29 @@ partials_of_02_are_gathered_in_the_order_they_come(void **state)
 }
 
 static void
+end_of_an_answer_says_how_many_parts_belong_to_it(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(MDP_G1, 2);
+    rig->config.hands_out_parts = true;
+    rig_start(rig);
+    rig_up(rig, A);
+    uint64_t id = rig_call(rig, "list");
+    rig_partial(rig, A, id, 0, "one");
+    rig_final(rig, A, id, 200, 1, "two");
+    assert_int_equal(rig_last_answer(rig)->seq, 1);
+
+    id = rig_call(rig, "list");
+    rig_partial(rig, A, id, 0, "one");
+    rig_down(rig, A);
+    rig_up(rig, B);
+    rig_final(rig, B, id, 200, 0, "whole"); // another run, which has no parts
+    assert_answer(rig, id, GALLEON_OK, 200, "whole");
+    assert_int_equal(rig_last_answer(rig)->seq, 0);
+    rig_free(rig);
+}
+
+static void
 partials_of_02_are_handed_out_with_their_number(void **state)
 {
     (void)state;
@@ -432,6 +455,7 @@ main(void)
         cmocka_unit_test(cut_connection_sends_the_open_request_again),
         cmocka_unit_test(refused_request_is_sent_again_before_the_others),
         cmocka_unit_test(partials_of_02_are_gathered_in_the_order_they_come),
+        cmocka_unit_test(end_of_an_answer_says_how_many_parts_belong_to_it),
         cmocka_unit_test(partials_of_02_are_handed_out_with_their_number),
         cmocka_unit_test(parts_of_02_before_a_timeout_are_dropped_with_their_connection),
         cmocka_unit_test(galleon_broker_is_spoken_to_in_g1_on_another_connection),
