@@ -193,6 +193,7 @@ client_call_send(struct client_core *self, struct endpoint *endpoint, struct cal
         call->parts = NULL;
         call->part_bytes = 0;
         call->seq = 0;
+        call->has_hole = false;
         call->at = endpoint->index;
         call->serial = endpoint->serial;
     }
@@ -308,8 +309,7 @@ result_of_status(int status)
     }
 }
 
-// has_its_parts: are the parts that we hold those that the FINAL belongs to? 0.2 does not
-// count them; an error is one without its parts too.
+// has_its_parts: are the parts that we hold those that the FINAL belongs to?
 static bool
 has_its_parts(const struct endpoint *endpoint, const struct call *call,
               const struct mdp_record *record)
@@ -323,8 +323,10 @@ static bool
 is_complete(const struct client_core *self, const struct endpoint *endpoint,
             const struct call *call, const struct mdp_record *record)
 {
-    if (record->dialect != MDP_G1 || record->status != MDP_DONE)
-        return true;
+    if (record->dialect != MDP_G1)
+        return !call->has_hole; // it does not count them
+    if (record->status != MDP_DONE)
+        return true; // an error is one without its parts too
     // An answer that has no PARTIALs is whole: what we hold is of an attempt that was lost
     // before it. (The count is modulo 65536, so of longer answers 0 says nothing.)
     bool is_single = record->parts == 0 && call->seq <= UINT16_MAX;
@@ -436,6 +438,8 @@ on_partial(struct client_core *self, struct endpoint *endpoint, struct call *cal
             self->stats.answers_incomplete++;
         else
             self->stats.answers_not_ours++;
+        if (is_ours && !is_kept)
+            call->has_hole = true;
         client_dump(self, event->cargo);
         return;
     }

@@ -67,6 +67,7 @@ struct call {
     bool is_sent; // on a list of its endpoint, else it waits
     bool is_no_queue;
     bool is_refused; // the last we heard of it was 503
+    bool has_hole;   // 0.1, 0.2: a part of this attempt found no memory
     uint8_t service_size;
     uint8_t service[SERVICE_NAME_BYTES_MAX];
 };

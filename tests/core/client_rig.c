@@ -268,7 +268,8 @@ void
 rig_record(struct rig *self, uint32_t endpoint, const struct mdp_record *record)
 {
     struct client_event event = {.kind = CLIENT_RECORD, .endpoint = endpoint, .record = record};
-    if (record->command == MDP_PARTIAL && !self->config.hands_out_parts) {
+    if (record->command == MDP_PARTIAL && !self->config.hands_out_parts &&
+        !self->is_out_of_memory) {
         struct rig_cargo *cargo = take_cargo(self, "");
         add_frames(cargo->text, &record->body);
         event.cargo = cargo;

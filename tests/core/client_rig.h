@@ -50,6 +50,7 @@ struct rig {
     bool is_open[CLIENT_ENDPOINTS_MAX];
     size_t opened[CLIENT_ENDPOINTS_MAX]; // times
     size_t live;                         // cargo that was not given back
+    bool is_out_of_memory;               // for parts of answers
 };
 
 // rig_begin makes a rig of `endpoints` brokers named "a", "b" and so on, at 1 s on its

@@ -228,6 +228,26 @@ partials_of_02_are_gathered_in_the_order_they_come(void **state)
 }
 
 static void
+answer_of_02_without_a_part_that_found_no_memory_is_none(void **state)
+{
+    (void)state;
+    struct rig *rig = serving(MDP_02, 1);
+    uint64_t id = rig_call(rig, "list");
+    rig_reply(rig, A, MDP_02, MDP_PARTIAL, "list", "one");
+    rig->is_out_of_memory = true;
+    rig_reply(rig, A, MDP_02, MDP_PARTIAL, "list", "two");
+    rig->is_out_of_memory = false;
+    rig_reply(rig, A, MDP_02, MDP_FINAL, "list", "three");
+    assert_true(client_core_is_open(rig->core, id));
+
+    rig_until(rig, 2500); // the next attempt
+    rig_up(rig, A);
+    rig_reply(rig, A, MDP_02, MDP_FINAL, "list", "whole");
+    assert_answer(rig, id, GALLEON_OK, 200, "whole");
+    rig_free(rig);
+}
+
+static void
 end_of_an_answer_says_how_many_parts_belong_to_it(void **state)
 {
     (void)state;
@@ -455,6 +475,7 @@ main(void)
         cmocka_unit_test(cut_connection_sends_the_open_request_again),
         cmocka_unit_test(refused_request_is_sent_again_before_the_others),
         cmocka_unit_test(partials_of_02_are_gathered_in_the_order_they_come),
+        cmocka_unit_test(answer_of_02_without_a_part_that_found_no_memory_is_none),
         cmocka_unit_test(end_of_an_answer_says_how_many_parts_belong_to_it),
         cmocka_unit_test(partials_of_02_are_handed_out_with_their_number),
         cmocka_unit_test(parts_of_02_before_a_timeout_are_dropped_with_their_connection),
