@@ -99,8 +99,8 @@ accept(struct broker_core *self, struct route *client, const struct broker_event
 {
     const struct mdp_record *record = event->record;
     struct service *service = broker_service_find(self, record->service);
-    bool must_wait =
-        service == NULL || list_is_empty(&service->ready) || !list_is_empty(&service->queue);
+    bool must_wait = service == NULL || list_is_empty(&service->ready) ||
+                     !list_is_empty(&service->queue) || is_catching_up(self);
     if (must_wait && record->dialect == MDP_G1 && (record->flags & MDP_FLAG_NO_QUEUE))
         return (struct refusal){MDP_NO_WORKER, "no worker is free"};
     if (self->stats.request_bytes + event->cargo_bytes > self->config.request_bytes_max) {

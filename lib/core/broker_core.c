@@ -289,7 +289,7 @@ progress(struct broker_core *self)
     while (has_room(self) && !list_is_empty(&self->lost))
         broker_worker_wind_up(self,
                               list_object(list_first(&self->lost), struct worker, in_service));
-    while (has_room(self) && !list_is_empty(&self->work))
+    while (has_room(self) && !list_is_empty(&self->work) && !is_catching_up(self))
         broker_dispatch(self, list_object(list_first(&self->work), struct service, in_work));
     if (self->drain != DRAIN_NONE)
         broker_drain_on(self);
@@ -351,12 +351,15 @@ from_awake(const struct broker_core *self, uint64_t at_ns)
 uint64_t
 broker_core_deadline(const struct broker_core *self)
 {
-    if (!list_is_empty(&self->lost) || !list_is_empty(&self->work))
+    bool has_work = !list_is_empty(&self->work);
+    if (!list_is_empty(&self->lost) || (has_work && !is_catching_up(self)))
         return 0;
     if (self->drain == DRAIN_QUEUES || self->drain == DRAIN_WORKERS)
         return 0;
     uint64_t deadline = earlier(heap_first_key(&self->timers), heap_first_key(&self->limits));
     deadline = earlier(from_awake(self, deadline), heap_first_key(&self->expiries));
+    if (has_work)
+        deadline = earlier(deadline, self->catching_up_until_ns);
     if (self->drain == DRAIN_OUT)
         deadline = earlier(deadline, self->drain_until_ns);
     return deadline;

@@ -172,6 +172,7 @@ struct broker_core {
     // nobody is lost because we slept.
     uint64_t now_ns;
     uint64_t paused_ns;
+    uint64_t catching_up_until_ns; // after a pause: until then nothing is given to workers
 
     struct siphash_key map_key;
     struct siphash_key ticket_key;
@@ -210,6 +211,14 @@ static inline uint64_t
 awake_now(const struct broker_core *self)
 {
     return self->now_ns - self->paused_ns;
+}
+
+// is_catching_up: we have slept, and may not have read yet who has left meanwhile. An attempt
+// with such a worker would be spent for nothing.
+static inline bool
+is_catching_up(const struct broker_core *self)
+{
+    return self->now_ns < self->catching_up_until_ns;
 }
 
 static inline struct view

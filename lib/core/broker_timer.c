@@ -10,6 +10,8 @@
 
 #include "broker_state.h"
 
+enum { CATCHING_UP_MS = 200 }; // at most, to read what has come while we slept
+
 void
 broker_notice_pause(struct broker_core *self, uint64_t now_ns)
 {
@@ -17,8 +19,11 @@ broker_notice_pause(struct broker_core *self, uint64_t now_ns)
     if (due_ns < self->now_ns)
         due_ns = self->now_ns;
     uint64_t interval_ns = (uint64_t)self->config.heartbeat_ms * NS_PER_MS;
-    if (due_ns < now_ns && now_ns - due_ns > interval_ns)
+    if (due_ns < now_ns && now_ns - due_ns > interval_ns) {
         self->paused_ns += now_ns - due_ns;
+        uint64_t most_ns = CATCHING_UP_MS * NS_PER_MS;
+        self->catching_up_until_ns = now_ns + (interval_ns < most_ns ? interval_ns : most_ns);
+    }
     self->now_ns = now_ns;
 }
 

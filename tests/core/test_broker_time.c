@@ -440,6 +440,41 @@ pause_of_our_own_process_passes_nobodys_processing_limit(void **state)
 }
 
 static void
+pause_of_our_own_process_spends_no_attempt_on_workers_that_have_left_meanwhile(void **state)
+{
+    static const char *const gone[] = {"W1", "W2", "W3"};
+    struct world *world = *state;
+    for (int i = 0; i < 3; i++)
+        world_ready(world, gone[i], MDP_G1, "echo", 1);
+    world_ready(world, "W4", MDP_G1, "echo", 1);
+
+    // What they said before they left is read after a client's request.
+    world_sleep(world, 60000);
+    ask(world, 1, 0);
+    for (int i = 0; i < 3; i++)
+        world_bare(world, gone[i], MDP_G1, MDP_DISCONNECT);
+    world_pass(world, 200);
+
+    assert_int_equal(world_stats(world)->attempts, 1);
+    assert_int_equal(world_last(world, "W4", MDP_REQUEST)->record.attempt, 1);
+}
+
+static void
+requests_are_given_out_again_soon_after_a_pause(void **state)
+{
+    struct world *world = *state;
+    world_ready(world, "W", MDP_G1, "echo", 2);
+    world_sleep(world, 60000);
+    ask(world, 1, 0);
+    ask(world, 2, 0);
+    assert_int_equal(world_count(world, "W", MDP_REQUEST), 0);
+
+    world_pass(world, 200);
+
+    assert_int_equal(world_count(world, "W", MDP_REQUEST), 2);
+}
+
+static void
 many_pauses_add_up_and_still_expire_nobody(void **state)
 {
     struct world *world = *state;
@@ -517,6 +552,8 @@ main(void)
         world_test(pause_is_what_is_longer_than_an_interval),
         world_test(worker_that_is_silent_after_our_pause_too_is_lost),
         world_test(pause_of_our_own_process_passes_nobodys_processing_limit),
+        world_test(pause_of_our_own_process_spends_no_attempt_on_workers_that_have_left_meanwhile),
+        world_test(requests_are_given_out_again_soon_after_a_pause),
         world_test(many_pauses_add_up_and_still_expire_nobody),
         world_test(beats_that_were_missed_in_a_pause_are_not_sent_in_a_burst),
         world_test(deadline_is_never_behind_after_a_tick_so_nothing_spins),
