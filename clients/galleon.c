@@ -3,6 +3,7 @@
 #include "galleon_tool.h"
 
 #include "process.h"
+#include "drills/drill_child.h"
 #include "service_name.h"
 
 #include <stdarg.h>
@@ -21,8 +22,13 @@ enum {
     SIZE,
     SECONDS,
     REQUESTS,
+    REPEAT,
+    BROKER_OPTION,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
+    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION,
+    ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
+             1 << PRINTABLE_ID | 1 << JSON,
     MS_MAX = 24 * 3600 * 1000,
     WORDS_ANY = 1 << 20
 };
@@ -41,6 +47,9 @@ static const struct options_rule rules[] = {
     [SIZE] = {"size", "BYTES", "bench: of a body (100)"},
     [SECONDS] = {"seconds", "N", "bench: how long (5); not with --requests"},
     [REQUESTS] = {"requests", "N", "bench: so many calls in all; not with --seconds"},
+    [REPEAT] = {"repeat", "N", "drill run: run each so often (1)"},
+    [BROKER_OPTION] = {"broker-option", "OPT",
+                       "drill run: also start brokers with OPT (--attempts=1); may be repeated"},
     [RULES] = {0}};
 
 struct command {
@@ -50,18 +59,24 @@ struct command {
     int (*run)(struct tool *self);
     size_t words_min;
     size_t words_max;
-    bool is_bench;
+    uint32_t options;   // that it takes
+    const char *wanted; // what the first word names
 };
 
 static const struct command commands[] = {
     {"call", "SERVICE [BODY...]", "send a request, print the reply", tool_call, 1, WORDS_ANY,
-     false},
-    {"ping", "", "is each broker there, and how far away", tool_ping, 0, 0, false},
-    {"service ls", "", "what is served, by how many workers", tool_service_ls, 0, 0, false},
-    {"worker ls", "[SERVICE]", "the workers, or those of one service", tool_worker_ls, 0, 1, false},
-    {"stat", "", "the broker's counters", tool_stat, 0, 0, false},
+     ASKING, "service"},
+    {"ping", "", "is each broker there, and how far away", tool_ping, 0, 0, ASKING, NULL},
+    {"service ls", "", "what is served, by how many workers", tool_service_ls, 0, 0, ASKING, NULL},
+    {"worker ls", "[SERVICE]", "the workers, or those of one service", tool_worker_ls, 0, 1, ASKING,
+     "service"},
+    {"stat", "", "the broker's counters", tool_stat, 0, 0, ASKING, NULL},
     {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
-     true},
+     ASKING | BENCH_ONLY, "service"},
+    {"drill ls", "", "the drills, and what each must achieve", tool_drill_ls, 0, 0, 1 << JSON,
+     NULL},
+    {"drill run", "NAME...", "run drills ('all': each) on brokers and workers of their own",
+     tool_drill_run, 1, WORDS_ANY, 1 << JSON | DRILL_ONLY, "drill"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -167,29 +182,59 @@ static void
 check_words(struct tool *self, const struct command *command)
 {
     if (self->word_count < command->words_min)
-        options_fail(&self->options, "'%s' needs a service: galleon %s %s.", command->name,
-                     command->name, command->arguments);
+        options_fail(&self->options, "'%s' needs a %s: galleon %s %s.", command->name,
+                     command->wanted, command->name, command->arguments);
     if (self->word_count > command->words_max)
         options_fail(&self->options, "'%s' takes no '%s'.", command->name,
                      self->words[command->words_max]);
-    const char *service = self->word_count > 0 ? self->words[0] : NULL;
+    bool is_service = command->wanted != NULL && strcmp(command->wanted, "service") == 0;
+    const char *service = is_service && self->word_count > 0 ? self->words[0] : NULL;
     if (service != NULL && !service_name_is_valid(view_of(service, strlen(service))))
         options_fail(&self->options,
                      "'%s' can be no service's name: 1 to 255 bytes of printable UTF-8.", service);
 }
 
+// fail_on_option names the command that an option belongs to, where it is one.
+static _Noreturn void
+fail_on_option(struct tool *self, const struct command *command, int rule)
+{
+    const char *owner = NULL;
+    uint32_t owners = 0;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (commands[i].options & 1u << rule) {
+            owner = commands[i].name;
+            owners++;
+        }
+    }
+    if (owners == 1)
+        options_fail(&self->options, "--%s is an option of '%s', not of '%s'.", rules[rule].name,
+                     owner, command->name);
+    options_fail(&self->options, "'%s' takes no --%s.", command->name, rules[rule].name);
+}
+
 static void
 check_options(struct tool *self, const struct command *command, uint32_t given)
 {
-    for (int i = 0; i < RULES && !command->is_bench; i++)
-        if (given & BENCH_ONLY & 1u << i)
-            options_fail(&self->options, "--%s is an option of 'bench call', not of '%s'.",
-                         rules[i].name, command->name);
+    for (int i = 0; i < RULES; i++)
+        if (given & ~command->options & 1u << i)
+            fail_on_option(self, command, i);
     if ((given & 1u << SECONDS) && (given & 1u << REQUESTS))
         options_fail(&self->options, "--seconds and --requests: give one of them.");
 }
 
 // ---- the line ----------------------------------------------------------------------------
+
+static void
+add_broker_option(struct tool *self)
+{
+    size_t count = 0;
+    while (self->broker_options[count] != NULL)
+        count++;
+    if (count == TOOL_BROKER_OPTIONS_MAX)
+        options_fail(&self->options, "--broker-option: at most %d of them.",
+                     TOOL_BROKER_OPTIONS_MAX);
+    self->broker_options[count] = self->options.value;
+}
 
 static void
 set(struct tool *self, int rule, char **brokers_p)
@@ -232,6 +277,12 @@ set(struct tool *self, int rule, char **brokers_p)
     case REQUESTS:
         self->requests = options_number(options, 1, UINT64_MAX / 2);
         break;
+    case REPEAT:
+        self->repeat = (uint32_t)options_number(options, 1, 1000000);
+        break;
+    case BROKER_OPTION:
+        add_broker_option(self);
+        break;
     default:
         break;
     }
@@ -267,7 +318,10 @@ main(int argc, char **argv)
         .clients = 1,
         .bytes = 100,
         .seconds = 5,
+        .repeat = 1,
     };
+    if (argc > 1 && strcmp(argv[1], DRILL_CHILD) == 0)
+        return drill_child_main(argc - 2, argv + 2);
     char *brokers = NULL;
     uint32_t given = 0;
     options_init(&tool.options, argc, argv);

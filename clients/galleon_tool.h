@@ -9,6 +9,7 @@
 
 // TOOL_BROKER is the broker where none is given: that of mdworker too.
 #define TOOL_BROKER "tcp://127.0.0.1:5555"
+enum { TOOL_BROKER_OPTIONS_MAX = 16 };
 
 // What the command line says.
 struct tool {
@@ -25,6 +26,10 @@ struct tool {
     size_t bytes;
     uint32_t seconds;
     uint64_t requests; // 0: as many as the seconds allow
+
+    // drill
+    uint32_t repeat;
+    const char *broker_options[TOOL_BROKER_OPTIONS_MAX + 1]; // which NULL ends
 };
 
 // tool_connect makes a client for `brokers`; it ends the program where that is no list.
@@ -56,5 +61,7 @@ int tool_service_ls(struct tool *self);
 int tool_worker_ls(struct tool *self);
 int tool_stat(struct tool *self);
 int tool_bench_call(struct tool *self);
+int tool_drill_ls(struct tool *self);
+int tool_drill_run(struct tool *self);
 
 #endif

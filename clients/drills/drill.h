@@ -1,0 +1,135 @@
+// drill.h - real processes, real harm, and a verdict.
+//
+// A drill is a function that gets an empty stage: it has a broker and workers started, a load
+// begun, does its harm, waits until all is well again, and says so. The stage does the rest: it
+// judges the load, ends what was started and removes its folder, whatever happened. Each
+// step returns false where the drill is over, and has written down why.
+//
+// To add one, write its function, and its line in drills.c.
+
+#ifndef GALLEON_DRILL_H
+#define GALLEON_DRILL_H
+
+#include "drill_child.h"
+#include "drill_journal.h"
+#include "drill_load.h"
+
+enum {
+    DRILL_CHILDREN_MAX = 16,
+    DRILL_LOADS_MAX = 4,
+    DRILL_WHY_BYTES = 240,
+    DRILL_HEARTBEAT_MS = 500, // of brokers and workers
+    DRILL_GRACE_MS = 500,     // in each target, for a machine that is busy
+    DRILL_START_MS = 20000,   // until what was started is there
+    DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
+    DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
+};
+
+struct drill_stage;
+
+struct drill {
+    const char *name;
+    const char *about; // the harm, and what has to come of it
+    uint32_t recovery_ms_max;
+    uint32_t twice_max; // requests that may run twice
+    void (*run)(struct drill_stage *stage);
+};
+
+struct drill_verdict {
+    bool is_pass;
+    bool has_recovered;
+    double recovery_ms; // from the harm, where it has
+    double seconds;     // of the whole drill
+    uint32_t sent;
+    uint32_t answered;
+    uint32_t refused;   // 429, where the drill asks for it
+    uint32_t timed_out; // of those lost
+    uint32_t wrong;     // of those lost
+    uint32_t lost;      // sent, and neither answered rightly nor refused
+    uint32_t twice;     // ran more than once
+    char why[DRILL_WHY_BYTES];
+};
+
+struct drill_stage {
+    const struct drill *drill;
+    const char *const *broker_options; // further ones, which NULL ends
+    char folder[DRILL_PATH_BYTES];
+    char journal_path[DRILL_PATH_BYTES];
+    char mdbroker[DRILL_PATH_BYTES];
+    char endpoint[256];
+    struct drill_journal *journal;
+    mdp_client_t *control; // asks the broker how it is
+    struct drill_child broker;
+    struct drill_child children[DRILL_CHILDREN_MAX];
+    size_t child_count;
+    struct drill_load loads[DRILL_LOADS_MAX];
+    size_t load_count;
+    uint64_t harmed_ns;
+    struct drill_verdict verdict;
+};
+
+extern const struct drill drills[];
+extern const size_t drill_count;
+
+// drill_run runs one drill once, and leaves nothing behind.
+void drill_run(const struct drill *drill, const char *const *broker_options,
+               struct drill_verdict *verdict_out);
+
+// ---- what a drill is made of ----------------------------------------------------------------
+
+// drill_fail writes down why, where nothing has failed before; returns false.
+bool drill_fail(struct drill_stage *stage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// drill_until waits until is_so says yes. It is over where that takes too long, where a
+// child has ended that should not, and where the tool is interrupted.
+typedef bool drill_condition_fn(struct drill_stage *stage, void *context);
+bool drill_until(struct drill_stage *stage, drill_condition_fn *is_so, void *context, uint32_t ms,
+                 const char *what);
+
+// drill_pass_time waits as long as the harm itself has to last, and still looks at the children.
+bool drill_pass_time(struct drill_stage *stage, uint32_t ms);
+
+// drill_broker starts the broker with a few more arguments, which NULL ends, and waits until it
+// is ready; a second time on the same port.
+bool drill_broker(struct drill_stage *stage, const char *const *arguments);
+
+// drill_workers starts a process with some workers. NULL where it is over.
+struct drill_child *drill_workers(struct drill_stage *stage, const char *endpoint,
+                                  const char *service, uint32_t heartbeat_ms, uint32_t first,
+                                  uint32_t count);
+// drill_client starts a client that can be killed.
+struct drill_child *drill_client(struct drill_stage *stage, const char *service,
+                                 const char *requests, const char *work_ms);
+
+// drill_await_workers waits until the broker counts so many workers of a service.
+bool drill_await_workers(struct drill_stage *stage, const char *service, uint32_t count,
+                         uint32_t ms);
+// drill_ask_number is a number of one row of a broker's table; false: it does not say.
+bool drill_ask_number(struct drill_stage *stage, const char *table, const char *row,
+                      const char *column, uint64_t *number_out);
+
+// drill_load starts a load. NULL where it is over.
+struct drill_load *drill_load(struct drill_stage *stage, const struct drill_load_options *options);
+// drill_await_progress waits until each load that goes on has had some more answers to what was
+// sent from now on.
+bool drill_await_progress(struct drill_stage *stage, uint32_t ms);
+
+// drill_hostage sends a request whose first worker holds it, and waits until one does: the
+// number of that worker, 0 where it is over.
+uint32_t drill_hostage(struct drill_stage *stage, struct drill_load **load_out);
+
+// drill_await_hostage waits until it has been answered, which is the recovery.
+bool drill_await_hostage(struct drill_stage *stage, struct drill_load *load);
+
+// drill_harm says that the harm is done now; drill_recover, that all is well again.
+void drill_harm(struct drill_stage *stage);
+void drill_recover(struct drill_stage *stage, uint64_t at_ns);
+
+// drill_finish ends the load: what was sent is waited for.
+bool drill_finish(struct drill_stage *stage, uint32_t ms);
+
+// The drills.
+void drill_worker_killed(struct drill_stage *stage);
+
+#endif

@@ -1,0 +1,169 @@
+// drill_child.c - posix_spawn, and what a child does before it is itself.
+//
+// The tool has threads of libzmq's, so nothing of ours runs between fork and exec; what has to
+// run in the child (PR_SET_PDEATHSIG) runs in a second life of the tool.
+
+#include "drill_child.h"
+
+#include "drill_worker.h"
+#include "options.h"
+#include "text.h"
+
+#include <galleon/status.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// ---- the tool's side ------------------------------------------------------------------------
+
+static int
+spawn(struct drill_child *self, char *const *argv)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t blocked;
+    sigset_t defaults;
+    sigemptyset(&blocked);
+    sigfillset(&defaults);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, self->log,
+                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setsigmask(&attributes, &blocked);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    int error = posix_spawn(&self->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+// file_bytes is how long a file is, 0 where there is none.
+static long
+file_bytes(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    long bytes = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : 0;
+    fclose(file);
+    return bytes;
+}
+
+bool
+drill_child_start(struct drill_child *self, const char *const *arguments)
+{
+    char parent[16];
+    char *argv[DRILL_ARGUMENTS_MAX + 4] = {(char *)(uintptr_t) "galleon",
+                                           (char *)(uintptr_t)DRILL_CHILD, parent};
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
+    for (size_t i = 0; i < DRILL_ARGUMENTS_MAX && arguments[i] != NULL; i++)
+        argv[3 + i] = (char *)(uintptr_t)arguments[i];
+    self->log_start = file_bytes(self->log);
+    self->is_doomed = false;
+    errno = spawn(self, argv);
+    self->is_running = errno == 0;
+    return self->is_running;
+}
+
+static bool
+reap(struct drill_child *self, int how)
+{
+    pid_t pid;
+    do
+        pid = waitpid(self->pid, &self->ending, how);
+    while (pid < 0 && errno == EINTR);
+    if (pid == self->pid)
+        self->is_running = false;
+    return !self->is_running;
+}
+
+bool
+drill_child_has_ended(struct drill_child *self)
+{
+    return !self->is_running || reap(self, WNOHANG);
+}
+
+void
+drill_child_signal(const struct drill_child *self, int signal)
+{
+    if (self->is_running)
+        kill(self->pid, signal);
+}
+
+void
+drill_child_kill(struct drill_child *self)
+{
+    self->is_doomed = true;
+    drill_child_signal(self, SIGKILL);
+    if (self->is_running)
+        (void)reap(self, 0);
+}
+
+bool
+drill_child_stop(struct drill_child *self, uint32_t ms)
+{
+    if (!self->is_running)
+        return true;
+    self->is_doomed = true;
+    drill_child_signal(self, SIGTERM);
+    drill_child_signal(self, SIGCONT);
+    for (uint64_t end_ns = galleon_now_ns() + ms * 1000000ull; galleon_now_ns() < end_ns;) {
+        if (drill_child_has_ended(self))
+            return WIFEXITED(self->ending) && WEXITSTATUS(self->ending) == 0;
+        poll(NULL, 0, 1);
+    }
+    drill_child_kill(self);
+    return false;
+}
+
+void
+drill_child_find(const char *program, char path_out[DRILL_PATH_BYTES])
+{
+    ssize_t size = readlink("/proc/self/exe", path_out, DRILL_PATH_BYTES - 1);
+    path_out[size > 0 ? size : 0] = '\0';
+    char *slash = strrchr(path_out, '/');
+    size_t folder = slash == NULL ? 0 : (size_t)(slash - path_out) + 1;
+    snprintf(path_out + folder, DRILL_PATH_BYTES - folder, "%s", program);
+    if (folder == 0 || access(path_out, X_OK) != 0)
+        snprintf(path_out, DRILL_PATH_BYTES, "%s", program);
+}
+
+// ---- the child's side -----------------------------------------------------------------------
+
+// die_with makes the kernel kill us when the tool dies; false where it is dead already.
+static bool
+die_with(const char *parent)
+{
+    uint64_t number;
+    return text_parse_number(view_of(parent, strlen(parent)), &number) &&
+           prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && (uint64_t)getppid() == number;
+}
+
+int
+drill_child_main(int argc, char **argv)
+{
+    if (argc < 3 || !die_with(argv[0]))
+        return EXIT_USAGE;
+    const char *what = argv[1];
+    if (strcmp(what, DRILL_CHILD_WORKER) == 0)
+        return drill_worker_main(argc - 2, argv + 2);
+    if (strcmp(what, DRILL_CHILD_CLIENT) == 0)
+        return drill_client_main(argc - 2, argv + 2);
+    if (strcmp(what, DRILL_CHILD_PROGRAM) != 0)
+        return EXIT_USAGE;
+    execvp(argv[2], argv + 2);
+    fprintf(stderr, "galleon: cannot run %s: %s\n", argv[2], strerror(errno));
+    return EXIT_FAILED;
+}

@@ -1,0 +1,228 @@
+// drills.c - the list of drills, and what is done for each: judge it, and clean up.
+
+#include "drill.h"
+
+#include "wait.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    STOP_MS = 15000, // for a broker to drain and leave
+    LAST_MS = 5000   // for what is open when a drill has failed
+};
+
+const struct drill drills[] = {
+    {.name = "worker-killed",
+     .about = "SIGKILL of a busy worker: another answers its request",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_worker_killed},
+};
+
+const size_t drill_count = sizeof drills / sizeof *drills;
+
+// ---- judging ------------------------------------------------------------------------------
+
+static int
+compare_keys(const void *a, const void *b)
+{
+    const uint64_t *left = a;
+    const uint64_t *right = b;
+    return *left < *right ? -1 : *left > *right ? 1 : 0;
+}
+
+// sorted_keys are those of all runs, on the heap; NULL: out of memory.
+static uint64_t *
+sorted_keys(const struct drill_journal *journal, size_t *count_out)
+{
+    size_t count = drill_journal_count(journal);
+    uint64_t *keys = malloc((count + 1) * sizeof *keys);
+    *count_out = 0;
+    for (size_t i = 0; i < count && keys != NULL; i++)
+        if (atomic_load(&journal->runs[i].began_ns) != 0)
+            keys[(*count_out)++] = journal->runs[i].key;
+    if (keys != NULL)
+        qsort(keys, *count_out, sizeof *keys, compare_keys);
+    return keys;
+}
+
+static uint32_t
+count_twice(const uint64_t *keys, size_t count)
+{
+    uint32_t twice = 0;
+    for (size_t i = 1; i < count; i++)
+        if (keys[i] == keys[i - 1] && (i == 1 || keys[i] != keys[i - 2]))
+            twice++;
+    return twice;
+}
+
+// add_request accounts for one request: it was answered rightly by somebody who ran it, or
+// refused where that was to be expected, or it is lost.
+static void
+add_request(struct drill_verdict *verdict, const struct drill_load *load, uint32_t number,
+            const uint64_t *keys, size_t count)
+{
+    const struct drill_request *request = &load->requests[number];
+    uint64_t key = drill_load_key(load, number);
+    bool has_run = bsearch(&key, keys, count, sizeof *keys, compare_keys) != NULL;
+    verdict->sent++;
+    if (request->result == GALLEON_OK && !request->is_wrong && has_run) {
+        verdict->answered++;
+        return;
+    }
+    if (request->result == GALLEON_BUSY && load->options.may_be_refused && !has_run) {
+        verdict->refused++;
+        return;
+    }
+    verdict->lost++;
+    verdict->wrong += request->result == GALLEON_OK ? 1 : 0;
+    verdict->timed_out += request->result == GALLEON_TIMED_OUT ? 1 : 0;
+}
+
+static void
+account(struct drill_stage *stage)
+{
+    struct drill_verdict *verdict = &stage->verdict;
+    size_t count;
+    uint64_t *keys = sorted_keys(stage->journal, &count);
+    if (keys == NULL) {
+        drill_fail(stage, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < stage->load_count; i++)
+        for (uint32_t j = 0; j < stage->loads[i].sent; j++)
+            add_request(verdict, &stage->loads[i], j, keys, count);
+    verdict->twice = count_twice(keys, count);
+    free(keys);
+}
+
+static void
+judge(struct drill_stage *stage)
+{
+    struct drill_verdict *verdict = &stage->verdict;
+    account(stage);
+    if (verdict->wrong > 0)
+        drill_fail(stage, "wrong answers: %u", verdict->wrong);
+    if (verdict->lost > 0)
+        drill_fail(stage, "requests lost: %u", verdict->lost);
+    if (verdict->twice > stage->drill->twice_max)
+        drill_fail(stage, "requests run twice: %u, at most %u may", verdict->twice,
+                   stage->drill->twice_max);
+    if (drill_journal_is_full(stage->journal))
+        drill_fail(stage, "too many runs to write down");
+    if (verdict->has_recovered && verdict->recovery_ms > stage->drill->recovery_ms_max)
+        drill_fail(stage, "recovered after %.0f ms, not within %u", verdict->recovery_ms,
+                   stage->drill->recovery_ms_max);
+    if (!verdict->has_recovered)
+        drill_fail(stage, "it did not recover");
+    verdict->is_pass = verdict->why[0] == '\0';
+}
+
+// ---- before and after -----------------------------------------------------------------------
+
+static bool
+open_stage(struct drill_stage *stage)
+{
+    const char *temporary = getenv("TMPDIR");
+    if (temporary == NULL || *temporary == '\0')
+        temporary = "/tmp";
+    snprintf(stage->folder, sizeof stage->folder, "%.400s/galleon-drill-XXXXXX", temporary);
+    if (mkdtemp(stage->folder) == NULL) {
+        stage->folder[0] = '\0';
+        return drill_fail(stage, "cannot make a folder in %.100s: %s", temporary, strerror(errno));
+    }
+    snprintf(stage->journal_path, sizeof stage->journal_path, "%.480s/journal", stage->folder);
+    stage->journal = drill_journal_open(stage->journal_path);
+    if (stage->journal == NULL)
+        return drill_fail(stage, "cannot make the journal: %s", strerror(errno));
+    drill_child_find("mdbroker", stage->mdbroker);
+    return true;
+}
+
+// stop_all ends the processes: in order where the drill went well, and then each must end well.
+static void
+stop_all(struct drill_stage *stage)
+{
+    bool is_well = stage->verdict.why[0] == '\0';
+    for (size_t i = 0; i < stage->child_count; i++) {
+        struct drill_child *child = &stage->children[i];
+        if (!is_well)
+            drill_child_kill(child);
+        else if (!drill_child_stop(child, STOP_MS))
+            drill_fail(stage, "%s did not end in order", child->name);
+    }
+    if (!is_well)
+        drill_child_kill(&stage->broker);
+    else if (!drill_child_stop(&stage->broker, STOP_MS))
+        drill_fail(stage, "%s did not end in order", stage->broker.name);
+}
+
+// show_log writes the end of what a child has written.
+static void
+show_log(const struct drill_child *child)
+{
+    enum { BYTES_MAX = 4096 };
+    char text[BYTES_MAX + 1];
+    FILE *file = child->name[0] == '\0' ? NULL : fopen(child->log, "r");
+    if (file == NULL)
+        return;
+    if (fseek(file, -BYTES_MAX, SEEK_END) != 0)
+        rewind(file);
+    text[fread(text, 1, BYTES_MAX, file)] = '\0';
+    fclose(file);
+    if (text[0] != '\0')
+        fprintf(stderr, "-- %s\n%s", child->name, text);
+}
+
+static void
+show_logs(const struct drill_stage *stage)
+{
+    show_log(&stage->broker);
+    for (size_t i = 0; i < stage->child_count; i++)
+        show_log(&stage->children[i]);
+}
+
+static void
+close_stage(struct drill_stage *stage)
+{
+    for (size_t i = 0; i < stage->load_count; i++)
+        drill_load_release(&stage->loads[i]);
+    drill_journal_close(&stage->journal);
+    if (stage->folder[0] == '\0')
+        return;
+    for (size_t i = 0; i < stage->child_count; i++)
+        unlink(stage->children[i].log);
+    unlink(stage->broker.log);
+    unlink(stage->journal_path);
+    if (rmdir(stage->folder) != 0)
+        fprintf(stderr, "galleon: cannot remove %s: %s\n", stage->folder, strerror(errno));
+}
+
+void
+drill_run(const struct drill *drill, const char *const *broker_options,
+          struct drill_verdict *verdict_out)
+{
+    static struct drill_stage stage;
+    uint64_t start_ns = galleon_now_ns();
+    stage = (struct drill_stage){.drill = drill, .broker_options = broker_options};
+    if (open_stage(&stage))
+        drill->run(&stage);
+    // Also after a failure it is worth knowing what becomes of the rest.
+    if (stage.verdict.why[0] != '\0' && !wait_is_interrupted())
+        (void)drill_finish(&stage, LAST_MS);
+    for (size_t i = 0; i < stage.load_count; i++)
+        drill_load_end(&stage.loads[i]);
+    mdp_client_destroy(&stage.control);
+    stop_all(&stage);
+    if (stage.journal != NULL)
+        judge(&stage);
+    stage.verdict.seconds = (double)(galleon_now_ns() - start_ns) / 1e9;
+    if (!stage.verdict.is_pass)
+        show_logs(&stage);
+    close_stage(&stage);
+    *verdict_out = stage.verdict;
+}

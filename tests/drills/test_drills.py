@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""test_drills.py - the drills, run as an operator would, and what is said when one fails.
+
+The programs are taken from the folder that GALLEON_BIN names, else build/asan. With a name or
+names as arguments only those tests run: tests/drills/test_drills.py [-v] [Class[.test]]
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(os.environ.get("GALLEON_BIN") or ROOT / "build" / "asan")
+PATIENCE = 120          # seconds until a drill that hangs fails the test
+
+
+def children_of(pid):
+    """The processes whose parent this is, as the kernel has them."""
+    found = set()
+    for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue        # it has just ended
+        if int(fields[1]) == pid:
+            found.add(int(status.parent.name))
+    return found
+
+
+class DrillTest(unittest.TestCase):
+    """Each test has a folder of its own as TMPDIR, in which nothing may be left."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.environment = {**os.environ, "TMPDIR": str(self.folder)}
+
+    def start(self, *arguments, program=FOLDER / "galleon"):
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", str(program), *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=self.environment)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def run_to_end(self, *arguments, code=0, **options):
+        process = self.start(*arguments, **options)
+        text, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, code, f"{text}\n{errors}")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        return text, errors
+
+    def verdicts(self, *arguments, code=0):
+        text, errors = self.run_to_end("drill", "run", "--json", *arguments, code=code)
+        return json.loads(text), errors
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not (found := condition()):
+            self.assertLess(time.monotonic(), deadline, f"{what} did not happen in time")
+            time.sleep(0.01)
+        return found
+
+
+class Verdicts(DrillTest):
+
+    def test_worker_killed_passes(self):
+        (one,), _ = self.verdicts("worker-killed")
+        self.assertEqual((one["verdict"], one["why"], one["lost"]), ("pass", "", 0))
+        self.assertEqual(one["sent"], one["answered"])
+        self.assertEqual(one["twice"], 1)
+        self.assertLessEqual(one["recovery_ms"], one["recovery_ms_max"])
+
+    def test_drill_that_loses_a_request_fails(self):
+        (one,), errors = self.verdicts("worker-killed", "--broker-option", "--attempts=1", code=1)
+        self.assertEqual((one["verdict"], one["lost"], one["twice"]), ("fail", 1, 0))
+        self.assertNotIn("recovery_ms", one)
+        self.assertIn("lost", one["why"])
+        self.assertIn("galleon: worker-killed, run 1: ", errors)
+        self.assertIn("MDP-REQUEST-GIVEN-UP", errors)
+
+    def test_people_get_a_table(self):
+        text, _ = self.run_to_end("drill", "run", "worker-killed", "--repeat", "2")
+        head, row = [line.split() for line in text.splitlines()]
+        found = dict(zip(head, row, strict=True))
+        self.assertEqual((found["drill"], found["verdict"]), ("worker-killed", "pass"))
+        self.assertEqual((found["runs"], found["passed"], found["lost"]), ("2", "2", "0"))
+        self.assertEqual(found["sent"], found["answered"])
+
+    def test_list_names_every_drill_and_its_targets(self):
+        text, _ = self.run_to_end("drill", "ls")
+        rows = json.loads(self.run_to_end("drill", "ls", "--json")[0])
+        self.assertEqual([line.split()[0] for line in text.splitlines()[1:]],
+                         [row["drill"] for row in rows])
+        for row in rows:
+            self.assertGreater(row["recovery_ms_max"], 0)
+
+
+class WrongUse(DrillTest):
+
+    def test_wrong_lines_are_explained(self):
+        rows = (
+            (["drill", "run", "worker-kiled"], "did you mean 'worker-killed'?"),
+            (["drill", "run", "xxxxxxxxxx"], "'galleon drill ls' lists them."),
+            (["drill", "run"], "'drill run' needs a drill"),
+            (["drill", "run", "all", "--broker", "tcp://a:1"], "'drill run' takes no --broker."),
+            (["stat", "--repeat", "3"], "--repeat is an option of 'drill run', not of 'stat'."),
+            (["drill", "ls", "all"], "'drill ls' takes no 'all'."),
+        )
+        for arguments, sentence in rows:
+            with self.subTest(arguments=arguments):
+                self.assertIn(sentence, self.run_to_end(*arguments, code=2)[1])
+
+    def test_broker_that_cannot_start_is_a_failure_with_its_words(self):
+        (one,), errors = self.verdicts("worker-killed", "--broker-option", "--nonsense", code=1)
+        self.assertEqual(one["why"], "mdbroker ended by itself, with exit code 2")
+        self.assertIn("there is no option --nonsense", errors)
+
+    def test_broker_that_is_not_there_is_a_failure_with_its_name(self):
+        alone = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, alone)
+        shutil.copy(FOLDER / "galleon", alone)
+        self.environment["PATH"] = "/usr/bin:/bin"
+        _, errors = self.run_to_end("drill", "run", "worker-killed", code=1,
+                                    program=alone / "galleon")
+        self.assertIn("cannot run mdbroker: No such file", errors)
+
+    def test_folder_that_cannot_be_made_is_a_failure(self):
+        self.environment["TMPDIR"] = "/nowhere"
+        (one,), _ = self.verdicts("worker-killed", code=1)
+        self.assertIn("cannot make a folder in /nowhere", one["why"])
+
+
+class Ending(DrillTest):
+
+    def start_and_await_children(self):
+        process = self.start("drill", "run", "worker-killed", "--repeat", "1000")
+        children = self.until(lambda: len(found := children_of(process.pid)) >= 4 and found,
+                              "broker and workers")
+        return process, children
+
+    def assert_all_gone(self, children):
+        self.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children),
+                   "the end of the children")
+
+    def test_interrupted_drill_cleans_up(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number):
+                process, children = self.start_and_await_children()
+                process.send_signal(number)
+                _, errors = process.communicate(timeout=PATIENCE)
+                self.assertEqual(process.returncode, 1, errors)
+                self.assertIn("interrupted", errors)
+                self.assertEqual(list(self.folder.iterdir()), [])
+                self.assert_all_gone(children)
+
+    def test_killed_drill_leaves_no_process(self):
+        process, children = self.start_and_await_children()
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        self.assert_all_gone(children)
+
+
+if __name__ == "__main__":
+    unittest.main()
