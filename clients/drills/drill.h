@@ -18,9 +18,15 @@ enum {
     DRILL_CHILDREN_MAX = 16,
     DRILL_LOADS_MAX = 4,
     DRILL_WHY_BYTES = 240,
+    DRILL_WINDOW = 4,         // requests that a client has open
     DRILL_HEARTBEAT_MS = 500, // of brokers and workers
     DRILL_GRACE_MS = 500,     // in each target, for a machine that is busy
     DRILL_START_MS = 20000,   // until what was started is there
+    DRILL_LINK_MS = 3000,     // silence after which a connection of ours is cut (link.c)
+    DRILL_BEAT_MS = 1500,     // in which a connection of ours beats on its own (link.c)
+    DRILL_LIMIT_MS = 500,     // processing limit, where there is one
+    DRILL_BACK_MS = 10000,    // the longest back-off of a worker
+    DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
 };
@@ -105,6 +111,8 @@ struct drill_child *drill_client(struct drill_stage *stage, const char *service,
 // drill_await_workers waits until the broker counts so many workers of a service.
 bool drill_await_workers(struct drill_stage *stage, const char *service, uint32_t count,
                          uint32_t ms);
+// drill_await_work waits until a worker has begun something since then.
+bool drill_await_work(struct drill_stage *stage, uint32_t worker, uint64_t since_ns, uint32_t ms);
 // drill_ask_number is a number of one row of a broker's table; false: it does not say.
 bool drill_ask_number(struct drill_stage *stage, const char *table, const char *row,
                       const char *column, uint64_t *number_out);
@@ -122,14 +130,27 @@ uint32_t drill_hostage(struct drill_stage *stage, struct drill_load **load_out);
 // drill_await_hostage waits until it has been answered, which is the recovery.
 bool drill_await_hostage(struct drill_stage *stage, struct drill_load *load);
 
+// drill_release lets the harmed worker go on, and ends the drill: its late answer has to be
+// dropped, and it has to be back at work.
+bool drill_release(struct drill_stage *stage, const struct drill_load *load, uint32_t victim);
+
 // drill_harm says that the harm is done now; drill_recover, that all is well again.
 void drill_harm(struct drill_stage *stage);
 void drill_recover(struct drill_stage *stage, uint64_t at_ns);
 
-// drill_finish ends the load: what was sent is waited for.
+// drill_finish ends the load: what was sent is waited for. drill_end_loads is for a drill that
+// takes away what the load needs: after a failure it waits for a little only.
 bool drill_finish(struct drill_stage *stage, uint32_t ms);
+void drill_end_loads(struct drill_stage *stage);
 
 // The drills.
 void drill_worker_killed(struct drill_stage *stage);
+void drill_worker_frozen(struct drill_stage *stage);
+void drill_worker_hung(struct drill_stage *stage);
+void drill_broker_restarted(struct drill_stage *stage);
+void drill_broker_frozen(struct drill_stage *stage);
+void drill_worker_flood(struct drill_stage *stage);
+void drill_network_cut(struct drill_stage *stage);
+void drill_network_half_open(struct drill_stage *stage);
 
 #endif

@@ -15,7 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ASK_MS = 20 }; // between two questions to the broker
+enum {
+    LAST_MS = 5000,           // for what is open when a drill has failed
+    ASK_MS = 20,              // between two questions to the broker
+    LOOK_BACK_NS = 1000000000 // the journal is nearly in order of time
+};
 
 static const uint64_t ns_per_ms = 1000000;
 
@@ -314,6 +318,36 @@ drill_hostage(struct drill_stage *stage, struct drill_load **load_out)
     return worker;
 }
 
+struct comeback {
+    uint32_t worker;
+    uint64_t since_ns;
+};
+
+// is_back: the worker has begun something since then.
+static bool
+is_back(struct drill_stage *stage, void *context)
+{
+    const struct comeback *comeback = context;
+    for (uint32_t i = drill_journal_count(stage->journal); i-- > 0;) {
+        const struct drill_run *run = &stage->journal->runs[i];
+        uint64_t began_ns = atomic_load(&run->began_ns);
+        if (began_ns != 0 && run->worker == comeback->worker && began_ns > comeback->since_ns)
+            return true;
+        if (began_ns != 0 && began_ns + LOOK_BACK_NS < comeback->since_ns)
+            return false;
+    }
+    return false;
+}
+
+bool
+drill_await_work(struct drill_stage *stage, uint32_t worker, uint64_t since_ns, uint32_t ms)
+{
+    char what[64];
+    struct comeback comeback = {worker, since_ns};
+    snprintf(what, sizeof what, "worker %u works again", worker);
+    return drill_until(stage, is_back, &comeback, ms, what);
+}
+
 static bool
 has_ended(struct drill_stage *stage, void *context)
 {
@@ -351,6 +385,16 @@ drill_finish(struct drill_stage *stage, uint32_t ms)
     for (size_t i = 0; i < stage->load_count; i++)
         drill_load_tell(&stage->loads[i]);
     return drill_until(stage, has_all, NULL, ms, "all requests have ended");
+}
+
+void
+drill_end_loads(struct drill_stage *stage)
+{
+    // What becomes of the rest is worth knowing also after a failure.
+    if (stage->verdict.why[0] != '\0' && !wait_is_interrupted())
+        (void)drill_finish(stage, LAST_MS);
+    for (size_t i = 0; i < stage->load_count; i++)
+        drill_load_end(&stage->loads[i]);
 }
 
 void

@@ -4,7 +4,11 @@
 
 #include <signal.h>
 
-enum { WORKERS = 3, WORK_MS = 2 };
+enum {
+    WORKERS = 3,
+    WORK_MS = 2,
+    ASK_NS = 20000000 // between two questions to the broker
+};
 
 // begin starts a broker, three workers with one request each at a time, and a load whose clients
 // do not repeat: what the broker loses is seen. Worker n is stage->children[n - 1].
@@ -18,12 +22,39 @@ begin(struct drill_stage *stage, const char *const *broker_arguments)
             return false;
     struct drill_load_options options = {.endpoint = stage->endpoint,
                                          .service = "drill",
-                                         .window = 4,
+                                         .window = DRILL_WINDOW,
                                          .work_ms = WORK_MS,
                                          .client = {.timeout_ms = 30000, .attempts = 1}};
     return drill_await_workers(stage, "drill", WORKERS, DRILL_START_MS) &&
            drill_load(stage, &options) != NULL && drill_load(stage, &options) != NULL &&
            drill_await_progress(stage, DRILL_START_MS);
+}
+
+// has_dropped: its late answer has been dropped, by the broker or by the worker's own library,
+// which knew that its connection was gone.
+static bool
+has_dropped(struct drill_stage *stage, void *context)
+{
+    uint64_t *ask_ns = context;
+    uint64_t late = 0;
+    if (galleon_now_ns() < *ask_ns)
+        return false;
+    *ask_ns = galleon_now_ns() + ASK_NS;
+    return atomic_load(&stage->journal->answers_lost) > 0 ||
+           (drill_ask_number(stage, "mmi.stats", "answers_late", "value", &late) && late > 0);
+}
+
+bool
+drill_release(struct drill_stage *stage, const struct drill_load *load, uint32_t victim)
+{
+    uint64_t ask_ns = 0;
+    if (load->requests[0].worker == victim)
+        return drill_fail(stage, "the harmed worker itself has answered");
+    uint64_t now_ns = galleon_now_ns();
+    atomic_store(&stage->journal->is_released, true);
+    return drill_until(stage, has_dropped, &ask_ns, DRILL_BACK_MS, "the late answer is dropped") &&
+           drill_await_work(stage, victim, now_ns, DRILL_BACK_MS) &&
+           drill_await_progress(stage, DRILL_START_MS) && drill_finish(stage, DRILL_START_MS);
 }
 
 void
@@ -37,4 +68,32 @@ drill_worker_killed(struct drill_stage *stage)
     drill_child_kill(&stage->children[victim - 1]);
     if (drill_await_hostage(stage, load) && drill_await_progress(stage, DRILL_START_MS))
         drill_finish(stage, DRILL_START_MS);
+}
+
+void
+drill_worker_frozen(struct drill_stage *stage)
+{
+    struct drill_load *load;
+    uint32_t victim = begin(stage, NULL) ? drill_hostage(stage, &load) : 0;
+    if (victim == 0 || !drill_pass_time(stage, DRILL_BEAT_MS))
+        return;
+    drill_harm(stage);
+    drill_child_signal(&stage->children[victim - 1], SIGSTOP);
+    bool is_answered = drill_await_hostage(stage, load);
+    drill_child_signal(&stage->children[victim - 1], SIGCONT);
+    if (is_answered)
+        drill_release(stage, load, victim);
+}
+
+void
+drill_worker_hung(struct drill_stage *stage)
+{
+    static const char *const limited[] = {"--service", "drill,limit=500", NULL};
+    struct drill_load *load;
+    uint32_t victim = begin(stage, limited) ? drill_hostage(stage, &load) : 0;
+    if (victim == 0)
+        return;
+    drill_harm(stage); // it has begun to hang
+    if (drill_await_hostage(stage, load))
+        drill_release(stage, load, victim);
 }

@@ -2,8 +2,6 @@
 
 #include "drill.h"
 
-#include "wait.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +19,47 @@ const struct drill drills[] = {
      .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1,
      .run = drill_worker_killed},
+    {.name = "worker-frozen",
+     .about = "SIGSTOP of a busy worker, SIGCONT once another has answered: its late answer is "
+              "dropped, and it works again",
+     .recovery_ms_max = DRILL_LINK_MS + 2 * DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_worker_frozen},
+    {.name = "worker-hung",
+     .about = "the application of a worker hangs: the processing limit takes its request away",
+     .recovery_ms_max = DRILL_LIMIT_MS + DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_worker_hung},
+    {.name = "broker-restarted",
+     .about = "SIGKILL of the broker, and a new one on its port: workers register again, clients "
+              "repeat",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = 2 * DRILL_WINDOW,
+     .run = drill_broker_restarted},
+    {.name = "broker-frozen",
+     .about = "SIGSTOP of the broker for 2 s: after SIGCONT all workers are there, and clients are "
+              "answered",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = 2 * DRILL_WINDOW,
+     .run = drill_broker_frozen},
+    {.name = "network-cut",
+     .about = "connections of a busy worker and of a client are cut until another worker has "
+              "answered: its late answer is dropped, and it works again",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1 + DRILL_WINDOW,
+     .run = drill_network_cut},
+    {.name = "network-half-open",
+     .about = "nothing comes from a busy worker and from a client any more, while they still hear: "
+              "the same",
+     .recovery_ms_max = DRILL_LINK_MS + 2 * DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1 + DRILL_WINDOW,
+     .run = drill_network_half_open},
+    {.name = "worker-flood",
+     .about = "SIGKILL of a broker with 1000 workers, and a new one on its port: all come back at "
+              "once",
+     .recovery_ms_max = DRILL_BACK_MS + DRILL_GRACE_MS,
+     .twice_max = 2 * DRILL_WINDOW,
+     .run = drill_worker_flood},
 };
 
 const size_t drill_count = sizeof drills / sizeof *drills;
@@ -211,11 +250,7 @@ drill_run(const struct drill *drill, const char *const *broker_options,
     stage = (struct drill_stage){.drill = drill, .broker_options = broker_options};
     if (open_stage(&stage))
         drill->run(&stage);
-    // Also after a failure it is worth knowing what becomes of the rest.
-    if (stage.verdict.why[0] != '\0' && !wait_is_interrupted())
-        (void)drill_finish(&stage, LAST_MS);
-    for (size_t i = 0; i < stage.load_count; i++)
-        drill_load_end(&stage.loads[i]);
+    drill_end_loads(&stage);
     mdp_client_destroy(&stage.control);
     stop_all(&stage);
     if (stage.journal != NULL)
