@@ -105,8 +105,8 @@ struct drill_child *drill_workers(struct drill_stage *stage, const char *endpoin
                                   const char *service, uint32_t heartbeat_ms, uint32_t first,
                                   uint32_t count);
 // drill_client starts a client that can be killed.
-struct drill_child *drill_client(struct drill_stage *stage, const char *service,
-                                 const char *requests, const char *work_ms);
+struct drill_child *drill_client(struct drill_stage *stage, const char *service, uint32_t requests,
+                                 uint32_t work_ms);
 
 // drill_await_workers waits until the broker counts so many workers of a service.
 bool drill_await_workers(struct drill_stage *stage, const char *service, uint32_t count,
@@ -152,5 +152,7 @@ void drill_broker_frozen(struct drill_stage *stage);
 void drill_worker_flood(struct drill_stage *stage);
 void drill_network_cut(struct drill_stage *stage);
 void drill_network_half_open(struct drill_stage *stage);
+void drill_client_gone(struct drill_stage *stage);
+void drill_slow_service(struct drill_stage *stage);
 
 #endif

@@ -183,10 +183,13 @@ drill_workers(struct drill_stage *stage, const char *endpoint, const char *servi
 }
 
 struct drill_child *
-drill_client(struct drill_stage *stage, const char *service, const char *requests,
-             const char *work_ms)
+drill_client(struct drill_stage *stage, const char *service, uint32_t requests, uint32_t work_ms)
 {
-    const char *line[] = {DRILL_CHILD_CLIENT, stage->endpoint, service, requests, work_ms, NULL};
+    char numbers[2][16];
+    const char *line[] = {DRILL_CHILD_CLIENT, stage->endpoint, service,
+                          numbers[0],         numbers[1],      NULL};
+    snprintf(numbers[0], sizeof numbers[0], "%u", requests);
+    snprintf(numbers[1], sizeof numbers[1], "%u", work_ms);
     struct drill_child *child = new_child(stage, "client");
     return child != NULL && start(stage, child, line) ? child : NULL;
 }

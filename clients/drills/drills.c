@@ -54,6 +54,19 @@ const struct drill drills[] = {
      .recovery_ms_max = DRILL_LINK_MS + 2 * DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1 + DRILL_WINDOW,
      .run = drill_network_half_open},
+    {.name = "client-gone",
+     .about =
+         "SIGKILL of a client with 200 requests in the queue: they are dropped, and who stands "
+         "behind them is served",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 0,
+     .run = drill_client_gone},
+    {.name = "slow-service",
+     .about = "1000 requests at once for a slow service with a queue of 50: the rest is refused, "
+              "and calls to another service take no longer than this",
+     .recovery_ms_max = DRILL_GRACE_MS,
+     .twice_max = 0,
+     .run = drill_slow_service},
     {.name = "worker-flood",
      .about = "SIGKILL of a broker with 1000 workers, and a new one on its port: all come back at "
               "once",

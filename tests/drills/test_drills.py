@@ -86,6 +86,18 @@ class Verdicts(DrillTest):
         self.assertIn("galleon: worker-killed, run 1: ", errors)
         self.assertIn("MDP-REQUEST-GIVEN-UP", errors)
 
+    def test_drill_that_takes_too_long_fails(self):
+        (one,), errors = self.verdicts("worker-killed", "--broker-option", "--heartbeat=4000",
+                                       code=1)
+        self.assertEqual((one["verdict"], one["lost"], one["twice"]), ("fail", 0, 1))
+        self.assertGreater(one["recovery_ms"], one["recovery_ms_max"])
+        self.assertRegex(errors, r"recovered after \d+ ms, not within 1000")
+
+    def test_drill_that_harms_a_network_can_fail(self):
+        (one,), _ = self.verdicts("network-cut", "--broker-option", "--attempts=1", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertGreaterEqual(one["lost"], 1)
+
     def test_people_get_a_table(self):
         text, _ = self.run_to_end("drill", "run", "worker-killed", "--repeat", "2")
         head, row = [line.split() for line in text.splitlines()]
@@ -101,6 +113,28 @@ class Verdicts(DrillTest):
                          [row["drill"] for row in rows])
         for row in rows:
             self.assertGreater(row["recovery_ms_max"], 0)
+
+
+class EveryDrill(DrillTest):
+
+    def test_every_drill_passes_once_within_a_minute(self):
+        start = time.monotonic()
+        found, errors = self.verdicts("all")
+        self.assertLess(time.monotonic() - start, 60)
+        rows = json.loads(self.run_to_end("drill", "ls", "--json")[0])
+        self.assertEqual([one["drill"] for one in found], [row["drill"] for row in rows])
+        for one, row in zip(found, rows, strict=True):
+            with self.subTest(drill=one["drill"]):
+                self.assertEqual((one["verdict"], one["lost"], one["wrong"]), ("pass", 0, 0),
+                                 one["why"] + errors)
+                self.assertEqual(one["sent"], one["answered"] + one["refused"])
+                self.assertLessEqual(one["recovery_ms"], row["recovery_ms_max"])
+                self.assertLessEqual(one["twice"], row["twice_max"])
+        twice = {one["drill"]: one["twice"] for one in found}
+        for name in ("worker-killed", "worker-frozen", "worker-hung"):
+            self.assertEqual(twice[name], 1)        # its first worker had begun, that was the harm
+        refused = {one["drill"] for one in found if one["refused"]}
+        self.assertEqual(refused, {"slow-service"})
 
 
 class WrongUse(DrillTest):
