@@ -20,7 +20,7 @@ enum {
     DRILL_WHY_BYTES = 240,
     DRILL_WINDOW = 4,         // requests that a client has open
     DRILL_HEARTBEAT_MS = 500, // of brokers and workers
-    DRILL_GRACE_MS = 500,     // in each target, for a machine that is busy
+    DRILL_GRACE_MS = 1000,    // in each target, for a machine that is busy
     DRILL_START_MS = 20000,   // until what was started is there
     DRILL_LINK_MS = 3000,     // silence after which a connection of ours is cut (link.c)
     DRILL_BEAT_MS = 1500,     // in which a connection of ours beats on its own (link.c)

@@ -3,6 +3,7 @@
 #include "drill.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 enum {
     WORKERS = 4,
@@ -11,6 +12,7 @@ enum {
     // The flood: crews of workers, each a process.
     CREWS = 4,
     CREW = 250,
+    CREW_DESCRIPTORS = 2500, // a worker has four, and more while it reconnects
     FLOOD_HEARTBEAT_MS = 2500
 };
 
@@ -23,7 +25,7 @@ begin_load(struct drill_stage *stage)
         .service = "drill",
         .window = DRILL_WINDOW,
         .work_ms = WORK_MS,
-        .client = {.timeout_ms = 1000, .attempts = 60, .deadline_ms = 60000}};
+        .client = {.timeout_ms = 2000, .attempts = 30, .deadline_ms = 60000}};
     return drill_load(stage, &options) != NULL && drill_load(stage, &options) != NULL &&
            drill_await_progress(stage, DRILL_START_MS);
 }
@@ -78,10 +80,22 @@ drill_broker_frozen(struct drill_stage *stage)
         end(stage, WORKERS);
 }
 
+// has_descriptors: without them libzmq would end the processes of the workers.
+static bool
+has_descriptors(struct drill_stage *stage)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < CREW_DESCRIPTORS)
+        return drill_fail(stage,
+                          "each process needs %d descriptors, and may have %llu (ulimit -Hn)",
+                          CREW_DESCRIPTORS, (unsigned long long)limit.rlim_max);
+    return true;
+}
+
 void
 drill_worker_flood(struct drill_stage *stage)
 {
-    if (!drill_broker(stage, NULL))
+    if (!has_descriptors(stage) || !drill_broker(stage, NULL))
         return;
     for (uint32_t i = 0; i < CREWS; i++)
         if (drill_workers(stage, stage->endpoint, "drill", FLOOD_HEARTBEAT_MS, i * CREW + 1,

@@ -49,7 +49,7 @@ begin(struct drill_stage *stage, const struct network *network)
     struct drill_load_options repeating = direct;
     repeating.endpoint = fault_proxy_endpoint(network->proxies[CLIENT]);
     repeating.client =
-        (mdp_client_options_t){.timeout_ms = 1000, .attempts = 60, .deadline_ms = 60000};
+        (mdp_client_options_t){.timeout_ms = 2000, .attempts = 30, .deadline_ms = 60000};
     return drill_await_workers(stage, "drill", WORKERS, DRILL_START_MS) &&
            drill_load(stage, &direct) != NULL && drill_load(stage, &repeating) != NULL &&
            drill_await_progress(stage, DRILL_START_MS);

@@ -2,6 +2,8 @@
 
 #include "drill.h"
 
+#include "wait.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,56 +22,47 @@ const struct drill drills[] = {
      .twice_max = 1,
      .run = drill_worker_killed},
     {.name = "worker-frozen",
-     .about = "SIGSTOP of a busy worker, SIGCONT once another has answered: its late answer is "
-              "dropped, and it works again",
+     .about = "SIGSTOP of a busy worker: another answers, and its own late answer is dropped",
      .recovery_ms_max = DRILL_LINK_MS + 2 * DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1,
      .run = drill_worker_frozen},
     {.name = "worker-hung",
-     .about = "the application of a worker hangs: the processing limit takes its request away",
+     .about = "an application hangs: after the processing limit another worker answers",
      .recovery_ms_max = DRILL_LIMIT_MS + DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1,
      .run = drill_worker_hung},
     {.name = "broker-restarted",
-     .about = "SIGKILL of the broker, and a new one on its port: workers register again, clients "
-              "repeat",
+     .about = "SIGKILL of the broker, and a new one on its port: all come back",
      .recovery_ms_max = DRILL_AWAY_MS,
      .twice_max = 2 * DRILL_WINDOW,
      .run = drill_broker_restarted},
     {.name = "broker-frozen",
-     .about = "SIGSTOP of the broker for 2 s: after SIGCONT all workers are there, and clients are "
-              "answered",
+     .about = "SIGSTOP of the broker for 2 s, and SIGCONT: all are there again",
      .recovery_ms_max = DRILL_AWAY_MS,
      .twice_max = 2 * DRILL_WINDOW,
      .run = drill_broker_frozen},
     {.name = "network-cut",
-     .about = "connections of a busy worker and of a client are cut until another worker has "
-              "answered: its late answer is dropped, and it works again",
+     .about = "connections of a busy worker and of a client end: another worker answers",
      .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1 + DRILL_WINDOW,
      .run = drill_network_cut},
     {.name = "network-half-open",
-     .about = "nothing comes from a busy worker and from a client any more, while they still hear: "
-              "the same",
+     .about = "nothing comes from a busy worker and from a client, who hear everything",
      .recovery_ms_max = DRILL_LINK_MS + 2 * DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1 + DRILL_WINDOW,
      .run = drill_network_half_open},
     {.name = "client-gone",
-     .about =
-         "SIGKILL of a client with 200 requests in the queue: they are dropped, and who stands "
-         "behind them is served",
+     .about = "SIGKILL of a client with 200 requests in the queue: they are dropped",
      .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 0,
      .run = drill_client_gone},
     {.name = "slow-service",
-     .about = "1000 requests at once for a slow service with a queue of 50: the rest is refused, "
-              "and calls to another service take no longer than this",
+     .about = "1000 requests for a slow service: refused, and no other service is late",
      .recovery_ms_max = DRILL_GRACE_MS,
      .twice_max = 0,
      .run = drill_slow_service},
     {.name = "worker-flood",
-     .about = "SIGKILL of a broker with 1000 workers, and a new one on its port: all come back at "
-              "once",
+     .about = "1000 workers lose their broker, and come to a new one at once",
      .recovery_ms_max = DRILL_BACK_MS + DRILL_GRACE_MS,
      .twice_max = 2 * DRILL_WINDOW,
      .run = drill_worker_flood},
@@ -119,6 +112,8 @@ add_request(struct drill_verdict *verdict, const struct drill_load *load, uint32
             const uint64_t *keys, size_t count)
 {
     const struct drill_request *request = &load->requests[number];
+    if (request->result == GALLEON_INTERRUPTED && wait_is_interrupted())
+        return; // nobody waited for it
     uint64_t key = drill_load_key(load, number);
     bool has_run = bsearch(&key, keys, count, sizeof *keys, compare_keys) != NULL;
     verdict->sent++;

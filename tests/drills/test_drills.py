@@ -18,6 +18,10 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(os.environ.get("GALLEON_BIN") or ROOT / "build" / "asan")
 PATIENCE = 120          # seconds until a drill that hangs fails the test
+# To look for leaks LeakSanitizer stops all threads of a process that ends. One time in a thousand
+# that takes for ever, and a run of all drills ends a hundred processes. What leaks in daemons and
+# workers is found where those are tested.
+WITHOUT_LEAKS = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "detect_leaks=0")))
 
 
 def children_of(pid):
@@ -39,7 +43,8 @@ class DrillTest(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        self.environment = {**os.environ, "TMPDIR": str(self.folder)}
+        self.environment = {**os.environ, "TMPDIR": str(self.folder),
+                            "ASAN_OPTIONS": WITHOUT_LEAKS}
 
     def start(self, *arguments, program=FOLDER / "galleon"):
         process = subprocess.Popen(
@@ -91,7 +96,7 @@ class Verdicts(DrillTest):
                                        code=1)
         self.assertEqual((one["verdict"], one["lost"], one["twice"]), ("fail", 0, 1))
         self.assertGreater(one["recovery_ms"], one["recovery_ms_max"])
-        self.assertRegex(errors, r"recovered after \d+ ms, not within 1000")
+        self.assertRegex(errors, r"recovered after \d+ ms, not within 1500")
 
     def test_drill_that_harms_a_network_can_fail(self):
         (one,), _ = self.verdicts("network-cut", "--broker-option", "--attempts=1", code=1)
@@ -170,6 +175,14 @@ class WrongUse(DrillTest):
         self.environment["TMPDIR"] = "/nowhere"
         (one,), _ = self.verdicts("worker-killed", code=1)
         self.assertIn("cannot make a folder in /nowhere", one["why"])
+
+    def test_too_few_descriptors_are_said(self):
+        limited = self.folder.parent / f"{self.folder.name}.limited"
+        limited.write_text(f"#!/bin/sh\nulimit -n 1024\nexec {FOLDER / 'galleon'} \"$@\"\n")
+        limited.chmod(0o755)
+        self.addCleanup(limited.unlink)
+        _, errors = self.run_to_end("drill", "run", "worker-flood", code=1, program=limited)
+        self.assertIn("each process needs 2500 descriptors, and may have 1024", errors)
 
 
 class Ending(DrillTest):
