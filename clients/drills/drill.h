@@ -81,6 +81,11 @@ extern const size_t drill_count;
 void drill_run(const struct drill *drill, const char *const *broker_options,
                struct drill_verdict *verdict_out);
 
+// drill_account counts what became of each request of the loads, which are over; false: out of
+// memory. What nobody waited for, because the drill was interrupted, is left out.
+bool drill_account(const struct drill_journal *journal, const struct drill_load *loads,
+                   size_t load_count, bool is_interrupted, struct drill_verdict *verdict);
+
 // ---- what a drill is made of ----------------------------------------------------------------
 
 // drill_fail writes down why, where nothing has failed before; returns false.
