@@ -84,6 +84,7 @@ struct broker_event { // what does not belong to its kind is not looked at
     const struct mdp_record *record;
     void *cargo;        // NULL where the record has no body and no fields to keep
     size_t cargo_bytes; // what it costs in memory
+    int connection;     // READY: what the shell knows the connection by; 0: nothing
 
     // UNSENT: what the refused SEND said. Several of one pack come last record
     // first. `cargo` is set where the SEND gave it away.
@@ -130,6 +131,10 @@ struct broker_effect {
     bool keeps_cargo;
     bool has_delimiter; // SEND: the peer gets an empty frame, and one record per message
     const struct broker_route *to;
+    // SEND of a HEARTBEAT to one that works: where nothing at all has come over the connection
+    // for so long, no beat of the link either, it is refused as gone. 0: nobody knows.
+    uint32_t silence_ms;
+    int connection;
     uint64_t token; // to be given back in UNSENT
     void *cargo;    // NULL: the body is record.body alone
     void *into;     // JOIN

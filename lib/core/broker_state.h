@@ -100,6 +100,8 @@ struct worker {
     uint32_t credit;
     uint32_t unread; // 0.1, 0.2: messages to it since it last said something
     uint32_t probes_skipped;
+    uint32_t silence_ms; // its link is never silent for so long, whatever it does; 0: who knows
+    int connection;      // the shell's name for it
     mdp_dialect_t dialect;
     bool has_delimiter;
     bool has_promise; // false: its silence proves nothing

@@ -7,7 +7,10 @@
 // dropped.
 
 #include "broker_state.h"
+#include "mdp_wire.h"
 #include "service_name.h"
+
+enum { LINK_SILENCE_MS_MIN = 100 }; // less would be noise
 
 enum session { STRANGER, IDLE, HOLDING, SESSIONS };
 
@@ -92,6 +95,12 @@ broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_
     effect->record.command = command;
     effect->record.reason = reason;
     effect->record.interval_ms = self->config.heartbeat_ms;
+    bool is_busy = !list_is_empty(&worker->held);
+    // What we have not read while we slept is not the worker's silence.
+    if (command == MDP_HEARTBEAT && is_busy && worker->connection != 0 && !is_catching_up(self)) {
+        effect->silence_ms = worker->silence_ms;
+        effect->connection = worker->connection;
+    }
     worker->unread++;
     heartbeat_spoke(&worker->beat, awake_now(self));
 }
@@ -167,6 +176,19 @@ read_promise(struct broker_core *self, struct worker *worker, uint32_t interval_
     worker->beat.patience_ns = is_silent_rightly ? UINT64_MAX : larger_ns * self->config.liveness;
 }
 
+// link_silence_ms is what a worker promises of its link, 0 where it promises nothing.
+static uint32_t
+link_silence_ms(const struct mdp_record *record)
+{
+    struct view value;
+    uint64_t ms;
+    if (record->dialect != MDP_G1 ||
+        !mdp_fields_find(record->fields, VIEW_LITERAL("link-silence"), &value) ||
+        !text_parse_number(value, &ms) || ms < LINK_SILENCE_MS_MIN || ms > INTERVAL_MS_MAX)
+        return 0;
+    return (uint32_t)ms;
+}
+
 static void
 on_ready(struct broker_core *self, const struct broker_event *event)
 {
@@ -191,6 +213,8 @@ on_ready(struct broker_core *self, const struct broker_event *event)
         .service = service,
         .number = ++self->worker_number,
         .registered_at_ns = self->now_ns,
+        .silence_ms = link_silence_ms(record),
+        .connection = event->connection,
         .credit = credit < self->config.credit_max ? credit : self->config.credit_max,
         .dialect = record->dialect,
         .has_delimiter = event->from->has_delimiter,

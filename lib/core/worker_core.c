@@ -7,6 +7,7 @@
 #include "worker_state.h"
 
 #include "region.h"
+#include "text.h"
 
 struct worker_effect *
 worker_add_effect(struct worker_core *self, enum worker_effect_kind kind, uint32_t broker)
@@ -75,6 +76,20 @@ worker_core_bytes(const struct worker_config *config)
     return region.used;
 }
 
+// write_ready_fields writes what READY says of the link, where there is something to say.
+static void
+write_ready_fields(struct worker_core *self)
+{
+    struct text text;
+    if (self->config.link_silence_ms == 0)
+        return;
+    text_init(&text, self->ready_fields, sizeof self->ready_fields);
+    text_add(&text, VIEW_LITERAL("link-silence: "));
+    text_add_number(&text, self->config.link_silence_ms);
+    text_add_char(&text, '\n');
+    self->ready_fields_size = text.size;
+}
+
 struct worker_core *
 worker_core_init(void *memory, const struct worker_config *config, uint64_t now_ns)
 {
@@ -94,6 +109,7 @@ worker_core_init(void *memory, const struct worker_config *config, uint64_t now_
     self->requests_of_broker = requests_of_broker(config);
     prng_init(&self->prng, config->seed, 1);
     list_init(&self->graveyard);
+    write_ready_fields(self);
     for (uint32_t i = 0; i < config->broker_count; i++)
         session_init(&self->sessions[i], self, i);
     return self;

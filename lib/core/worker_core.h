@@ -49,7 +49,8 @@ struct worker_config {
     uint32_t liveness;
     uint32_t reconnect_ms_min;
     uint32_t reconnect_ms_max;
-    uint32_t credit; // requests that the application holds at once
+    uint32_t credit;          // requests that the application holds at once
+    uint32_t link_silence_ms; // our links beat: they are never silent for so long; 0: who knows
     bool has_printable_id;
     bool says_disconnect;
     uint8_t seed[32];

@@ -148,6 +148,10 @@ greet(struct session *self, const struct worker_event *event)
     ready->record.service = core->config.service;
     ready->record.credit = core->config.credit;
     ready->record.interval_ms = core->config.heartbeat_ms;
+    if (self->dialect == MDP_G1 && core->ready_fields_size > 0) {
+        ready->record.flags = MDP_FLAG_FIELDS;
+        ready->record.fields = view_of(core->ready_fields, core->ready_fields_size);
+    }
     core->stats.sessions++;
     worker_tell(self, WORKER_SAID_READY, dialect_text(self->dialect), 0);
     if (core->is_draining && self->dialect == MDP_G1) {

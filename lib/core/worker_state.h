@@ -121,6 +121,8 @@ struct worker_core {
     uint32_t ready_count;
     uint32_t lost_count; // answers, to be told at the end of the step
     bool is_draining;
+    uint8_t ready_fields[40]; // what READY says of the link
+    size_t ready_fields_size;
     char routing_id[WORKER_BROKERS_MAX][WORKER_ID_BYTES + 1];
 };
 

@@ -80,6 +80,13 @@ inbox_receive(struct inbox *self, void *socket)
     return self->count > 0;
 }
 
+int
+inbox_connection(const struct inbox *self)
+{
+    int fd = self->count == 0 ? 0 : zmq_msg_get(&self->messages[0], ZMQ_SRCFD);
+    return fd > 0 ? fd : 0;
+}
+
 void
 inbox_take(struct inbox *self, const struct view *frame, zmq_msg_t *to)
 {

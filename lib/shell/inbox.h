@@ -27,6 +27,10 @@ void inbox_release(struct inbox *self);
 bool inbox_receive(struct inbox *self, void *socket);
 void inbox_clear(struct inbox *self);
 
+// inbox_connection is the descriptor of the connection that the message came over, 0 where
+// there is none.
+int inbox_connection(const struct inbox *self);
+
 // inbox_holds: is it one of self->frames?
 static inline bool
 inbox_holds(const struct inbox *self, const struct view *frame)

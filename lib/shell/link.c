@@ -20,7 +20,7 @@ enum {
     RECONNECT_MS_MAX = 5000,
     HANDSHAKE_MS = 3000,
     BEAT_MS = 1000, // of ZMTP: by it both ends notice a dead connection
-    BEAT_PATIENCE_MS = 3000,
+    BEAT_PATIENCE_MS = LINK_SILENCE_MS,
     LINGER_MS = 0 // until link_close says otherwise
 };
 

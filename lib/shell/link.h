@@ -13,6 +13,9 @@
 
 #include <czmq.h>
 
+// A link beats by itself: the other end never has silence for so long, whatever we do.
+enum { LINK_SILENCE_MS = 3000 };
+
 enum link_event {
     LINK_NOTHING,
     LINK_UP,  // connected: what is sent goes out now

@@ -367,6 +367,7 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
     event.record = record;
     event.cargo = NULL;
     event.cargo_bytes = 0;
+    event.connection = record->command == MDP_READY ? inbox_connection(&self->inbox) : 0;
     if (has_cargo(record)) {
         struct cargo *cargo = cargo_of_record(&self->pool, record, &self->inbox);
         if (cargo == NULL) {

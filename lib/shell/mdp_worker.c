@@ -606,6 +606,7 @@ make_core(mdp_worker_t *self, const mdp_worker_options_t *options)
         .reconnect_ms_min = or_default(options->reconnect_ms_min, 100),
         .reconnect_ms_max = or_default(options->reconnect_ms_max, 10000),
         .credit = at_most(or_default(options->credit, 1), WORKER_CREDIT_MAX),
+        .link_silence_ms = LINK_SILENCE_MS,
         .has_printable_id = options->printable_id,
         .says_disconnect = !options->no_disconnect,
     };

@@ -158,6 +158,8 @@ record_send(struct world *self, const struct broker_effect *effect)
     sent->has_delimiter = effect->has_delimiter;
     sent->keeps_cargo = effect->keeps_cargo;
     sent->token = effect->token;
+    sent->silence_ms = effect->silence_ms;
+    sent->connection = effect->connection;
     sent->cargo = effect->keeps_cargo ? effect->cargo : NULL;
     sent->route_number = effect->to->number;
     sent->route_serial = effect->to->serial;
@@ -246,7 +248,8 @@ has_cargo(const struct mdp_record *record)
 void
 world_record(struct world *self, const struct mdp_envelope *from, const struct mdp_record *record)
 {
-    struct broker_event event = {.kind = BROKER_RECORD, .from = from, .record = record};
+    struct broker_event event = {
+        .kind = BROKER_RECORD, .from = from, .record = record, .connection = self->connection};
     if (has_cargo(record)) {
         event.cargo = parcel_of(self, &record->body);
         event.cargo_bytes = record->body.bytes + 64;

@@ -20,6 +20,8 @@ struct sent {
     bool keeps_cargo;
     bool had_cargo; // which was given away with it
     uint64_t token;
+    uint32_t silence_ms;
+    int connection;
     void *cargo; // kept by the core still, where keeps_cargo
     uint32_t route_number;
     uint64_t route_serial;
@@ -40,6 +42,7 @@ struct world {
     uint64_t cargo_live;
     bool is_stopped;
     bool is_large;  // an audit of each step would take too long
+    int connection; // that records come over
     bool is_manual; // do not tick until nothing is due after each step
 };
 

@@ -369,6 +369,83 @@ thousand_requests_that_expire_at_once_take_several_steps(void **state)
     assert_int_equal(world_count(world, "C", MDP_FINAL), 1000);
 }
 
+// ---- links that beat ---------------------------------------------------------------------------
+
+static void
+ready_with_fields(struct world *world, mdp_dialect_t dialect, const char *fields)
+{
+    struct mdp_record record = {.dialect = dialect,
+                                .side = MDP_WORKER_SIDE,
+                                .command = MDP_READY,
+                                .flags = MDP_FLAG_FIELDS,
+                                .credit = 1,
+                                .interval_ms = 1000,
+                                .service = VIEW_LITERAL("echo"),
+                                .fields = view_of(fields, strlen(fields))};
+    world_say(world, "W", record, NULL);
+}
+
+static void
+beat_to_a_busy_worker_asks_whether_its_link_is_silent(void **state)
+{
+    struct world *world = *state;
+    world->connection = 17;
+    ready_with_fields(world, MDP_G1, "user: me\nlink-silence: 3000\n");
+    world_pass(world, 1000);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->silence_ms, 0); // idle: MDP's own
+
+    world->connection = 18; // the client's
+    ask(world, 1, 0);
+    world_clear(world);
+    world_pass(world, 1000);
+
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->silence_ms, 3000);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection, 17);
+}
+
+static void
+busy_worker_whose_link_is_silent_loses_its_request_to_another(void **state)
+{
+    struct world *world = *state;
+    world->connection = 17;
+    ready_with_fields(world, MDP_G1, "link-silence: 3000\n");
+    ask(world, 1, 0);
+    world_ready(world, "W2", MDP_G1, "echo", 1);
+    world_pass(world, 1000);
+
+    world_unsent(world, world_last(world, "W", MDP_HEARTBEAT), true);
+    world_tick(world);
+
+    assert_int_equal(world_stats(world)->workers, 1);
+    assert_int_equal(world_last(world, "W2", MDP_REQUEST)->record.attempt, 2);
+}
+
+static void
+link_that_promises_nothing_is_not_asked(void **state)
+{
+    static const struct {
+        mdp_dialect_t dialect;
+        int connection;
+        const char *fields;
+    } rows[] = {{MDP_G1, 17, ""},
+                {MDP_G1, 17, "link-silence: 0\n"},
+                {MDP_G1, 17, "link-silence: 99\n"},
+                {MDP_G1, 17, "link-silence: 60001\n"},
+                {MDP_G1, 17, "link-silence: 3000 ms\n"},
+                {MDP_G1, 0, "link-silence: 3000\n"},
+                {MDP_01, 17, "link-silence: 3000\n"}};
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        world_configure(world, &world->config);
+        world->connection = rows[i].connection;
+        ready_with_fields(world, rows[i].dialect, rows[i].fields);
+        ask(world, 1, 0);
+        world_pass(world, 1000);
+
+        assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->silence_ms, 0);
+    }
+}
+
 // ---- our own pauses ------------------------------------------------------------------------
 
 static void
@@ -548,6 +625,9 @@ main(void)
         world_test(without_a_default_a_request_waits_for_ever),
         world_test(request_that_is_out_when_its_time_ends_keeps_its_worker_and_its_answer_counts),
         world_test(thousand_requests_that_expire_at_once_take_several_steps),
+        world_test(beat_to_a_busy_worker_asks_whether_its_link_is_silent),
+        world_test(busy_worker_whose_link_is_silent_loses_its_request_to_another),
+        world_test(link_that_promises_nothing_is_not_asked),
         world_test(pause_of_our_own_process_expires_no_worker),
         world_test(pause_is_what_is_longer_than_an_interval),
         world_test(worker_that_is_silent_after_our_pause_too_is_lost),

@@ -49,6 +49,23 @@ answer_counts_as_a_beat(void **state)
 }
 
 static void
+ready_says_how_long_the_link_is_silent_at_most(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DIALECTS; i++) {
+        struct rig *rig = rig_new(dialects[i]);
+        rig->config.link_silence_ms = 3000;
+        rig_start(rig);
+        rig_up(rig, 0);
+        const struct mdp_record *ready = &rig_last(rig)->record; // its fields are the core's own
+        bool is_said = view_equals(ready->fields, VIEW_LITERAL("link-silence: 3000\n"));
+        assert_true(dialects[i] == MDP_G1 ? is_said : ready->fields.size == 0);
+        assert_int_equal(ready->flags, dialects[i] == MDP_G1 ? MDP_FLAG_FIELDS : 0);
+        rig_free(rig);
+    }
+}
+
+static void
 missed_beats_are_not_made_up_for(void **state)
 {
     (void)state;
@@ -239,6 +256,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_beats_when_it_has_said_nothing),
         cmocka_unit_test(answer_counts_as_a_beat),
+        cmocka_unit_test(ready_says_how_long_the_link_is_silent_at_most),
         cmocka_unit_test(missed_beats_are_not_made_up_for),
         cmocka_unit_test(silent_broker_is_lost),
         cmocka_unit_test(broker_that_never_answers_ready_is_lost),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""test_known_limits.py - what Galleon should do and does not, so that its repair is noticed.
+"""test_frozen_worker.py - an mdworker that is stopped the moment it has a request.
 
-Each test says what has to happen, and is expected to fail: docs/operating/mdbroker.md has the limits
-in words. Once one succeeds, it moves to the tests of what works.
+Its kernel goes on taking what the broker sends, and no PING of its link has come since its last
+message, so that libzmq has no TTL to end the connection by.
 """
 
 import os
@@ -39,10 +39,20 @@ class FrozenWorker(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
-    def start_worker(self, name):
-        """One that says in a file that it has begun, and takes a little time."""
+    def start_worker(self, name, seconds=0.1):
+        """One that says in a file that it has begun, and takes its time."""
         return self.start("mdworker", "--broker", self.endpoint, "--heartbeat", "500", "work", "--",
-                          "sh", "-c", f"touch {self.folder / name}; sleep 0.1; echo {name}")
+                          "sh", "-c", f"touch {self.folder / name}; sleep {seconds}; echo {name}")
+
+    def start_client(self):
+        client = self.start("mdclient", "--broker", self.endpoint, "--attempts", "1", "--timeout",
+                            str(NOTICED * 1000), "work", stdout=subprocess.PIPE)
+        self.addCleanup(client.stdout.close)
+        return client
+
+    def assert_answered_by(self, client, name):
+        client.wait(PATIENCE)
+        self.assertEqual((client.returncode, client.stdout.read().strip()), (0, name))
 
     def await_file(self, name):
         deadline = time.monotonic() + PATIENCE
@@ -50,17 +60,21 @@ class FrozenWorker(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"{name} has not begun")
             time.sleep(0.001)
 
-    @unittest.expectedFailure
     def test_worker_frozen_as_soon_as_it_works_is_noticed(self):
         victim = self.start_worker("victim")
-        client = self.start("mdclient", "--broker", self.endpoint, "--attempts", "1", "--timeout",
-                            str(NOTICED * 1000), "work", stdout=subprocess.PIPE)
-        self.addCleanup(client.stdout.close)
+        client = self.start_client()
         self.await_file("victim")
         victim.send_signal(signal.SIGSTOP)
         self.start_worker("other")
-        client.wait(PATIENCE)
-        self.assertEqual((client.returncode, client.stdout.read().strip()), (0, "other"))
+        self.assert_answered_by(client, "other")
+
+    def test_worker_that_works_for_long_is_not_taken_for_a_frozen_one(self):
+        self.start_worker("busy", seconds=5)
+        client = self.start_client()
+        self.await_file("busy")
+        self.start_worker("idle")
+        self.assert_answered_by(client, "busy")
+        self.assertFalse((self.folder / "idle").exists())
 
 
 if __name__ == "__main__":
