@@ -2,8 +2,8 @@
 
 #include "galleon_tool.h"
 
-#include "process.h"
 #include "drills/drill_child.h"
+#include "process.h"
 #include "service_name.h"
 
 #include <stdarg.h>
