@@ -1,0 +1,83 @@
+// marks.h - the situations that a run has been in.
+//
+// A simulator that never gets where bugs are finds none. Each mark counts one situation; a
+// long run in which one was never reached fails. To add one: a line here, and mark() where
+// it happens.
+
+#ifndef GALLEON_MARKS_H
+#define GALLEON_MARKS_H
+
+#include <stdint.h>
+
+#define MARK_MAP(X)                                                                                \
+    X(MARK_ANSWERED, "call answered")                                                              \
+    X(MARK_ANSWERED_IN_PARTS, "call answered in parts")                                            \
+    X(MARK_ANSWERED_WITH_ERROR, "call answered with an error of the worker's")                     \
+    X(MARK_WORKER_LOST_BUSY, "worker lost while it held a request")                                \
+    X(MARK_WORKER_LEFT_BUSY, "worker left with a request")                                         \
+    X(MARK_WORKER_SILENT, "idle worker lost by silence")                                           \
+    X(MARK_WORKER_UNREACHABLE, "worker lost by EHOSTUNREACH")                                      \
+    X(MARK_WORKER_LIMIT, "worker lost by its processing limit")                                    \
+    X(MARK_WORKER_REFUSED, "worker refused")                                                       \
+    X(MARK_UNSENT_REQUEST_FULL, "UNSENT of a REQUEST, queue full")                                 \
+    X(MARK_UNSENT_REQUEST_GONE, "UNSENT of a REQUEST, worker gone")                                \
+    X(MARK_UNSENT_FINAL_FULL, "UNSENT of a FINAL to a client, queue full")                         \
+    X(MARK_UNSENT_FINAL_GONE, "UNSENT of a FINAL to a client that is gone")                        \
+    X(MARK_UNSENT_PARTIAL, "UNSENT of a PARTIAL to a client")                                      \
+    X(MARK_UNSENT_HEARTBEAT, "UNSENT of a HEARTBEAT to a worker")                                  \
+    X(MARK_UNSENT_PACK, "UNSENT of a pack of more than one record")                                \
+    X(MARK_UNSENT_BY_WORKER, "UNSENT of a worker's FINAL")                                         \
+    X(MARK_UNSENT_PART_BY_WORKER, "UNSENT of a worker's PARTIAL")                                  \
+    X(MARK_UNSENT_BY_CLIENT, "UNSENT of a client's REQUEST")                                       \
+    X(MARK_REDELIVERY, "redelivery")                                                               \
+    X(MARK_EXPIRED_QUEUED, "request expired in the queue")                                         \
+    X(MARK_GIVEN_UP, "attempts spent")                                                             \
+    X(MARK_CANCEL_QUEUED, "cancel of a request that waits")                                        \
+    X(MARK_CANCEL_OUT, "cancel of a request that is out")                                          \
+    X(MARK_CANCEL_UNKNOWN, "cancel of a request that is over")                                     \
+    X(MARK_LATE_DROPPED, "late answer dropped")                                                    \
+    X(MARK_LATE_TAKEN, "late answer taken")                                                        \
+    X(MARK_PARTIAL_THEN_LOST, "worker lost after a PARTIAL")                                       \
+    X(MARK_SILENCE, "an error that a 0.1 or 0.2 client does not hear")                             \
+    X(MARK_DRAIN_WITH_WORK, "broker drained with requests out")                                    \
+    X(MARK_DRAIN_OVER, "broker's drain over")                                                      \
+    X(MARK_WORKER_DRAINED, "worker drained")                                                       \
+    X(MARK_REFUSED_DRAINING, "request refused by a broker that drains")                            \
+    X(MARK_LIMIT_QUEUE, "queue limit reached")                                                     \
+    X(MARK_LIMIT_SERVICE, "queue limit of a service reached")                                      \
+    X(MARK_LIMIT_CLIENT, "queue limit of a client reached")                                        \
+    X(MARK_LIMIT_BYTES, "limit of bytes reached")                                                  \
+    X(MARK_NO_QUEUE, "no-queue request refused")                                                   \
+    X(MARK_DUPLICATE, "request whose id is open already")                                          \
+    X(MARK_PAUSE_EXTENDS, "a broker's pause that was longer than a worker's patience")             \
+    X(MARK_OF_GONE, "request dropped because its client is gone")                                  \
+    X(MARK_STRANGER_BEATS, "DISCONNECT to a worker that is not registered")                        \
+    X(MARK_BROKER_RESTARTED, "broker killed and started again")                                    \
+    X(MARK_WORKER_RESTARTED, "worker killed and started again")                                    \
+    X(MARK_CLIENT_RESTARTED, "client killed and started again")                                    \
+    X(MARK_HALF_OPEN_ENDED, "half-open connection given up by the link's own heartbeats")          \
+    X(MARK_BURST, "clogged connection that went on")                                               \
+    X(MARK_CUT_IN_FLIGHT, "messages lost in flight")                                               \
+    X(MARK_PARKED, "routing id that an old connection still has")                                  \
+    X(MARK_NO_MEMORY, "body that found no memory")                                                 \
+    X(MARK_LOOSE, "body in frames of its own")                                                     \
+    X(MARK_GATHERED, "parts gathered for a client that takes one message")                         \
+    X(MARK_ASKED_DIALECT, "dialect asked for")                                                     \
+    X(MARK_PASSIVE, "client sent elsewhere by 503")                                                \
+    X(MARK_ATTEMPT_TIMED_OUT, "client's attempt timed out")                                        \
+    X(MARK_CALL_TIMED_OUT, "client's call given up")                                               \
+    X(MARK_WORKER_GAVE_UP_BROKER, "worker gave a broker up for its silence")                       \
+    X(MARK_ANSWER_LOST_BY_WORKER, "worker's answer lost with its connection")                      \
+    X(MARK_CREDIT, "worker with more than one request out")                                        \
+    X(MARK_MIDDLE_OF_CLOCK, "clock that passes the middle of its range")
+
+enum mark {
+#define X(name, text) name,
+    MARK_MAP(X)
+#undef X
+        MARKS
+};
+
+const char *mark_text(enum mark mark);
+
+#endif

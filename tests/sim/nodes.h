@@ -1,0 +1,128 @@
+// nodes.h - the three kinds of node there are: what stands around each core.
+//
+// Each does what its file in lib/shell does with sockets: takes what has arrived, steps
+// the core, carries out effects, gives back what was refused, and rests until its
+// deadline.
+
+#ifndef GALLEON_NODES_H
+#define GALLEON_NODES_H
+
+#include "broker_core.h"
+#include "client_core.h"
+#include "links.h"
+#include "worker_core.h"
+
+enum { HELD_MAX = 64 };
+
+// ---- a broker -----------------------------------------------------------------------------------
+
+struct box { // a pack for one peer
+    struct pack pack;
+    uint32_t number;
+    uint64_t serial;
+    bool has_delimiter;
+    uint8_t id[ROUTING_ID_MAX];
+    uint8_t id_size;
+};
+
+struct refused { // that the core is to be told, latest first
+    uint32_t number;
+    uint64_t serial;
+    enum mdp_side side;
+    enum mdp_command command;
+    uint64_t token;
+    struct parcel *parcel;
+    bool is_gone;
+};
+
+struct broker_node {
+    struct node node;
+    struct router *router;
+    void *memory;
+    struct broker_core *core;
+    struct broker_config config;
+    struct broker_effects effects;
+    struct box *boxes;
+    size_t box_count, box_capacity;
+    struct refused *refused;
+    size_t refused_count, refused_capacity;
+    bool is_drain_asked;
+    bool is_draining;
+    bool is_stopped;
+    struct seen_broker *seen; // check.c
+};
+
+void broker_node_add(struct world *world, uint32_t index);
+void broker_node_drain(struct node *node);
+struct broker_node *broker_node_of(struct world *world, uint32_t index);
+
+// ---- a worker -----------------------------------------------------------------------------------
+
+struct job { // a request that the application has
+    bool is_open;
+    uint64_t token;
+    struct parcel *request;
+    uint64_t run;
+    uint64_t due_ns; // the world's time; UINT64_MAX: it hangs
+    uint32_t parts;  // to be said before the end
+    uint32_t said;
+    int status;
+    bool kills; // the process dies of it
+};
+
+struct worker_node {
+    struct node node;
+    struct worker_plan *plan;
+    void *memory;
+    struct worker_core *core;
+    struct worker_effects effects;
+    struct link *links[LINKS_OF_NODE];
+    struct pack packs[LINKS_OF_NODE];
+    uint32_t sent[LINKS_OF_NODE]; // FINALs that the core is to be told of
+    uint32_t refusing, failed;    // a bit for each broker
+    struct worker_event *refused;
+    size_t refused_count, refused_capacity;
+    struct job jobs[HELD_MAX];
+    uint32_t job_count;
+    bool is_draining;
+    // check_peers.c
+    uint64_t spoke_ns[LINKS_OF_NODE]; // to its brokers; 0: it is not registered
+    uint64_t breaches;                // that were none of its broker's doing
+};
+
+void worker_node_add(struct world *world, uint32_t index);
+void worker_node_drain(struct node *node);
+// worker_node_stop lets it leave as a program does that ends.
+void worker_node_stop(struct node *node);
+// worker_node_release ends what the application holds: it hangs no more.
+void worker_node_release(struct node *node);
+
+// ---- a client -----------------------------------------------------------------------------------
+
+struct client_node {
+    struct node node;
+    struct client_plan *plan;
+    void *memory;
+    struct client_core *core;
+    struct client_effects effects;
+    struct link *links[LINKS_OF_NODE];
+    struct pack packs[LINKS_OF_NODE];
+    uint32_t refusing, failed, cut;
+    struct client_event *refused;
+    size_t refused_count, refused_capacity;
+    uint64_t *calls; // numbers of the registry's, by the core's id - 1
+    size_t call_count, call_capacity;
+    uint64_t broken;       // a call of whose answer a part was lost to memory; 0: none
+    uint64_t next_call_ns; // the world's time
+    size_t first_open;     // check_peers.c: calls before it are over
+    bool is_probe;         // it calls each service once, and wants an answer
+    uint32_t probed;
+};
+
+void client_node_add(struct world *world, uint32_t index);
+// client_node_add_probe adds a client of one broker that everything must be well for.
+struct node *client_node_add_probe(struct world *world, uint32_t broker);
+// client_node_is_done: has the probe had all its answers?
+bool client_node_is_done(const struct node *node);
+
+#endif

@@ -1,0 +1,221 @@
+// run.c - two phases: trouble, then all is mended and everything has to end.
+
+#include "run.h"
+
+#include "check.h"
+#include "must.h"
+#include "trouble.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STEPS_BETWEEN_AUDITS = 64 };
+
+static const uint64_t ms = 1000000;
+static const uint64_t second = 1000000000;
+
+static struct world *running; // for the hook: must() knows no world
+
+static void
+on_broken_must(const char *file, int line, const char *condition)
+{
+    const char *name = strrchr(file, '/');
+    world_fail(running, "B9 books_agree", "%s:%d: must(%s)", name == NULL ? file : name + 1, line,
+               condition);
+}
+
+// ---- the nodes ----------------------------------------------------------------------------------
+
+static void
+start_late(struct world *world, void *object, uint64_t life)
+{
+    (void)world;
+    struct node *node = object;
+    if (node->life == life)
+        node_start(node);
+}
+
+static uint64_t
+start_of(const struct plan *plan, const struct node *node)
+{
+    if (strcmp(node->kind->name, "broker") == 0)
+        return plan->broker_start_ns[node->index];
+    if (strcmp(node->kind->name, "worker") == 0)
+        return plan->worker[node->index].start_ns;
+    return plan->client[node->index].start_ns;
+}
+
+static void
+add_nodes(struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan.brokers; i++)
+        broker_node_add(world, i);
+    for (uint32_t i = 0; i < world->plan.workers; i++)
+        worker_node_add(world, i);
+    for (uint32_t i = 0; i < world->plan.clients; i++)
+        client_node_add(world, i);
+    for (uint32_t i = 0; i < world->node_count; i++)
+        world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i], 0);
+}
+
+static void
+audit_all(struct world *world)
+{
+    for (uint32_t i = 0; i < world->node_count; i++)
+        if (world->nodes[i]->is_alive)
+            world->nodes[i]->kind->audit(world->nodes[i]);
+}
+
+// go_on lets things happen until a time; false: that were too many events.
+static bool
+go_on(struct world *world, uint64_t until_ns, uint64_t events_max)
+{
+    while (world->events < events_max) {
+        if (!world_step(world, until_ns))
+            return true;
+        if (world->events % STEPS_BETWEEN_AUDITS == 0)
+            audit_all(world);
+    }
+    return false;
+}
+
+// ---- (end) --------------------------------------------------------------------------------------
+
+// has_ended: is every call over, and nothing left at any broker?
+static bool
+has_ended(struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        const struct broker_node *broker = broker_node_of(world, i);
+        if (!broker->node.is_alive || !check_broker_is_idle(broker))
+            return false;
+    }
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        const struct node *node = world->nodes[i];
+        if (strcmp(node->kind->name, "client") == 0 &&
+            client_core_open_count(((const struct client_node *)node)->core) > 0)
+            return false;
+    }
+    return true;
+}
+
+// all_answered (B10): "after healing every request is answered, expired or refused within
+// 60 virtual seconds plus twice the longest patience". A request of a client that has gone
+// is only found out when a worker takes it, so where a service has no worker it waits for
+// ever: that is its time to live's business (mdp.md, 3.7). And a queue takes its time: one
+// worker with a credit of one does one request in each round trip.
+static void
+all_answered(struct world *world)
+{
+    uint64_t backlog = 0;
+    for (uint32_t i = 0; i < world->plan.brokers; i++)
+        if (broker_node_of(world, i)->node.is_alive)
+            backlog += check_broker_open_count(broker_node_of(world, i));
+    uint64_t round_trip_ns = 4 * world->plan.latency_ns_max + 4 * world->plan.lateness_ns + 5 * ms;
+    uint64_t bound_ns = check_bound_ns(world) + backlog * round_trip_ns;
+    uint64_t until_ns = world->now_ns + bound_ns;
+    while (!has_ended(world)) {
+        if (world->now_ns >= until_ns)
+            world_fail(world, "B10 all_answered", "%llu s after all is mended requests are open",
+                       (unsigned long long)(bound_ns / second));
+        (void)go_on(world, world->now_ns + second, UINT64_MAX);
+    }
+}
+
+// probe_all: and then each broker answers for each service.
+static void
+probe_all(struct world *world)
+{
+    if (world->plan.workers < world->plan.services)
+        return;
+    struct node *probes[BROKERS_MAX];
+    for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        probes[i] = client_node_add_probe(world, i);
+        node_start(probes[i]);
+    }
+    for (uint32_t i = 0; i < world->plan.brokers; i++)
+        while (!client_node_is_done(probes[i]))
+            (void)go_on(world, world->now_ns + second, UINT64_MAX);
+}
+
+// leave lets everybody go as programs do that end, and looks at what is left.
+static void
+leave(struct world *world)
+{
+    world->is_over = true;
+    for (uint32_t i = 0; i < world->plan.brokers; i++)
+        broker_node_drain(&broker_node_of(world, i)->node);
+    uint64_t until_ns = world->now_ns + world->plan.broker.drain_ms * ms + 10 * second;
+    (void)go_on(world, until_ns, UINT64_MAX);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        struct node *node = world->nodes[i];
+        if (node->clock.offset_ns < (uint64_t)1 << 63 && node_now(node) >= (uint64_t)1 << 63)
+            mark(world, MARK_MIDDLE_OF_CLOCK);
+        if (!node->is_alive)
+            continue;
+        if (strcmp(node->kind->name, "broker") == 0)
+            world_fail(world, "B10 all_answered", "broker%u's drain does not end", node->index);
+        if (strcmp(node->kind->name, "worker") == 0)
+            worker_node_stop(node);
+        else
+            node_kill(node);
+    }
+    check_world_end(world);
+}
+
+static void
+run(struct world *world)
+{
+    must_set_hook(on_broken_must);
+    links_init(world);
+    check_init(world);
+    add_nodes(world);
+    trouble_begin(world);
+    (void)go_on(world, world->plan.trouble_ns, world->plan.events_max);
+    trouble_end(world);
+    all_answered(world);
+    probe_all(world);
+    audit_all(world);
+    leave(world);
+}
+
+// ---- from outside -------------------------------------------------------------------------------
+
+void
+run_once(const struct options *options, uint8_t fill, struct outcome *outcome_out)
+{
+    struct world *world = world_new(options, fill);
+    running = world;
+    memset(outcome_out, 0, sizeof *outcome_out);
+    if (setjmp(world->failed) == 0) {
+        run(world);
+    } else {
+        outcome_out->has_failed = true;
+        memcpy(outcome_out->reason, world->reason, sizeof outcome_out->reason);
+    }
+    must_set_hook(NULL);
+    outcome_out->hash = world->hash;
+    outcome_out->events = world->events;
+    outcome_out->end_ns = world->now_ns;
+    outcome_out->calls = check_call_count(world);
+    memcpy(outcome_out->marks, world->marks, sizeof outcome_out->marks);
+    if (outcome_out->has_failed && options->shows_notes)
+        world_print_notes(world);
+    world_free(world);
+}
+
+void
+run_twice(const struct options *options, struct outcome *outcome_out)
+{
+    struct outcome again;
+    struct options quietly = *options;
+    quietly.is_tracing = quietly.shows_notes = false;
+    run_once(&quietly, 0xa5, &again);
+    run_once(options, 0x5a, outcome_out);
+    if (again.hash == outcome_out->hash && again.events == outcome_out->events)
+        return;
+    outcome_out->has_failed = true;
+    snprintf(outcome_out->reason, sizeof outcome_out->reason,
+             "W2 same_seed_same_trace: %llu events, then %llu", (unsigned long long)again.events,
+             (unsigned long long)outcome_out->events);
+}

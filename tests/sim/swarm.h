@@ -1,0 +1,126 @@
+// swarm.h - what a seed decides before anything runs: who is there, which faults exist at
+// all, how often they come, and every knob of the cores and of the network.
+//
+// A plan is a pure function of the options: the same options give the same plan, and a
+// smaller one (fewer nodes, a fault kind less, an earlier end) leaves the rest as it was,
+// because each part draws from a stream of its own.
+
+#ifndef GALLEON_SWARM_H
+#define GALLEON_SWARM_H
+
+#include "broker_core.h"
+#include "client_core.h"
+#include "worker_core.h"
+
+enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, STACKS_MAX = 3 };
+
+// The faults. A seed has each kind with probability 1/2.
+#define FAULT_MAP(X)                                                                               \
+    X(FAULT_CUT, "cut")                 /* a connection is reset */                                \
+    X(FAULT_HALF_OPEN, "half_open")     /* one way, or both, carries nothing */                    \
+    X(FAULT_CLOG, "clog")               /* the same, and then all at once */                       \
+    X(FAULT_BLOCK, "block")             /* no new connections between two nodes */                 \
+    X(FAULT_PAUSE, "pause")             /* a node's loop stands still, its I/O thread not */       \
+    X(FAULT_FREEZE, "freeze")           /* a whole process stands still */                         \
+    X(FAULT_KILL_WORKER, "kill_worker") /* and it comes back after a while */                      \
+    X(FAULT_KILL_CLIENT, "kill_client")                                                            \
+    X(FAULT_KILL_BROKER, "kill_broker")                                                            \
+    X(FAULT_DRAIN_BROKER, "drain_broker")                                                          \
+    X(FAULT_DRAIN_WORKER, "drain_worker")                                                          \
+    X(FAULT_SLOW_APP, "slow_app")   /* requests that take long */                                  \
+    X(FAULT_HUNG_APP, "hung_app")   /* requests that are never answered */                         \
+    X(FAULT_DYING_APP, "dying_app") /* the process ends with the request */                        \
+    X(FAULT_ERRORS, "errors")       /* answers with an error status */                             \
+    X(FAULT_PARTIALS, "partials")   /* answers in parts */                                         \
+    X(FAULT_CANCEL, "cancel")       /* calls that are taken back */                                \
+    X(FAULT_MEMORY, "memory")       /* an allocation fails */                                      \
+    X(FAULT_UNOPENED, "unopened")   /* no descriptor for a socket */                               \
+    X(FAULT_FULL, "full")           /* high-water marks that are reached */                        \
+    X(FAULT_LIMITS, "limits")       /* queue limits that are reached */                            \
+    X(FAULT_DRIFT, "drift")         /* clocks that do not agree */                                 \
+    X(FAULT_LATE_START, "late_start")
+
+enum fault {
+#define X(name, text) name,
+    FAULT_MAP(X)
+#undef X
+        FAULTS
+};
+
+const char *fault_text(enum fault fault);
+
+// What the command line says.
+struct options {
+    uint64_t seed;
+    uint64_t minutes;
+    uint64_t events_max;
+    uint64_t trouble_ms; // 0: as the seed has it
+    uint32_t brokers_max, workers_max, clients_max;
+    uint32_t faults_off; // a bit for each kind
+    bool is_hostile;
+    bool is_tracing;
+    bool shows_notes; // of a run that fails
+};
+
+struct clock_plan {
+    uint64_t offset_ns;
+    int64_t drift; // of 2^20
+};
+
+struct worker_plan {
+    struct worker_config config;
+    struct clock_plan clock;
+    uint32_t service;
+    uint32_t brokers[BROKERS_MAX]; // by the worker's own numbers
+    bool is_blocking;              // it looks at no socket while it works
+    uint64_t start_ns;
+};
+
+struct client_plan {
+    struct client_config config;
+    struct clock_plan clock;
+    uint32_t brokers[BROKERS_MAX];
+    struct view names[BROKERS_MAX];
+    uint32_t stack_size; // addresses in front of its delimiter, as behind proxies
+    uint64_t think_ns;   // between calls
+    uint32_t calls_at_once;
+    bool has_printable_id;
+    uint64_t start_ns;
+};
+
+struct plan {
+    uint64_t seed;
+    bool is_hostile;
+    bool has[FAULTS];
+    uint64_t fault_gap_ns; // between faults, on the average
+    uint64_t trouble_ns;
+    uint64_t events_max;
+    uint64_t latency_ns_min, latency_ns_max;
+    uint64_t patience_ns; // of the links' own heartbeats
+    uint64_t work_ns;     // of a service, on the average
+    uint64_t lateness_ns; // of a loop that is woken
+    uint32_t hwm;
+    uint32_t batch;      // messages in a turn of the broker
+    uint32_t pack_bytes; // of one message with more than one record
+    uint32_t brokers, workers, clients, services;
+    struct broker_config broker;
+    struct broker_service_config service_configs[SERVICES_MAX];
+    struct clock_plan broker_clocks[BROKERS_MAX];
+    uint64_t broker_start_ns[BROKERS_MAX];
+    struct worker_plan worker[WORKERS_MAX];
+    struct client_plan client[CLIENTS_MAX];
+};
+
+// swarm_draw makes the plan of these options.
+void swarm_draw(struct plan *self, const struct options *options);
+
+// swarm_seed is the seed of a stream's generator, or of one life of a core.
+void swarm_seed(uint8_t seed_out[32], uint64_t seed, uint64_t of_what, uint64_t number);
+
+// swarm_patience is the longest that any peer of this plan may be silent.
+uint64_t swarm_patience_ns(const struct plan *self);
+
+struct view swarm_service(uint32_t number);
+struct view swarm_broker(uint32_t number);
+
+#endif
