@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""plant.py - plants bugs into copies of the cores, to see whether the simulator finds them.
+
+Usage: plant.py copy TO CORE_FOLDER FILE...      copy the files, with all bugs behind a switch
+       plant.py hunt SIM_PLANTED TABLE [NUMBER]  run each, and hold it to the table
+
+A bug is one place in one file: the text as it is, and the text with `planted(N) ? wrong : right`
+in it. Where the text is not found exactly once the build fails, and whoever changed it changes it
+here too. The table (plants.txt) has for each bug the number of seeds within which it has to be
+found; a rise is a regression of the simulator.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+# number: (file, what is wrong, text, text with the bug)
+PLANTS = {
+    1: ("broker_core.c", "the cargo of an UNSENT is forgotten",
+        "    broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);\n    if (event->side",
+        "    if (!planted(1))\n        broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);\n"
+        "    if (event->side"),
+    2: ("broker_core.c", "EHOSTUNREACH of a busy worker is ignored",
+        "    if (route->worker != NULL)\n        broker_worker_lose(self, route->worker, \"unreach",
+        "    if (route->worker != NULL && !(planted(2) && route->worker->held.size > 0))\n"
+        "        broker_worker_lose(self, route->worker, \"unreach"),
+    3: ("broker_dispatch.c", "the request of a lost worker is not queued again",
+        "        broker_request_enqueue(self, request, true);\n        return;",
+        "        if (!planted(3) || !was_sent)\n"
+        "            broker_request_enqueue(self, request, true);\n        return;"),
+    4: ("broker_worker.c", "a second FINAL is passed on",
+        "attempt->partials, event);\n    broker_request_end(self, request, BROKER_DUMP_DONE);",
+        "attempt->partials, event);\n    if (!planted(4) || request->attempts.size < 2)\n"
+        "        broker_request_end(self, request, BROKER_DUMP_DONE);"),
+    5: ("broker_timer.c", "patience is one interval too short",
+        "(shown_ns > own_ns ? shown_ns : own_ns) * self->config.liveness;",
+        "(shown_ns > own_ns ? shown_ns : own_ns) *\n"
+        "                                   (self->config.liveness - (planted(5) ? 1 : 0));"),
+    6: ("broker_dispatch.c", "a request is given to a worker and still waits",
+        "    broker_request_dequeue(self, request);\n    give(",
+        "    if (!planted(6))\n        broker_request_dequeue(self, request);\n    give("),
+    7: ("broker_timer.c", "our own pause expires peers",
+        "        self->paused_ns += now_ns - due_ns;",
+        "        self->paused_ns += planted(7) ? 0 : now_ns - due_ns;"),
+    8: ("broker_answer.c", "a PARTIAL ends the request",
+        "    self->stats.partials_out++;",
+        "    self->stats.partials_out++;\n    if (planted(8))\n"
+        "        broker_request_end(self, request, BROKER_DUMP_DONE);"),
+    9: ("broker_dispatch.c", "credit is off by one",
+        "worker->held.size < worker->credit && !worker->is_blocked",
+        "worker->held.size < worker->credit + (planted(9) ? 1 : 0) && !worker->is_blocked"),
+    10: ("broker_dispatch.c", "the proof in a ticket is not looked at",
+         "return attempt != NULL && ticket_equals(&attempt->ticket, ticket) ? attempt : NULL;",
+         "return attempt != NULL && (planted(10) || ticket_equals(&attempt->ticket, ticket))\n"
+         "               ? attempt\n               : NULL;"),
+    11: ("broker_dispatch.c", "one attempt too many",
+         "    return request->attempts_made < service->attempts &&",
+         "    return request->attempts_made < service->attempts + (planted(11) ? 1 : 0) &&"),
+    12: ("client_call.c", "the timer of a call survives its cancel",
+         "    client_dump(self, call->parts);\n    end(self, call);\n}\n\nvoid\nclient_call_expire",
+         "    client_dump(self, call->parts);\n    call->parts = NULL;\n    if (!planted(12))\n"
+         "        end(self, call);\n}\n\nvoid\nclient_call_expire"),
+    13: ("client_call.c", "a client makes one attempt too many",
+         "    if (call->attempts >= self->config.attempts) {",
+         "    if (call->attempts >= self->config.attempts + (planted(13) ? 1 : 0)) {"),
+    14: ("broker_request.c", "the last one in is the first one out",
+         "    if (at_head)\n        list_prepend",
+         "    if (at_head || planted(14))\n        list_prepend"),
+    15: ("broker_timer.c", "busy workers are not beaten",
+         "        if (may_probe(worker))",
+         "        if (may_probe(worker) && !(planted(15) && worker->held.size > 0))"),
+    16: ("broker_dispatch.c", "parts of a lost attempt are kept for the next",
+         "    broker_drop_gathered(self, request);\n    if (!was_sent",
+         "    if (!planted(16))\n        broker_drop_gathered(self, request);\n    if (!was_sent"),
+    17: ("worker_session.c", "a worker that holds a request does not beat",
+         "    case HEARTBEAT_SPEAK:\n        say(self, MDP_HEARTBEAT, 0);",
+         "    case HEARTBEAT_SPEAK:\n        if (planted(17) && is_holding(self))\n"
+         "            heartbeat_spoke(&self->beat, now_ns);\n        else\n"
+         "            say(self, MDP_HEARTBEAT, 0);"),
+    18: ("client_call.c", "a connection that may bring a stale answer is used again",
+         "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = true;",
+         "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = !planted(18);"),
+    19: ("broker_client.c", "time to live is cut to a half",
+         "    return self->now_ns + (uint64_t)ttl_ms * NS_PER_MS;",
+         "    return self->now_ns + (uint64_t)ttl_ms * NS_PER_MS / (planted(19) ? 2 : 1);"),
+    20: ("broker_request.c", "a cancelled request has no FINAL",
+         "    broker_answer_error(self, request, status);",
+         "    if (!planted(20) || status != MDP_CANCELLED)\n"
+         "        broker_answer_error(self, request, status);"),
+    21: ("broker_service.c", "the service of the request before is taken for this one's",
+         "    if (self->last_service != NULL && view_equals(service_name(self->last_service), name))",
+         "    if (self->last_service != NULL &&\n"
+         "        (planted(21) || view_equals(service_name(self->last_service), name)))"),
+    22: ("broker_dispatch.c", "a REQUEST that was not sent counts as an attempt",
+         "        request->attempts_made--;\n",
+         "        request->attempts_made -= planted(22) ? 0 : 1;\n"),
+    23: ("broker_core.c", "an answer goes on after a part of it was refused",
+         "            request->is_muted = true;",
+         "            request->is_muted = !planted(23);"),
+    24: ("broker_worker.c", "a lost worker's requests stay where they are",
+         "    *(list_is_empty(&worker->held) ? &self->stats.workers_idle : &self->stats.workers_busy)"
+         " -= 1;\n    list_append(&self->lost, &worker->in_service);",
+         "    *(list_is_empty(&worker->held) ? &self->stats.workers_idle : &self->stats.workers_busy)"
+         " -= 1;\n    if (!planted(24) || list_is_empty(&worker->held))\n"
+         "        list_append(&self->lost, &worker->in_service);"),
+    25: ("worker_request.c", "a worker answers parts over another connection",
+         "    if (!is_on_its_connection(request) || request->is_void) {\n        lose_part",
+         "    if ((!is_on_its_connection(request) && !planted(25)) || request->is_void) {\n"
+         "        lose_part"),
+    26: ("broker_client.c", "a request whose id is open is taken once more",
+         "    if (has_id && broker_request_of(self, route, record->id, id_hash) != NULL) {",
+         "    if (has_id && !planted(26) &&\n"
+         "        broker_request_of(self, route, record->id, id_hash) != NULL) {"),
+}
+
+
+def plant(name, text):
+    """Puts every bug of a file into its text."""
+    for number, (file, what, right, wrong) in sorted(PLANTS.items()):
+        if file != name:
+            continue
+        if text.count(right) != 1:
+            sys.exit(f"plant.py: {name}: bug {number} ({what}): its text is there "
+                     f"{text.count(right)} times, not once")
+        text = text.replace(right, wrong)
+    return '#include "planted.h"\n' + text
+
+
+def copy(to, folder, names):
+    os.makedirs(to, exist_ok=True)
+    missing = {file for file, *_ in PLANTS.values()} - set(names)
+    if missing:
+        sys.exit("plant.py: no such files: " + " ".join(sorted(missing)))
+    for name in names:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            text = plant(name, file.read())
+        with open(os.path.join(to, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def read_table(path):
+    """The number of seeds of each bug."""
+    table = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            match = re.match(r"\s*(\d+)\s+(\d+)\s", line)
+            if match:
+                table[int(match.group(1))] = int(match.group(2))
+    return table
+
+
+def hunt_one(sim, number, seeds):
+    """Runs one bug; says what found it, or None."""
+    command = [sim, "--plant", str(number), "--seeds", str(seeds), "--no-shrink"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    match = re.search(r"^seed (\d+) fails.*\n(.*)", run.stdout, re.MULTILINE)
+    if run.returncode not in (0, 1) or (run.returncode == 1 and not match):
+        print(run.stdout[-2000:], run.stderr[-2000:])
+    return match and (int(match.group(1)), match.group(2))
+
+
+def hunt(sim, table, only):
+    missed = 0
+    for number, (_, what, *_) in sorted(PLANTS.items()):
+        if only and number != only:
+            continue
+        if number not in table:
+            sys.exit(f"plant.py: bug {number} ({what}) is not in the table")
+        found = hunt_one(sim, number, table[number])
+        if found:
+            print(f"{number:3} seed {found[0]:5}  {what}: {found[1]}", flush=True)
+        else:
+            print(f"{number:3} NOT FOUND in {table[number]} seeds: {what}", flush=True)
+            missed += 1
+    return 1 if missed else 0
+
+
+def main():
+    if len(sys.argv) > 4 and sys.argv[1] == "copy":
+        return copy(sys.argv[2], sys.argv[3], sys.argv[4:])
+    if len(sys.argv) in (4, 5) and sys.argv[1] == "hunt":
+        only = int(sys.argv[4]) if len(sys.argv) == 5 else None
+        return hunt(sys.argv[2], read_table(sys.argv[3]), only)
+    sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
