@@ -12,7 +12,7 @@
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
 
-enum { SLACK_MS = 10, PROBES_ALWAYS = 300, TICKETS_KEPT = 8 };
+enum { TICKETS_KEPT = 8 };
 
 static _Noreturn void __attribute__((format(printf, 3, 4)))
 fail(const struct broker_node *broker, const char *name, const char *format, ...)
@@ -653,89 +653,6 @@ check_broker_event(struct broker_node *broker, const struct broker_event *event)
         on_request_in(broker, event);
 }
 
-// ---- B7, B8, B13: who is alive ------------------------------------------------------------------
-
-static uint64_t
-patience_of(const struct broker_node *broker, const struct seen_worker *worker, bool with_gaps)
-{
-    uint64_t own_ns = broker->config.heartbeat_ms * ms;
-    bool is_shown = worker->dialect == MDP_G1 || with_gaps;
-    uint64_t shown_ns = is_shown ? worker->interval_ns : 0;
-    return (shown_ns > own_ns ? shown_ns : own_ns) * broker->config.liveness;
-}
-
-// our_pause_expires_nobody (B13): "no peer is lost because we slept". A core sees a pause by
-// a deadline that it missed, so it may miss up to one interval of it, and does not look at
-// those shorter than that.
-static void
-our_pause_expires_nobody(const struct broker_node *broker, const struct seen_worker *worker)
-{
-    uint64_t silent_ns = now_of(broker) - worker->heard_ns;
-    uint64_t slept_ns = broker->seen->counted_ns - worker->counted_at_heard_ns;
-    if (silent_ns - slept_ns <= patience_of(broker, worker, false))
-        fail(broker, "B13 our_pause_expires_nobody", "worker %llu, silent for %llu ms, %llu slept",
-             (unsigned long long)worker->number, (unsigned long long)(silent_ns / ms),
-             (unsigned long long)(slept_ns / ms));
-}
-
-// lost_on_time (B7), too early: "an idle peer is lost only after its patience of silence".
-static void
-lost_on_time(const struct broker_node *broker, const struct seen_worker *worker)
-{
-    uint64_t silent_ns = now_of(broker) - worker->heard_ns;
-    if (worker->held.size > 0 || !worker->has_promise ||
-        silent_ns <= patience_of(broker, worker, false))
-        fail(broker, "B7 lost_on_time", "worker %llu is lost after %llu ms, with %zu requests",
-             (unsigned long long)worker->number, (unsigned long long)(silent_ns / ms),
-             worker->held.size);
-    our_pause_expires_nobody(broker, worker);
-    mark(broker->node.world, MARK_WORKER_SILENT);
-}
-
-// lost_in_the_end (B7), too late: "and at the latest one interval later". One that holds a
-// request is never lost by silence (mdp.md, 3.6).
-static void
-lost_in_the_end(const struct broker_node *broker, const struct seen_worker *worker)
-{
-    uint64_t since_ns = worker->heard_ns;
-    if (worker->idle_since_ns > since_ns)
-        since_ns = worker->idle_since_ns;
-    uint64_t silent_ns = now_of(broker) - since_ns;
-    uint64_t most_ns = patience_of(broker, worker, true) + broker->config.heartbeat_ms * ms +
-                       broker->seen->slept_ns - worker->slept_at_heard_ns + SLACK_MS * ms;
-    if (worker->held.size == 0 && worker->has_promise && silent_ns > most_ns)
-        fail(broker, "B7 lost_on_time", "worker %llu is silent for %llu ms and still there",
-             (unsigned long long)worker->number, (unsigned long long)(silent_ns / ms));
-}
-
-// beats_sent (B8): "no longer silence than the interval towards a live worker". One that
-// does not read is spared (mdp.md, 3.6, Unread limit).
-static void
-beats_sent(const struct broker_node *broker, const struct seen_worker *worker)
-{
-    uint64_t silent_ns = now_of(broker) - worker->spoken_to_ns;
-    uint64_t most_ns = broker->config.heartbeat_ms * ms + broker->seen->slept_ns -
-                       worker->slept_at_spoken_ns + SLACK_MS * ms;
-    bool is_spared = worker->dialect != MDP_G1 && worker->unread >= PROBES_ALWAYS;
-    if (!is_spared && silent_ns > most_ns)
-        fail(broker, "B8 beats_sent", "worker %llu hears nothing for %llu ms of %llu, %u unread",
-             (unsigned long long)worker->number, (unsigned long long)(silent_ns / ms),
-             (unsigned long long)(most_ns / ms), worker->unread);
-}
-
-void
-check_slept(struct node *node, uint64_t slept_ns)
-{
-    struct broker_node *broker = (struct broker_node *)node;
-    uint64_t interval_ns = broker->config.heartbeat_ms * ms;
-    broker->seen->slept_ns += slept_ns;
-    if (slept_ns > 2 * interval_ns)
-        broker->seen->counted_ns += slept_ns - interval_ns;
-    list_each (at, &broker->seen->workers)
-        if (slept_ns > patience_of(broker, list_object(at, struct seen_worker, in_broker), true))
-            mark(node->world, MARK_PAUSE_EXTENDS);
-}
-
 // ---- facts --------------------------------------------------------------------------------------
 
 static void
@@ -792,7 +709,7 @@ on_gone(struct broker_node *broker, const struct broker_trace *trace)
     if (trace->fact == BROKER_WORKER_LOST && trace->count > 0)
         mark(world, MARK_WORKER_LOST_BUSY);
     if (strcmp(why, "silent") == 0)
-        lost_on_time(broker, worker);
+        check_lost_on_time(broker, worker);
     if (strcmp(why, "unreachable") == 0)
         mark(world, MARK_WORKER_UNREACHABLE);
     if (strcmp(why, "processing limit") == 0)
@@ -902,8 +819,8 @@ check_broker_turn(struct broker_node *broker)
 {
     list_each (node, &broker->seen->workers) {
         const struct seen_worker *worker = list_object(node, struct seen_worker, in_broker);
-        lost_in_the_end(broker, worker);
-        beats_sent(broker, worker);
+        check_lost_in_the_end(broker, worker);
+        check_beats_sent(broker, worker);
     }
 }
 
@@ -964,6 +881,28 @@ check_broker_end(struct broker_node *broker)
     broker->seen = NULL;
 }
 
+void
+check_still_open(struct world *world, uint64_t bound_ns)
+{
+    unsigned long long bound_s = bound_ns / second;
+    for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        const struct broker_node *broker = broker_node_of(world, i);
+        if (!broker->node.is_alive || check_broker_is_idle(broker))
+            continue;
+        const struct broker_stats *stats = broker_core_stats(broker->core);
+        struct list_node *node = list_first(&broker->seen->open);
+        const struct parcel *first = NULL;
+        if (node != NULL)
+            first = list_object(node, struct parcel, asked.in_open);
+        fail(broker, "B10 all_answered",
+             "%llu s after all is mended %llu wait, %llu are out; call %llu, attempts %u", bound_s,
+             (unsigned long long)stats->requests_queued, (unsigned long long)stats->requests_out,
+             first == NULL ? 0ULL : (unsigned long long)first->call,
+             first == NULL ? 0 : first->asked.given);
+    }
+    world_fail(world, "B10 all_answered", "%llu s after all is mended a call is open", bound_s);
+}
+
 size_t
 check_broker_open_count(const struct broker_node *broker)
 {
@@ -974,5 +913,12 @@ bool
 check_broker_is_idle(const struct broker_node *broker)
 {
     const struct broker_stats *stats = broker_core_stats(broker->core);
-    return stats->requests_queued == 0 && stats->requests_out == 0 && broker->seen->open.size == 0;
+    if (!broker->node.world->plan.is_hostile)
+        return stats->requests_queued == 0 && stats->requests_out == 0 &&
+               broker->seen->open.size == 0;
+    // What a hostile peer asks for may wait for a day.
+    list_each (node, &broker->seen->open)
+        if (list_object(node, struct parcel, asked.in_open)->call != 0)
+            return false;
+    return true;
 }

@@ -30,6 +30,9 @@ struct call {
 };
 
 void check_init(struct world *world);
+// check_fail: the invariant of that name does not hold at this node.
+_Noreturn void check_fail(const struct node *node, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 uint64_t check_new_call(struct client_node *client, uint32_t service);
 // check_new_run: an application begins to work on a call (0: nobody's). Runs count from 1.
 uint64_t check_new_run(struct world *world, uint64_t call);
@@ -53,6 +56,8 @@ void check_broker_turn(struct broker_node *broker);
 void check_broker_audit(const struct broker_node *broker);
 void check_broker_stopped(struct broker_node *broker); // its drain is over
 void check_broker_end(struct broker_node *broker);     // it is gone
+// check_still_open fails with what is open for longer than it may.
+_Noreturn void check_still_open(struct world *world, uint64_t bound_ns);
 size_t check_broker_open_count(const struct broker_node *broker);
 // check_broker_is_idle: nothing waits and nothing is out.
 bool check_broker_is_idle(const struct broker_node *broker);

@@ -23,8 +23,8 @@ struct registry {
     uint64_t run_count, run_capacity;
 };
 
-static _Noreturn void __attribute__((format(printf, 3, 4)))
-fail(const struct node *node, const char *name, const char *format, ...)
+void
+check_fail(const struct node *node, const char *name, const char *format, ...)
 {
     char text[200];
     va_list arguments;
@@ -140,11 +140,11 @@ check_worker_delivers(struct worker_node *worker, const struct worker_effect *ef
     const struct parcel *parcel = effect->cargo;
     const struct call *call = call_at(worker->node.world, parcel->call);
     if (call != NULL && call->service != worker->plan->service)
-        fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
-             (unsigned long long)parcel->call);
+        check_fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
+                   (unsigned long long)parcel->call);
     if (worker->job_count >= worker->plan->config.credit)
-        fail(&worker->node, "B2 credit_kept", "it is given more than %u requests",
-             worker->plan->config.credit);
+        check_fail(&worker->node, "B2 credit_kept", "it is given more than %u requests",
+                   worker->plan->config.credit);
 }
 
 // beats_sent (B8), at the worker: while it is in its library, no broker that it is
@@ -156,8 +156,9 @@ beats_sent(const struct worker_node *worker)
     for (uint32_t i = 0; i < LINKS_OF_NODE; i++)
         if (worker->spoke_ns[i] != 0 &&
             node_now(&worker->node) - worker->spoke_ns[i] > interval_ns + SLACK_MS * ms)
-            fail(&worker->node, "B8 beats_sent", "its broker %u has heard nothing for %llu ms", i,
-                 (unsigned long long)((node_now(&worker->node) - worker->spoke_ns[i]) / ms));
+            check_fail(&worker->node, "B8 beats_sent",
+                       "its broker %u has heard nothing for %llu ms", i,
+                       (unsigned long long)((node_now(&worker->node) - worker->spoke_ns[i]) / ms));
 }
 
 // credit_kept (B2), at the worker: no broker of ours breaks the protocol. (A request that
@@ -170,7 +171,7 @@ no_breach(struct worker_node *worker)
     if (worker->job_count + worker->node.core_parcels >= ADDRESSES_MAX)
         worker->breaches = UINT64_MAX;
     if (stats->breaches > worker->breaches)
-        fail(&worker->node, "B2 credit_kept", "its broker broke the protocol");
+        check_fail(&worker->node, "B2 credit_kept", "its broker broke the protocol");
     if (stats->silences > 0)
         worker->node.world->marks[MARK_WORKER_GAVE_UP_BROKER] = 1;
 }
@@ -186,8 +187,8 @@ void
 check_worker_stopped(struct worker_node *worker)
 {
     if (worker->node.core_parcels > 0)
-        fail(&worker->node, "B5 cargo_conserved", "%llu bodies are left of it",
-             (unsigned long long)worker->node.core_parcels);
+        check_fail(&worker->node, "B5 cargo_conserved", "%llu bodies are left of it",
+                   (unsigned long long)worker->node.core_parcels);
 }
 
 // ---- clients ------------------------------------------------------------------------------------
@@ -212,8 +213,8 @@ static void
 attempts_bounded(const struct client_node *client, const struct call *call)
 {
     if (call->charged > client->plan->config.attempts)
-        fail(&client->node, "P1 attempts_bounded", "its call %llu is sent %u times",
-             (unsigned long long)call->id, call->charged);
+        check_fail(&client->node, "P1 attempts_bounded", "its call %llu is sent %u times",
+                   (unsigned long long)call->id, call->charged);
 }
 
 static void
@@ -223,8 +224,8 @@ on_send(struct client_node *client, const struct client_effect *effect)
     if (effect->record.command != MDP_REQUEST || call == NULL)
         return;
     if (!call->is_open)
-        fail(&client->node, "P1 attempts_bounded", "it sends call %llu, which is over",
-             (unsigned long long)call->id);
+        check_fail(&client->node, "P1 attempts_bounded", "it sends call %llu, which is over",
+                   (unsigned long long)call->id);
     call->charged++;
     call->is_out = true;
     call->out_at = effect->endpoint;
@@ -315,8 +316,8 @@ is_failure(const struct reading *self, struct view frame)
     if (!workload_is_failure(frame, &number, &run))
         return false;
     if (call_at(world, number) != self->call || world->registry->runs[run - 1].status == MDP_DONE)
-        fail(&self->client->node, "B1 right_reply", "its call %llu fails in place of another",
-             (unsigned long long)self->call->id);
+        check_fail(&self->client->node, "B1 right_reply", "its call %llu fails in place of another",
+                   (unsigned long long)self->call->id);
     return true;
 }
 
@@ -337,20 +338,21 @@ read_body(struct reading *self, const struct mdp_body *body)
             continue;
         const struct call *named = call_at(node->world, head.call);
         if (named != self->call)
-            fail(node, "B1 right_reply", "its call %llu gets the answer to another", number);
+            check_fail(node, "B1 right_reply", "its call %llu gets the answer to another", number);
         if (self->is_ended || head.part != self->parts ||
             (self->parts > 0 && head.run != self->run))
-            fail(node, "B1 right_reply", "its call %llu gets part %u of run %llu, after %u of %llu",
-                 number, head.part, (unsigned long long)head.run, self->parts,
-                 (unsigned long long)self->run);
+            check_fail(node, "B1 right_reply",
+                       "its call %llu gets part %u of run %llu, after %u of %llu", number,
+                       head.part, (unsigned long long)head.run, self->parts,
+                       (unsigned long long)self->run);
         if (head.digest != self->call->digest)
-            fail(node, "B1 right_reply", "the answer to its call %llu is wrong", number);
+            check_fail(node, "B1 right_reply", "the answer to its call %llu is wrong", number);
         self->run = head.run;
         self->is_ended = head.total != WORK_LAST;
         self->parts += self->is_ended ? 0 : 1;
         if (self->is_ended && head.total != self->parts)
-            fail(node, "B1 right_reply", "its call %llu gets %u parts of %u", number, self->parts,
-                 head.total);
+            check_fail(node, "B1 right_reply", "its call %llu gets %u parts of %u", number,
+                       self->parts, head.total);
     }
 }
 
@@ -376,8 +378,8 @@ on_part(struct client_node *client, struct call *call, const struct client_effec
     call->parts = reading.parts;
     call->run = reading.run;
     if (reading.is_ended || effect->seq + 1 != call->parts)
-        fail(&client->node, "B1 right_reply", "its call %llu gets part %u as %u",
-             (unsigned long long)call->id, call->parts - 1, effect->seq);
+        check_fail(&client->node, "B1 right_reply", "its call %llu gets part %u as %u",
+                   (unsigned long long)call->id, call->parts - 1, effect->seq);
 }
 
 // right_reply (B1), at the client.
@@ -397,8 +399,8 @@ right_reply(struct client_node *client, struct call *call, const struct client_e
     if (effect->body != NULL)
         read_body(&reading, effect->body);
     if (!reading.is_ended)
-        fail(&client->node, "B1 right_reply", "its call %llu gets no end of an answer",
-             (unsigned long long)call->id);
+        check_fail(&client->node, "B1 right_reply", "its call %llu gets no end of an answer",
+                   (unsigned long long)call->id);
     mark(client->node.world, MARK_ANSWERED);
     if (reading.parts > 0)
         mark(client->node.world, MARK_ANSWERED_IN_PARTS);
@@ -418,8 +420,8 @@ static void
 all_answered(const struct client_node *client, const struct call *call, int result)
 {
     if (client->is_probe && result != GALLEON_OK)
-        fail(&client->node, "B10 all_answered", "service %u ends with %d after all is mended",
-             call->service, result);
+        check_fail(&client->node, "B10 all_answered", "service %u ends with %d after all is mended",
+                   call->service, result);
 }
 
 void
@@ -429,8 +431,8 @@ check_client_answer(struct client_node *client, const struct client_effect *effe
     note(client->node.world, &client->node, "has the answer to call %llu: %llu, status %llu",
          effect->id, effect->result, effect->status);
     if (call == NULL || !call->is_open)
-        fail(&client->node, "B12 one_final", "its call %llu, which is over, is answered",
-             (unsigned long long)effect->id);
+        check_fail(&client->node, "B12 one_final", "its call %llu, which is over, is answered",
+                   (unsigned long long)effect->id);
     if (effect->result == GALLEON_PENDING) {
         on_part(client, call, effect);
         return;
@@ -451,8 +453,8 @@ check_client_step(struct client_node *client, const struct client_event *event)
     (void)event;
     // B5: a client without calls has no bodies.
     if (client_core_open_count(client->core) == 0 && client->node.core_parcels > 0)
-        fail(&client->node, "B5 cargo_conserved", "%llu bodies are left and no call is open",
-             (unsigned long long)client->node.core_parcels);
+        check_fail(&client->node, "B5 cargo_conserved", "%llu bodies are left and no call is open",
+                   (unsigned long long)client->node.core_parcels);
 }
 
 // open_calls_end (B10): no call is open after its deadline.
@@ -464,8 +466,9 @@ check_client_turn(struct client_node *client)
         const struct call *call = call_at(client->node.world, client->calls[client->first_open]);
         if (call->is_open) {
             if (now_ns > call->ends_by_ns + SLACK_MS * ms)
-                fail(&client->node, "B10 all_answered", "its call %llu is open after its deadline",
-                     (unsigned long long)call->id);
+                check_fail(&client->node, "B10 all_answered",
+                           "its call %llu is open after its deadline",
+                           (unsigned long long)call->id);
             break;
         }
         client->first_open++;
@@ -481,12 +484,12 @@ check_client_audit(const struct client_node *client)
         const struct call *call = call_at(client->node.world, client->calls[i]);
         open += call->is_open ? 1 : 0;
         if (call->is_open != client_core_is_open(client->core, call->id))
-            fail(&client->node, "B9 books_agree", "its call %llu is open to one of us only",
-                 (unsigned long long)call->id);
+            check_fail(&client->node, "B9 books_agree", "its call %llu is open to one of us only",
+                       (unsigned long long)call->id);
     }
     if (open != client_core_open_count(client->core))
-        fail(&client->node, "B9 books_agree", "%zu calls are open, %zu by its count", open,
-             client_core_open_count(client->core));
+        check_fail(&client->node, "B9 books_agree", "%zu calls are open, %zu by its count", open,
+                   client_core_open_count(client->core));
 }
 
 void

@@ -37,6 +37,8 @@ struct seen_attempt {
     uint32_t partials;
 };
 
+enum { PROBES_ALWAYS = 300 }; // unread messages up to which each beat is sent
+
 struct seen_broker {
     struct list workers;
     struct list open;               // requests
@@ -57,5 +59,10 @@ struct seen_broker {
     bool has_refused;
     bool has_taken_back;
 };
+
+// check_alive.c
+void check_lost_on_time(const struct broker_node *broker, const struct seen_worker *worker);
+void check_lost_in_the_end(const struct broker_node *broker, const struct seen_worker *worker);
+void check_beats_sent(const struct broker_node *broker, const struct seen_worker *worker);
 
 #endif

@@ -122,6 +122,9 @@ struct client_node {
 void client_node_add(struct world *world, uint32_t index);
 // client_node_add_probe adds a client of one broker that everything must be well for.
 struct node *client_node_add_probe(struct world *world, uint32_t broker);
+// hostile_node_add adds a peer that keeps to no rule; it is gone when all is mended.
+void hostile_node_add(struct world *world);
+
 // client_node_is_done: has the probe had all its answers?
 bool client_node_is_done(const struct node *node);
 

@@ -42,7 +42,9 @@ start_of(const struct plan *plan, const struct node *node)
         return plan->broker_start_ns[node->index];
     if (strcmp(node->kind->name, "worker") == 0)
         return plan->worker[node->index].start_ns;
-    return plan->client[node->index].start_ns;
+    if (strcmp(node->kind->name, "client") == 0)
+        return plan->client[node->index].start_ns;
+    return 0;
 }
 
 static void
@@ -54,6 +56,8 @@ add_nodes(struct world *world)
         worker_node_add(world, i);
     for (uint32_t i = 0; i < world->plan.clients; i++)
         client_node_add(world, i);
+    if (world->plan.is_hostile)
+        hostile_node_add(world);
     for (uint32_t i = 0; i < world->node_count; i++)
         world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i], 0);
 }
@@ -116,8 +120,7 @@ all_answered(struct world *world)
     uint64_t until_ns = world->now_ns + bound_ns;
     while (!has_ended(world)) {
         if (world->now_ns >= until_ns)
-            world_fail(world, "B10 all_answered", "%llu s after all is mended requests are open",
-                       (unsigned long long)(bound_ns / second));
+            check_still_open(world, bound_ns);
         (void)go_on(world, world->now_ns + second, UINT64_MAX);
     }
 }

@@ -181,7 +181,7 @@ draw_broker(struct plan *self)
         config->answer_frames_max = parts;
     }
     // What no worker will ever take has to expire.
-    if (self->workers < self->services && config->request_ttl_ms == 0)
+    if ((self->workers < self->services || self->is_hostile) && config->request_ttl_ms == 0)
         config->request_ttl_ms = 5000;
     for (uint32_t i = 0; i < BROKERS_MAX; i++) {
         struct prng own = dice_of(self, PART_BROKER, 1 + i);

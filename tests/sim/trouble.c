@@ -247,6 +247,10 @@ trouble_end(struct world *world)
     links_heal(world);
     for (uint32_t i = 0; i < world->node_count; i++) {
         struct node *node = world->nodes[i];
+        if (strcmp(node->kind->name, "hostile") == 0) {
+            node_kill(node);
+            continue;
+        }
         if (!node->is_alive) {
             node_start(node);
             continue;
