@@ -75,24 +75,6 @@ broker_route_find(struct broker_core *self, const struct mdp_envelope *from)
     return route;
 }
 
-// sweep forgets routes that nobody holds, but for so many that were left last.
-static void
-sweep(struct broker_core *self, size_t kept)
-{
-    must(self->effects->count == 0); // which may point at them
-    while (self->route_graveyard.size > kept) {
-        struct list_node *node = list_take(&self->route_graveyard);
-        struct route *route = list_object(node, struct route, in_graveyard);
-        if (route->references > 0)
-            continue;
-        must(route->worker == NULL && route->queued == 0);
-        if (self->last_route == route)
-            self->last_route = NULL;
-        map_remove(&self->routes, &route->in_routes);
-        slab_give(route->is_large ? &self->large_routes : &self->small_routes, route);
-    }
-}
-
 static struct route *
 make(struct broker_core *self, const struct path *path)
 {
@@ -100,10 +82,6 @@ make(struct broker_core *self, const struct path *path)
     bool is_large = bytes > ROUTE_BYTES_SMALL;
     struct slab *slab = is_large ? &self->large_routes : &self->small_routes;
     struct route *route = slab_take(slab);
-    if (route == NULL) {
-        sweep(self, 0);
-        route = slab_take(slab);
-    }
     if (route == NULL)
         return NULL;
     *route = (struct route){.is_large = is_large};
@@ -151,8 +129,26 @@ broker_route_unref(struct broker_core *self, struct route *route)
         list_append(&self->route_graveyard, &route->in_graveyard);
 }
 
+static bool
+is_full(const struct slab *slab)
+{
+    return slab->used == slab->capacity;
+}
+
 void
 broker_route_sweep(struct broker_core *self)
 {
-    sweep(self, ROUTES_IDLE);
+    must(self->effects->count == 0); // which may point at them
+    bool is_short = is_full(&self->small_routes) || is_full(&self->large_routes);
+    while (self->route_graveyard.size > (is_short ? 0 : ROUTES_IDLE)) {
+        struct list_node *node = list_take(&self->route_graveyard);
+        struct route *route = list_object(node, struct route, in_graveyard);
+        if (route->references > 0)
+            continue;
+        must(route->worker == NULL && route->queued == 0);
+        if (self->last_route == route)
+            self->last_route = NULL;
+        map_remove(&self->routes, &route->in_routes);
+        slab_give(route->is_large ? &self->large_routes : &self->small_routes, route);
+    }
 }

@@ -248,13 +248,13 @@ void broker_tell_of_worker(struct broker_core *self, enum broker_fact fact,
 
 // broker_route_find is the route that is known, NULL where there is none.
 struct route *broker_route_find(struct broker_core *self, const struct mdp_envelope *from);
-// broker_route_get makes it where there is none; NULL when there are too many. Nothing may
-// have been added to the effects of the step before. It lives until the next step, or a
-// little longer, unless something takes a reference.
+// broker_route_get makes it where there is none; NULL when there are too many. It lives
+// until the next step, or a little longer, unless something takes a reference.
 struct route *broker_route_get(struct broker_core *self, const struct mdp_envelope *from);
 struct route *broker_route_at(struct broker_core *self, uint32_t number, uint64_t serial);
 void broker_route_unref(struct broker_core *self, struct route *route);
-// broker_route_sweep forgets those that have been without a reference for long.
+// broker_route_sweep forgets those that have been without a reference for long, all of them
+// where there is no room for another. At the beginning of a step.
 void broker_route_sweep(struct broker_core *self);
 
 // ---- broker_service.c ----------------------------------------------------------

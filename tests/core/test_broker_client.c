@@ -491,6 +491,24 @@ peer_that_no_route_is_left_for_is_dropped_and_counted(void **state)
     assert_int_equal(stats->requests_in + stats->refused_route_limit, 14);
 }
 
+// Found by the simulator, with seed 110: a route was looked for when the step had effects.
+static void
+strangers_find_no_room_for_a_route_and_nothing_breaks(void **state)
+{
+    struct world *world = *state;
+    struct broker_config config = world_config();
+    config.requests_max = 1;
+    config.workers_max = 1;
+    world_configure(world, &config);
+    for (int i = 0; i < 100; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "S%d", i);
+        struct sent nothing = {.record.dialect = MDP_G1};
+        world_final(world, id, &nothing, 200, 0, "body"); // it is let go, then DISCONNECT
+    }
+    assert_int_equal(world->sent_count, 100);
+}
+
 // Long routing ids have fewer routes than there may be requests.
 static void
 peer_with_a_long_id_is_refused_where_such_routes_are_all_taken(void **state)
@@ -599,6 +617,7 @@ main(void)
         world_test(services_limit_is_counted),
         world_test(old_clients_hear_nothing_of_a_refusal_and_it_is_counted),
         world_test(peer_that_no_route_is_left_for_is_dropped_and_counted),
+        world_test(strangers_find_no_room_for_a_route_and_nothing_breaks),
         world_test(peer_with_a_long_id_is_refused_where_such_routes_are_all_taken),
         world_test(service_goes_with_its_last_request),
         world_test(service_goes_with_its_last_worker),
