@@ -22,8 +22,7 @@ enum {
     DRILL_HEARTBEAT_MS = 500, // of brokers and workers
     DRILL_GRACE_MS = 1000,    // in each target, for a machine that is busy
     DRILL_START_MS = 20000,   // until what was started is there
-    DRILL_LINK_MS = 3000,     // silence after which a connection of ours is cut (link.c)
-    DRILL_BEAT_MS = 1500,     // in which a connection of ours beats on its own (link.c)
+    DRILL_LINK_MS = 3000,     // longest silence of a link of ours (link.h)
     DRILL_LIMIT_MS = 500,     // processing limit, where there is one
     DRILL_BACK_MS = 10000,    // the longest back-off of a worker
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far

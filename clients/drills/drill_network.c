@@ -71,7 +71,7 @@ harm(struct drill_stage *stage, const struct network *network,
     const struct fault_proxy_faults none = {0};
     struct drill_load *load;
     uint32_t victim = begin(stage, network) ? drill_hostage(stage, &load) : 0;
-    if (victim == 0 || (!is_cut && !drill_pass_time(stage, DRILL_BEAT_MS)))
+    if (victim == 0)
         return;
     drill_harm(stage);
     set_both(network, victim, faults);

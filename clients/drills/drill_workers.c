@@ -75,7 +75,7 @@ drill_worker_frozen(struct drill_stage *stage)
 {
     struct drill_load *load;
     uint32_t victim = begin(stage, NULL) ? drill_hostage(stage, &load) : 0;
-    if (victim == 0 || !drill_pass_time(stage, DRILL_BEAT_MS))
+    if (victim == 0)
         return;
     drill_harm(stage);
     drill_child_signal(&stage->children[victim - 1], SIGSTOP);
