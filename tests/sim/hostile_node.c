@@ -146,9 +146,10 @@ spoil(struct hostile_node *self)
         size_t size = frame->size < FRAME_BYTES_MAX ? frame->size : FRAME_BYTES_MAX;
         struct view changed = noise(self, size);
         uint8_t *bytes = self->scratch + self->scratch_used - changed.size;
-        memcpy(bytes, frame->data, changed.size);
-        if (changed.size > 0)
+        if (changed.size > 0) {
+            memcpy(bytes, frame->data, changed.size);
             bytes[dice(self, changed.size)] ^= (uint8_t)(1 << dice(self, 8));
+        }
         *frame = changed;
     }
     }
