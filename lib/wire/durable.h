@@ -1,0 +1,188 @@
+// durable.h - what a durable request is, for the core that decides and the store that keeps.
+//
+// core and store do not know each other: this is what they both know. An operation
+// (struct durable_op) is what the core wants of the store, and what came of it. The
+// store applies operations in order, a batch in one transaction, and what came of them
+// is told after the commit and not before.
+//
+// Times are milliseconds of the store's clock: the wall clock at the store's opening,
+// but never before what the store has seen, and from then on the clock of all deadlines.
+// So a step of the wall clock moves nothing.
+
+#ifndef GALLEON_DURABLE_H
+#define GALLEON_DURABLE_H
+
+#include "view.h"
+
+enum {
+    REQUEST_ID_BYTES = 16,
+    REQUEST_ID_TEXT_BYTES = 32, // upper-case hex digits
+    DURABLE_OWNER_BYTES = 16,
+    DURABLE_DIGEST_BYTES = 32,
+    DURABLE_KEY_BYTES_MAX = 64,
+    DURABLE_REASON_BYTES_MAX = 256,
+    DURABLE_ROWS_MAX = 1000 // in one answer to LIST, or one change
+};
+
+// A request's name: 48 bits of milliseconds, never going back within a store, then 80
+// that nobody can guess. An id is not an access right: the owner is checked too.
+struct request_id {
+    uint8_t bytes[REQUEST_ID_BYTES];
+};
+
+// Whose request it is: a hash of who the broker says asked; all zero where it does not say.
+struct durable_owner {
+    uint8_t bytes[DURABLE_OWNER_BYTES];
+};
+
+struct durable_digest { // SHA-256 over service and body, each with its length
+    uint8_t bytes[DURABLE_DIGEST_BYTES];
+};
+
+// The numbers are the store's, on disk.
+#define DURABLE_STATE_MAP(X)                                                                       \
+    X(DURABLE_PENDING, 0, "pending") /* also while a worker has it */                              \
+    X(DURABLE_DONE, 1, "done")                                                                     \
+    X(DURABLE_DEAD, 2, "dead")                                                                     \
+    X(DURABLE_CLOSED, 3, "closed")                                                                 \
+    X(DURABLE_EXPIRED, 4, "expired")
+
+enum durable_state {
+#define X(name, number, text) name = number,
+    DURABLE_STATE_MAP(X)
+#undef X
+        DURABLE_STATES
+};
+
+// A body with its header fields as one block from malloc: first the fields, then the
+// frames, each a length of four bytes (network order) and that many bytes.
+struct durable_body {
+    uint32_t frames;
+    uint32_t fields_bytes;
+    size_t bytes; // of data: fields, lengths and frames
+    uint8_t data[];
+};
+
+// Which requests: terms that all must hold. What is 0 or empty is not asked for.
+struct durable_filter {
+    struct view service;
+    bool has_state;
+    enum durable_state state;
+    uint64_t older_than_ms; // accepted at least so long ago
+    uint64_t newer_than_ms; // less than so long ago
+    bool has_id;
+    struct request_id id;
+    bool has_after;
+    struct request_id after; // accepted after this one
+    uint32_t limit;          // 1 to DURABLE_ROWS_MAX
+};
+
+// ---- operations ----------------------------------------------------------------
+
+#define DURABLE_OP_MAP(X)                                                                          \
+    X(DURABLE_SUBMIT, "submit") /* keep a new request */                                           \
+    X(DURABLE_ANSWER, "answer") /* keep the answer of a pending one: DONE */                       \
+    X(DURABLE_FAILED, "failed") /* an attempt failed; it is due again later */                     \
+    X(DURABLE_KILL, "kill")     /* given up: DEAD, with a reason */                                \
+    X(DURABLE_CLOSE, "close")   /* forget it, whatever its state */                                \
+    X(DURABLE_FETCH, "fetch")   /* its state, and the answer where there is one */                 \
+    X(DURABLE_LOAD, "load")     /* the next pending ones of a service, with their bodies */        \
+    X(DURABLE_EXPIRE, "expire") /* those past their deadline: EXPIRED */                           \
+    X(DURABLE_LIST, "list")                                                                        \
+    X(DURABLE_STATS, "stats")                                                                      \
+    X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new */                    \
+    X(DURABLE_CANCEL, "cancel") /* PENDING ones: DEAD, with a reason */                            \
+    X(DURABLE_PURGE, "purge")   /* DONE, DEAD and EXPIRED ones: CLOSED */
+
+enum durable_op_kind {
+#define X(name, text) name,
+    DURABLE_OP_MAP(X)
+#undef X
+        DURABLE_OPS
+};
+
+enum durable_outcome {
+    DURABLE_OK,
+    DURABLE_SAME,     // SUBMIT: the key is known, with this body; `id` and `state` are of the first
+    DURABLE_CONFLICT, // SUBMIT: the key is known, with another body
+    DURABLE_NONE,     // there is no such request of this owner, or it is not in a state for this
+    DURABLE_REFUSED,  // nothing was done: the store has no room, or no memory
+    DURABLE_DAMAGED   // FETCH, LOAD: what is there is not what was stored
+};
+
+// One request as it stands in the store.
+struct durable_row {
+    uint64_t seq; // the store's own number: grows, is never used again
+    struct request_id id;
+    struct durable_owner owner;
+    enum durable_state state;
+    uint32_t attempts; // made so far
+    uint32_t attempts_max;
+    uint64_t accepted_ms;
+    uint64_t due_ms;      // no attempt starts earlier
+    uint64_t deadline_ms; // nor later; 0: none
+    struct view service;  // this, key and reason lie in the memory of the rows
+    struct view key;
+    struct view reason; // the last error
+    uint32_t frames, reply_frames;
+    uint64_t bytes, reply_bytes;
+    struct durable_body *body; // LOAD: from malloc, and the reader's from now on; else NULL
+};
+
+struct durable_count { // of one service; of the whole store where the name is empty
+    struct view service;
+    uint64_t pending, done, dead, expired;
+    uint64_t oldest_ms; // when the oldest pending one was accepted; 0: none
+};
+
+// What an operation found: one block from malloc, which the views of its rows point into.
+// Its bodies are not in it.
+struct durable_rows {
+    size_t count;
+    struct durable_row *rows;
+    size_t service_count;
+    struct durable_count *services;
+};
+
+struct durable_op {
+    enum durable_op_kind kind;
+    uint64_t now_ms; // when the core asked for it
+
+    // Which request. SUBMIT: `id` is the one it gets. CLOSE and FETCH go by `id`, ANSWER,
+    // FAILED and KILL by `seq`.
+    uint64_t seq;
+    struct request_id id;
+    struct durable_owner owner;
+
+    // SUBMIT; LOAD asks by service. Views are the caller's until what came of it is told.
+    struct view service;
+    struct view key; // empty: none
+    struct durable_digest digest;
+    const struct durable_body *body; // SUBMIT, ANSWER
+    uint32_t attempts_max;
+    uint64_t deadline_ms;
+
+    uint64_t due_ms;   // SUBMIT, FAILED
+    uint32_t attempts; // ANSWER, FAILED, KILL: made so far, with the last
+    struct view reason;
+
+    // LOAD: those that are due at now_ms and stand behind (after_due_ms, after_seq) in the
+    // order of (due_ms, seq), at most `limit` of them and not much more than bytes_max.
+    uint64_t after_due_ms;
+    uint64_t after_seq;
+    uint32_t limit;
+    uint64_t bytes_max;
+
+    struct durable_filter filter; // LIST, STATS, RETRY, CANCEL, PURGE; now_ms is its clock
+
+    // ---- what came of it
+    enum durable_outcome outcome;
+    enum durable_state state;   // FETCH, CLOSE: what it was; SUBMIT: what it is
+    struct durable_body *reply; // FETCH of a DONE one: from malloc, the reader's
+    struct durable_rows *found; // LOAD, LIST, STATS; what RETRY, CANCEL, PURGE, EXPIRE changed
+    struct view text;           // FETCH of a DEAD one: its reason, in `found`'s memory
+    bool has_more;              // LOAD, EXPIRE: there is more of it now
+    uint64_t next_ms;           // LOAD: when the next one will be due; EXPIRE: the next deadline; 0: none
+};
+
+#endif
