@@ -105,6 +105,7 @@ add_answer(struct client_core *self, const struct call *call, int result, int st
     effect->status = status;
     effect->seq = 0;
     effect->text = VIEW_NONE;
+    effect->was_sent = call->sent_to != 0;
     effect->body = NULL;
     effect->cargo = NULL;
     return effect;

@@ -114,6 +114,7 @@ struct client_effect {
     int status;   // 0: there was no answer
     uint32_t seq; // of a part, from 0; 0 again: the answer starts again. Else how many it has
     struct view text;
+    bool was_sent; // a socket has taken it at least once
     const struct mdp_body *body;
 
     void *cargo; // SEND, ANSWER, JOIN, DUMP

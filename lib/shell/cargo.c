@@ -248,7 +248,8 @@ loose_of_record(struct cargo_pool *pool, const struct mdp_record *record, struct
     size_t cursor = 0;
     struct view frame;
     for (size_t i = 0; mdp_body_next(&record->body, &cursor, &frame); i++) {
-        bool is_received = record->body.frames != NULL && inbox_holds(inbox, record->body.frames);
+        bool is_received = inbox != NULL && record->body.frames != NULL &&
+                           inbox_holds(inbox, record->body.frames);
         if (is_received && frame.size >= MOVED_BYTES_MIN) {
             inbox_take(inbox, &record->body.frames[i], &self->messages[i]);
         } else if (!copy_message(&self->messages[i], frame)) {
@@ -275,6 +276,15 @@ cargo_of_record(struct cargo_pool *pool, const struct mdp_record *record, struct
     self->count = (uint32_t)body->count;
     self->body_bytes = body->bytes;
     return self;
+}
+
+struct cargo *
+cargo_of_body(struct cargo_pool *pool, struct view fields, const struct mdp_body *body)
+{
+    // As a broker's request: then the fields are kept as they are.
+    struct mdp_record record = {
+        .side = MDP_WORKER_SIDE, .command = MDP_REQUEST, .fields = fields, .body = *body};
+    return cargo_of_record(pool, &record, NULL);
 }
 
 static void

@@ -43,6 +43,9 @@ struct cargo *cargo_of_record(struct cargo_pool *pool, const struct mdp_record *
 // cargo_of_message takes *message_p whatever it returns; NULL there is a body of no
 // frames. fields may be empty.
 struct cargo *cargo_of_message(struct cargo_pool *pool, struct view fields, zmsg_t **message_p);
+// cargo_of_body copies fields and a body; NULL when out of memory.
+struct cargo *cargo_of_body(struct cargo_pool *pool, struct view fields,
+                            const struct mdp_body *body);
 void cargo_release(struct cargo_pool *pool, struct cargo *cargo);
 
 // cargo_message_bound is at least what a broker will get of it in all frames (NULL: no

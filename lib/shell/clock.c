@@ -1,5 +1,7 @@
 // clock.c - the one place that reads a clock.
 
+#include "clock.h"
+
 #include <galleon/status.h>
 
 #include <time.h>
@@ -18,4 +20,12 @@ galleon_now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_OURS, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+clock_wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

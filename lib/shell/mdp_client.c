@@ -12,6 +12,7 @@
 #include "client_core.h"
 #include "client_links.h"
 #include "inbox.h"
+#include "mdp_inside.h"
 #include "must.h"
 #include "service_name.h"
 #include "text.h"
@@ -56,6 +57,7 @@ struct mdp_client {
     // What call or recv returned last.
     int status;
     uint32_t part;
+    bool was_sent;
     char text[ANSWER_TEXT_BYTES];
 };
 
@@ -177,6 +179,7 @@ take_answer(mdp_client_t *self, const struct client_effect *effect)
     answer->result = effect->result;
     answer->status = effect->status;
     answer->part = effect->seq;
+    answer->was_sent = effect->was_sent;
     answer->body = NULL;
     copy_text(answer->text, effect->text);
     if (effect->result != GALLEON_OK && effect->result != GALLEON_PENDING)
@@ -210,6 +213,7 @@ hand_out(mdp_client_t *self, zmsg_t **reply_out)
     self->has_answer = false;
     self->status = self->answer.status;
     self->part = self->answer.part;
+    self->was_sent = self->answer.was_sent;
     memcpy(self->text, self->answer.text, strlen(self->answer.text) + 1);
     *reply_out = self->answer.body;
     return self->answer.result;
@@ -458,6 +462,32 @@ begin(mdp_client_t *self, const char *service, zmsg_t **request_p,
     self->now_ns = galleon_now_ns();
     step_and_settle(self, &event);
     return GALLEON_OK;
+}
+
+int
+mdp_client_send_with(mdp_client_t *self, struct view service, struct view fields,
+                     const struct mdp_body *body, uint32_t ttl_ms, uint64_t *id_out)
+{
+    *id_out = 0;
+    if (fields.size > MDP_FIELDS_BYTES_MAX ||
+        mdp_wire_message_bound(fields.size, body->bytes, body->count) > self->message_bytes_max)
+        return GALLEON_REFUSED;
+    if (!has_room(self))
+        return GALLEON_BUSY;
+    struct client_event event = {.kind = CLIENT_CALL, .service = service, .ttl_ms = ttl_ms};
+    event.cargo = cargo_of_body(&self->pool, fields, body);
+    if (event.cargo == NULL)
+        return GALLEON_NO_MEMORY;
+    self->now_ns = galleon_now_ns();
+    step_and_settle(self, &event);
+    *id_out = client_core_last_id(self->core);
+    return GALLEON_OK;
+}
+
+bool
+mdp_client_was_sent(const mdp_client_t *self)
+{
+    return self->was_sent;
 }
 
 // keep holds an answer that is not waited for. Of a stream that nobody reads only so

@@ -15,6 +15,7 @@
 #include "inbox.h"
 #include "link.h"
 #include "log.h"
+#include "mdp_inside.h"
 #include "must.h"
 #include "service_name.h"
 #include "wait.h"
@@ -567,9 +568,8 @@ seek(mdp_worker_t *self, bool is_wanted)
     return request;
 }
 
-// drain asks for nothing more, once.
-static void
-drain(mdp_worker_t *self)
+void
+mdp_worker_rest(mdp_worker_t *self)
 {
     if (self->is_draining)
         return;
@@ -684,6 +684,14 @@ mdp_request_body(mdp_request_t *self)
         self->cargo = NULL;
     }
     return body;
+}
+
+struct mdp_body
+mdp_request_peek(const mdp_request_t *self, struct view *fields_out)
+{
+    must(self->has_body);
+    *fields_out = cargo_fields(self->cargo);
+    return cargo_body(self->cargo);
 }
 
 // copy_fields makes C strings of the lines.
@@ -801,6 +809,19 @@ mdp_request_reply(mdp_request_t **self_p, zmsg_t **reply_p)
 }
 
 int
+mdp_request_reply_with(mdp_request_t **self_p, const struct mdp_body *body)
+{
+    mdp_request_t *self = *self_p;
+    *self_p = NULL;
+    struct cargo *cargo = cargo_of_body(&self->worker->pool, VIEW_NONE, body);
+    if (cargo == NULL)
+        return fail(self, MDP_FAILED, "the worker is out of memory");
+    int result = answer(self, MDP_FINAL, MDP_DONE, cargo);
+    let_go(self);
+    return result;
+}
+
+int
 mdp_request_fail(mdp_request_t **self_p, int status, const char *text)
 {
     mdp_request_t *self = *self_p;
@@ -816,7 +837,7 @@ mdp_worker_take(mdp_worker_t *self, mdp_request_t **request_out)
     *request_out = NULL;
     for (;;) {
         if (wait_is_interrupted()) {
-            drain(self);
+            mdp_worker_rest(self);
             return GALLEON_INTERRUPTED;
         }
         self->now_ns = galleon_now_ns();
@@ -881,7 +902,7 @@ pump(mdp_worker_t *self, uint64_t now_ns, bool is_wanted)
     if (now_ns > self->now_ns)
         self->now_ns = now_ns;
     if (wait_is_interrupted())
-        drain(self);
+        mdp_worker_rest(self);
     self->is_woken = true; // for all we know
     return seek(self, is_wanted);
 }
