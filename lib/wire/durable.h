@@ -182,7 +182,7 @@ struct durable_op {
     struct durable_rows *found; // LOAD, LIST, STATS; what RETRY, CANCEL, PURGE, EXPIRE changed
     struct view text;           // FETCH of a DEAD one: its reason, in `found`'s memory
     bool has_more;              // LOAD, EXPIRE: there is more of it now
-    uint64_t next_ms;           // LOAD: when the next one will be due; EXPIRE: the next deadline; 0: none
+    uint64_t next_ms; // LOAD: when the next one will be due; EXPIRE: the next deadline; 0: none
 };
 
 #endif
