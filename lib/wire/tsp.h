@@ -70,14 +70,20 @@ struct tsp_request {
 enum tsp_service tsp_service_of(struct view name);
 const char *tsp_service_name(enum tsp_service service);
 
+// tsp_status_of is the code that an answer's first frame begins with, 0 where it is none.
+// 9/TSP allows text after it ("200 OK"), which nobody may rely on.
+uint32_t tsp_status_of(struct view frame);
+
 // tsp_read reads the frames of a request of this service: TSP_OK, or the code to be
-// answered (400, 413), and *why_out, for people.
+// answered (400), and *why_out, for people. What is no id is an unknown one: titanic.close
+// answers it 200.
 enum tsp_status tsp_read(enum tsp_service service, const struct view *frames, size_t count,
                          struct tsp_request *request_out, const char **why_out);
 
 // tsp_fields_kept copies fields without the lines that only Titanic or a broker may say
 // (titanic-id, user, epoch) and without those that were for Titanic (not-before-ms,
-// deadline-ms, attempts); returns the bytes written, at most fields.size. The key's line stays.
+// deadline-ms, attempts); returns the bytes written, at most fields.size. The key's line stays,
+// and so does text without LF at the end: put lines of your own in front.
 size_t tsp_fields_kept(uint8_t *to, struct view fields);
 
 // An id's text is 32 hex digits, or 36 characters with dashes; it is written in upper case.
@@ -90,8 +96,8 @@ int request_id_compare(const struct request_id *a, const struct request_id *b);
 
 // ---- tables: UTF-8, LF, TAB, the first line names the columns ---------------------
 
-// Each writes what fits into `to`, never half a line, and returns the bytes that all of
-// it would take: first with room 0, then with as much as it said.
+// Each writes the lines that fit into `to`, never half a one, and returns the bytes that all
+// of it would take: first with room 0, then with as much as it said.
 size_t tsp_write_list(uint8_t *to, size_t room, const struct durable_rows *rows, uint64_t now_ms);
 size_t tsp_write_show(uint8_t *to, size_t room, const struct durable_rows *rows, uint64_t now_ms);
 
@@ -101,7 +107,8 @@ struct tsp_gauge { // a line of titanic.stats that the store does not know: for 
     const char *text; // in place of the value, where set
 };
 
-// tsp_write_stats: the gauges first; out_of says how many requests of a service are out.
+// tsp_write_stats: the gauges first, then the counts in their order. out_of says how many
+// requests of a service are out, of the whole store where the name is empty; NULL: none are.
 size_t tsp_write_stats(uint8_t *to, size_t room, const struct durable_rows *rows,
                        const struct tsp_gauge *gauges, size_t gauge_count,
                        uint64_t (*out_of)(void *context, struct view service), void *context,

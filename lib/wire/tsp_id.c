@@ -1,0 +1,77 @@
+// tsp_id.c - the ids of durable requests: hex digits, with dashes or without.
+
+#include "bytes.h"
+#include "tsp.h"
+
+enum { DASHED_TEXT_BYTES = 36 };
+
+// digit_value is 16 where the character is no digit.
+static uint8_t
+digit_value(uint8_t character)
+{
+    if (character >= '0' && character <= '9')
+        return (uint8_t)(character - '0');
+    if (character >= 'A' && character <= 'F')
+        return (uint8_t)(character - 'A' + 10);
+    if (character >= 'a' && character <= 'f')
+        return (uint8_t)(character - 'a' + 10);
+    return 16;
+}
+
+static bool
+is_place_of_dash(size_t at)
+{
+    return at == 8 || at == 13 || at == 18 || at == 23;
+}
+
+bool
+request_id_read(struct view text, struct request_id *id_out)
+{
+    bool has_dashes = text.size == DASHED_TEXT_BYTES;
+    if (!has_dashes && text.size != REQUEST_ID_TEXT_BYTES)
+        return false;
+    struct request_id id = {{0}};
+    size_t digits = 0;
+    for (size_t at = 0; at < text.size; at++) {
+        if (has_dashes && is_place_of_dash(at)) {
+            if (text.data[at] != '-')
+                return false;
+            continue;
+        }
+        uint8_t value = digit_value(text.data[at]);
+        if (value == 16)
+            return false;
+        id.bytes[digits / 2] = (uint8_t)(id.bytes[digits / 2] << 4 | value);
+        digits++;
+    }
+    *id_out = id;
+    return true;
+}
+
+void
+request_id_write(const struct request_id *id, uint8_t text_out[REQUEST_ID_TEXT_BYTES])
+{
+    static const uint8_t digits[16] = "0123456789ABCDEF";
+    for (size_t i = 0; i < REQUEST_ID_BYTES; i++) {
+        text_out[2 * i] = digits[id->bytes[i] >> 4];
+        text_out[2 * i + 1] = digits[id->bytes[i] & 15];
+    }
+}
+
+bool
+request_id_equals(const struct request_id *a, const struct request_id *b)
+{
+    return memcmp(a->bytes, b->bytes, REQUEST_ID_BYTES) == 0;
+}
+
+uint64_t
+request_id_ms(const struct request_id *id)
+{
+    return bytes_get64(id->bytes) >> 16;
+}
+
+int
+request_id_compare(const struct request_id *a, const struct request_id *b)
+{
+    return memcmp(a->bytes, b->bytes, REQUEST_ID_BYTES);
+}
