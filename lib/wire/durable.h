@@ -35,7 +35,7 @@ struct durable_owner {
     uint8_t bytes[DURABLE_OWNER_BYTES];
 };
 
-struct durable_digest { // SHA-256 over service and body, each with its length
+struct durable_digest { // SHA-256 over service and frames: durable_digest.h
     uint8_t bytes[DURABLE_DIGEST_BYTES];
 };
 
@@ -80,14 +80,14 @@ struct durable_filter {
 // ---- operations ----------------------------------------------------------------
 
 #define DURABLE_OP_MAP(X)                                                                          \
-    X(DURABLE_SUBMIT, "submit") /* keep a new request */                                           \
-    X(DURABLE_ANSWER, "answer") /* keep the answer of a pending one: DONE */                       \
-    X(DURABLE_FAILED, "failed") /* an attempt failed; it is due again later */                     \
-    X(DURABLE_KILL, "kill")     /* given up: DEAD, with a reason */                                \
-    X(DURABLE_CLOSE, "close")   /* forget it, whatever its state */                                \
-    X(DURABLE_FETCH, "fetch")   /* its state, and the answer where there is one */                 \
-    X(DURABLE_LOAD, "load")     /* the next pending ones of a service, with their bodies */        \
-    X(DURABLE_EXPIRE, "expire") /* those past their deadline: EXPIRED */                           \
+    X(DURABLE_SUBMIT, "submit")   /* keep a new request */                                         \
+    X(DURABLE_ANSWER, "answer")   /* keep the answer of a pending one: DONE */                     \
+    X(DURABLE_FAILED, "failed")   /* an attempt failed; it is due again later */                   \
+    X(DURABLE_KILL, "kill")       /* it is over without an answer: `state`, DEAD or EXPIRED */     \
+    X(DURABLE_CLOSE, "close")     /* forget it, whatever its state */                              \
+    X(DURABLE_FETCH, "fetch")     /* its state, and the answer where there is one */               \
+    X(DURABLE_LOAD, "load")       /* the next pending ones of a service, with their bodies */      \
+    X(DURABLE_OVERDUE, "overdue") /* those pending past their deadline; changes nothing */         \
     X(DURABLE_LIST, "list")                                                                        \
     X(DURABLE_STATS, "stats")                                                                      \
     X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new */                    \
@@ -168,6 +168,8 @@ struct durable_op {
 
     // LOAD: those that are due at now_ms and stand behind (after_due_ms, after_seq) in the
     // order of (due_ms, seq), at most `limit` of them and not much more than bytes_max.
+    // OVERDUE: those whose deadline is before now_ms, of all services, behind the same two in
+    // the order of (deadline_ms, seq), at most `limit`.
     uint64_t after_due_ms;
     uint64_t after_seq;
     uint32_t limit;
@@ -177,12 +179,12 @@ struct durable_op {
 
     // ---- what came of it
     enum durable_outcome outcome;
-    enum durable_state state;   // FETCH, CLOSE: what it was; SUBMIT: what it is
+    enum durable_state state;   // FETCH, CLOSE: what it was; SUBMIT: what it is. KILL: given
     struct durable_body *reply; // FETCH of a DONE one: from malloc, the reader's
-    struct durable_rows *found; // LOAD, LIST, STATS; what RETRY, CANCEL, PURGE, EXPIRE changed
+    struct durable_rows *found; // LOAD, OVERDUE, LIST, STATS; what RETRY, CANCEL, PURGE changed
     struct view text;           // FETCH of a DEAD one: its reason, in `found`'s memory
-    bool has_more;              // LOAD, EXPIRE: there is more of it now
-    uint64_t next_ms;           // LOAD: when the next one will be due; EXPIRE: the next deadline; 0: none
+    bool has_more;              // LOAD, OVERDUE: there is more of it now
+    uint64_t next_ms; // LOAD: when the next will be due; OVERDUE: the next deadline; 0: none
 };
 
 #endif
