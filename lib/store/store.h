@@ -30,11 +30,11 @@ enum store_result {
 };
 
 struct store_options {
-    const char *path;      // of the database; its lock, anchor and fault note stand beside it
-    bool is_relaxed;       // acknowledge what only the operating system has
-    bool waits_for_lock;   // --standby
+    const char *path;    // of the database; its lock, anchor and fault note stand beside it
+    bool is_relaxed;     // acknowledge what only the operating system has
+    bool waits_for_lock; // --standby
     bool has_audit;
-    const uint8_t *audit_key; // STORE_KEY_BYTES, or NULL: the chain is not signed
+    const uint8_t *audit_key;  // STORE_KEY_BYTES, or NULL: the chain is not signed
     bool anchors_every_commit; // else the caller calls store_anchor now and then
     uint64_t retain_ms;        // answers that nobody closed, and keys
     uint64_t body_bytes_max;   // of the largest body
