@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 
 # galleon_floor makes the static library galleon_<name> of lib/<name>, which sees its own headers
-# and those of the floors below, and no others.
+# and those of the floors below, a list, and no others.
 function(galleon_floor name below)
   set(target galleon_${name})
   set(scope PUBLIC)
@@ -18,8 +18,15 @@ function(galleon_floor name below)
   # -iquote: our link.h and wait.h must not hide the system's.
   target_compile_options(${target} ${scope} "SHELL:-iquote ${PROJECT_SOURCE_DIR}/lib/${name}")
   target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR}/lib/include)
-  if(below)
-    target_link_libraries(${target} ${scope} galleon_${below})
+  foreach(floor_below IN LISTS below)
+    target_link_libraries(${target} ${scope} galleon_${floor_below})
+  endforeach()
+  if(name STREQUAL "wire")
+    target_link_libraries(${target} ${scope} PkgConfig::GALLEON_SODIUM)
+  endif()
+  if(name STREQUAL "store")
+    target_compile_definitions(${target} ${scope} _GNU_SOURCE)
+    target_link_libraries(${target} ${scope} PkgConfig::GALLEON_SQLITE)
   endif()
   if(name STREQUAL "shell")
     # From here up the system is ours to call. Base, wire and core are plain C11.
@@ -41,7 +48,9 @@ function(galleon_library)
   target_include_directories(
     libgalleon PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/lib/include>
                       $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(libgalleon PUBLIC PkgConfig::GALLEON_CZMQ PRIVATE Threads::Threads)
+  target_link_libraries(
+    libgalleon PUBLIC PkgConfig::GALLEON_CZMQ
+    PRIVATE PkgConfig::GALLEON_SODIUM PkgConfig::GALLEON_SQLITE Threads::Threads)
   if(NOT GALLEON_SANITIZE)
     target_link_options(libgalleon PRIVATE -Wl,--no-undefined)
   endif()

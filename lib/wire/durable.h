@@ -35,7 +35,7 @@ struct durable_owner {
     uint8_t bytes[DURABLE_OWNER_BYTES];
 };
 
-struct durable_digest { // SHA-256 over service and body, each with its length
+struct durable_digest { // SHA-256 over service and frames: durable_digest.h
     uint8_t bytes[DURABLE_DIGEST_BYTES];
 };
 

@@ -104,6 +104,13 @@ EXAMPLES = {
     "store_that_includes_zmq":
         ({"CMakeLists.txt": GOOD_TREE["CMakeLists.txt"] + "sqlite.c\n",
           **includes("lib/store/sqlite.c", "<zmq.h>")}, r"a store knows no sockets"),
+    "store_that_includes_core":
+        ({"CMakeLists.txt": GOOD_TREE["CMakeLists.txt"] + "sqlite.c\n",
+          **includes("lib/store/sqlite.c", '"broker_core.h"')},
+         r"store and core do not know each other"),
+    "core_that_includes_sodium":
+        (includes("lib/core/broker_core.c", "<sodium/crypto_hash_sha256.h>"),
+         r"may not include sodium/crypto_hash_sha256\.h"),
     "public_header_without_sockets_that_includes_czmq":
         ({"lib/include/galleon/mdp.h": header("mdp.h", "GALLEON_MDP_H", "\n#include <czmq.h>\n")},
          r"mdp\.h:6: may not include czmq\.h"),

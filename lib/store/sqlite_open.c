@@ -1,0 +1,189 @@
+// sqlite_open.c - the open sequence, and the close.
+//
+// The order is that of the operating handbook (docs/operating/titanic.md), and each step that
+// fails says why and undoes those before it.
+
+#include "sqlite_store.h"
+
+#include "store_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool
+fail(struct sqlite_store *self, const char *what, int code, struct store_error *error_out)
+{
+    enum store_result result = sqlite_store_result_of(code);
+    error_out->result = result == STORE_FAULT ? STORE_FAULT : STORE_DOUBT;
+    snprintf(error_out->text, sizeof error_out->text, "%.100s: %s: %.100s", self->path, what,
+             self->db != NULL ? sqlite3_errmsg(self->db) : sqlite3_errstr(code));
+    return false;
+}
+
+// One thread, one connection: SQLite needs no lock of its own. It can be said only before
+// SQLite is first used in the process, and is no more than a saving.
+static void
+configure_sqlite(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_initialize();
+}
+
+static bool
+open_database(struct sqlite_store *self, const struct store_options *options,
+              struct store_error *error_out)
+{
+    configure_sqlite();
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
+    int code = sqlite3_open_v2(self->path, &self->db, flags, options->vfs);
+    if (code != SQLITE_OK)
+        return fail(self, "cannot open it", code, error_out);
+    sqlite3_extended_result_codes(self->db, 1);
+    if (!sqlite_schema_set(self->db, options, error_out))
+        return false;
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    // A row is a body of at most a chunk, or the audit records of a batch.
+    sqlite3_limit(self->db, SQLITE_LIMIT_LENGTH, 64 * 1024 * 1024);
+    return sqlite_schema_bring(self->db, error_out);
+}
+
+// A new file's name has to survive too.
+static bool
+sync_folder(struct sqlite_store *self, struct store_error *error_out)
+{
+    char folder[PATH_BYTES_MAX];
+    memcpy(folder, self->path, sizeof folder);
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL)
+        memcpy(folder, ".", 2);
+    else
+        slash[slash == folder ? 1 : 0] = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+    if (!is_synced) {
+        error_out->result = STORE_DOUBT;
+        snprintf(error_out->text, sizeof error_out->text, "cannot sync the folder of %.200s: %s",
+                 self->path, strerror(errno));
+    }
+    if (fd >= 0)
+        close(fd);
+    return is_synced;
+}
+
+static int
+on_log(void *context, sqlite3 *db, const char *name, int pages)
+{
+    (void)db, (void)name;
+    ((struct sqlite_store *)context)->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static int
+read_progress(struct sqlite_store *self)
+{
+    static const char sql[] = "SELECT next_seq, clock_ms, changes, commits, leaves, head, "
+                              "(SELECT value FROM meta WHERE key = 'store_id'), "
+                              "(SELECT value FROM meta WHERE key = 'incarnation') FROM progress";
+    sqlite3_stmt *read = NULL;
+    int code = sqlite3_prepare_v2(self->db, sql, -1, &read, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(read);
+    if (code == SQLITE_ROW) {
+        struct progress *progress = &self->progress;
+        progress->next_seq = (uint64_t)sqlite3_column_int64(read, 0);
+        progress->clock_ms = (uint64_t)sqlite3_column_int64(read, 1);
+        progress->changes = (uint64_t)sqlite3_column_int64(read, 2);
+        progress->commits = (uint64_t)sqlite3_column_int64(read, 3);
+        progress->leaves = (uint64_t)sqlite3_column_int64(read, 4);
+        const void *head = sqlite3_column_blob(read, 5);
+        const void *id = sqlite3_column_text(read, 6);
+        self->incarnation = (uint64_t)sqlite3_column_int64(read, 7);
+        code = SQLITE_CORRUPT;
+        if (head != NULL && sqlite3_column_bytes(read, 5) == sizeof progress->head && id != NULL &&
+            sqlite3_column_bytes(read, 6) == sizeof self->store_id - 1) {
+            memcpy(progress->head, head, sizeof progress->head);
+            memcpy(self->store_id, id, sizeof self->store_id);
+            code = SQLITE_OK;
+        }
+        self->committed = *progress;
+    }
+    sqlite3_finalize(read);
+    return code == SQLITE_DONE ? SQLITE_CORRUPT : code;
+}
+
+static bool
+read_all(struct sqlite_store *self, const struct store_options *options,
+         struct store_error *error_out)
+{
+    sqlite3_wal_hook(self->db, on_log, self);
+    int code = read_progress(self);
+    if (code == SQLITE_OK)
+        code = sqlite_store_prepare(self);
+    if (code == SQLITE_OK)
+        code = sqlite_counts_init(self);
+    if (code != SQLITE_OK)
+        return fail(self, "cannot read it", code, error_out);
+    if (options->wall_ms > self->progress.clock_ms)
+        self->progress.clock_ms = options->wall_ms;
+    return true;
+}
+
+static bool
+open_all(struct sqlite_store *self, const struct store_options *options,
+         struct store_error *error_out)
+{
+    self->lock_fd = store_lock(options, error_out);
+    return self->lock_fd >= 0 && open_database(self, options, error_out) &&
+           sync_folder(self, error_out) && read_all(self, options, error_out);
+}
+
+struct store *
+store_open_sqlite(const struct store_options *options, struct store_error *error_out)
+{
+    *error_out = (struct store_error){.result = STORE_DOUBT};
+    struct sqlite_store *self = calloc(1, sizeof *self);
+    if (self == NULL || strlen(options->path) >= sizeof self->path) {
+        snprintf(error_out->text, sizeof error_out->text, "no memory, or too long a path");
+        free(self);
+        return NULL;
+    }
+    self->base.class = &sqlite_store_class;
+    self->lock_fd = -1;
+    memcpy(self->path, options->path, strlen(options->path) + 1);
+    self->is_relaxed = options->is_relaxed;
+    self->has_audit = options->has_audit;
+    self->anchors_every_commit = options->anchors_every_commit;
+    self->retain_ms = options->retain_ms;
+    if (!open_all(self, options, error_out)) {
+        sqlite_open_close(&self->base);
+        return NULL;
+    }
+    *error_out = (struct store_error){.result = STORE_COMMITTED};
+    return &self->base;
+}
+
+// After doubt nothing is written any more: what a checkpoint would read may not be what the
+// disk has.
+void
+sqlite_open_close(struct store *base)
+{
+    struct sqlite_store *self = sqlite_store_of(base);
+    for (int which = 0; which < STATEMENTS; which++)
+        sqlite3_finalize(self->statements[which]);
+    if (self->db != NULL) {
+        bool is_well = self->wrong == STORE_COMMITTED;
+        sqlite3_db_config(self->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_well ? 0 : 1, NULL);
+        sqlite3_close(self->db);
+    }
+    if (self->services != NULL)
+        sqlite_counts_release(self);
+    if (self->lock_fd >= 0)
+        store_unlock(self->lock_fd);
+    free(self);
+}

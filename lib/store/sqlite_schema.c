@@ -1,0 +1,200 @@
+// sqlite_schema.c - the tables, the settings of the connection, and older schemas.
+
+#include "sqlite_store.h"
+
+#include <stdio.h>
+
+// ---- the tables --------------------------------------------------------------------
+//
+// A request is one row from the day it is accepted until it is forgotten. Its body stands at
+// the end of the row, and once it is done its answer stands there instead: what has run is not
+// run again. A body above 64 KiB stands in chunks, whose numbers are the request's seq and the
+// part.
+//
+// An insert touches the row, the index of ids, both at their right edge because ids are in the
+// order of time, and the queue; the index of keys has those with a key only, that of deadlines
+// those with one, `ended` those that an operator may look for. A request without an owner has
+// an empty one, because two NULLs are never the same.
+//
+// The rows of `request` have no length checks: a check is a call for each row, and what is bound
+// comes from fields of that size.
+static const char tables[] =
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), next_seq INTEGER NOT NULL,"
+    " clock_ms INTEGER NOT NULL, changes INTEGER NOT NULL, commits INTEGER NOT NULL,"
+    " leaves INTEGER NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32)) STRICT;"
+    "CREATE TABLE service (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE"
+    " CHECK (length(name) BETWEEN 1 AND 255), pending INTEGER NOT NULL, done INTEGER NOT NULL,"
+    " dead INTEGER NOT NULL, closed INTEGER NOT NULL, expired INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE request (seq INTEGER PRIMARY KEY, state INTEGER NOT NULL,"
+    " service INTEGER NOT NULL, rid BLOB NOT NULL, owner BLOB NOT NULL, ikey BLOB,"
+    " attempts INTEGER NOT NULL, attempts_max INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
+    " due_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, frames INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, reply_frames INTEGER NOT NULL, reply_bytes INTEGER NOT NULL,"
+    " fields_bytes INTEGER NOT NULL, parts INTEGER NOT NULL, over_ms INTEGER NOT NULL,"
+    " digest BLOB NOT NULL, reply_digest BLOB, reason BLOB, body BLOB) STRICT;"
+    "CREATE UNIQUE INDEX rid ON request (rid);"
+    "CREATE UNIQUE INDEX ikey ON request (owner, ikey) WHERE ikey IS NOT NULL;"
+    "CREATE INDEX queue ON request (service, due_ms) WHERE state = 0;"
+    "CREATE INDEX deadline ON request (deadline_ms) WHERE state = 0 AND deadline_ms > 0;"
+    "CREATE INDEX ended ON request (seq) WHERE state IN (2, 4);"
+    "CREATE TABLE chunk (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE audit (upto INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
+    " records BLOB NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32), signature BLOB) STRICT;"
+    "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16)))), ('incarnation', 1);"
+    "INSERT INTO progress VALUES (1, 1, 0, 0, 0, 0, zeroblob(32));";
+
+// From each older schema to the next. Version 1 is the first.
+static const struct migration migrations[] = {{0, tables}};
+
+enum { APPLICATION_ID = 0x47414c4e }; // "GALN"
+
+// ---- settings ----------------------------------------------------------------------
+
+int64_t
+sqlite_schema_number(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t number = -1;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return number;
+}
+
+static bool
+fail(sqlite3 *db, const char *what, struct store_error *error_out)
+{
+    int code = sqlite3_errcode(db);
+    error_out->result = sqlite_store_result_of(code);
+    if (error_out->result != STORE_FAULT)
+        error_out->result = STORE_DOUBT;
+    snprintf(error_out->text, sizeof error_out->text, "%s: %s", what, sqlite3_errmsg(db));
+    return false;
+}
+
+// is_read_back says whether the setting is what was asked for; SQLite refuses in silence.
+static bool
+is_read_back(sqlite3 *db, const char *name, int64_t wanted, struct store_error *error_out)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA %s", name);
+    int64_t got = sqlite_schema_number(db, sql);
+    if (got == wanted)
+        return true;
+    error_out->result = STORE_FAULT;
+    snprintf(error_out->text, sizeof error_out->text, "%s is %lld, not %lld", name, (long long)got,
+             (long long)wanted);
+    return false;
+}
+
+static bool
+is_wal(sqlite3 *db, struct store_error *error_out)
+{
+    sqlite3_stmt *statement = NULL;
+    bool is_set = false;
+    if (sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        is_set = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
+    sqlite3_finalize(statement);
+    return is_set || fail(db, "no write-ahead log", error_out);
+}
+
+// The order is that of the handbook, and matters: exclusive before WAL, so that the log's index
+// is in memory and nobody else can open; the page size before the first table.
+bool
+sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store_error *error_out)
+{
+    static const char first[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                                "PRAGMA page_size = 8192;"
+                                "PRAGMA auto_vacuum = INCREMENTAL;";
+    static const char then[] = "PRAGMA wal_autocheckpoint = 0;"
+                               "PRAGMA journal_size_limit = 67108864;"
+                               "PRAGMA mmap_size = 0;"
+                               "PRAGMA cache_size = -65536;"
+                               "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA busy_timeout = 0;"
+                               "PRAGMA secure_delete = OFF;"
+                               "PRAGMA foreign_keys = OFF;"
+                               "PRAGMA recursive_triggers = OFF;"
+                               "PRAGMA trusted_schema = OFF;"
+                               "PRAGMA cell_size_check = ON;";
+    if (sqlite3_exec(db, first, NULL, NULL, NULL) != SQLITE_OK)
+        return fail(db, "cannot use it", error_out);
+    if (!is_wal(db, error_out))
+        return false;
+    const char *synchronous =
+        options->is_relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
+    if (sqlite3_exec(db, synchronous, NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(db, then, NULL, NULL, NULL) != SQLITE_OK)
+        return fail(db, "cannot set it up", error_out);
+    return is_read_back(db, "synchronous", options->is_relaxed ? 1 : 2, error_out) &&
+           is_read_back(db, "wal_autocheckpoint", 0, error_out) &&
+           is_read_back(db, "journal_size_limit", 67108864, error_out) &&
+           is_read_back(db, "cache_size", -65536, error_out) &&
+           is_read_back(db, "temp_store", 2, error_out) &&
+           is_read_back(db, "secure_delete", 0, error_out) &&
+           is_read_back(db, "foreign_keys", 0, error_out) &&
+           is_read_back(db, "recursive_triggers", 0, error_out) &&
+           is_read_back(db, "trusted_schema", 0, error_out) &&
+           is_read_back(db, "cell_size_check", 1, error_out);
+}
+
+// ---- versions -------------------------------------------------------------------------
+
+int
+sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, int to)
+{
+    int code = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    int64_t version = sqlite_schema_number(db, "PRAGMA user_version");
+    for (size_t at = 0; code == SQLITE_OK && at < count && version < to; at++) {
+        if (steps[at].from != version)
+            continue;
+        char sql[64];
+        snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)++version);
+        code = sqlite3_exec(db, steps[at].sql, NULL, NULL, NULL);
+        if (code == SQLITE_OK)
+            code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    }
+    if (code == SQLITE_OK && version != to)
+        code = SQLITE_MISMATCH;
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
+static bool
+refuse(const char *why, struct store_error *error_out)
+{
+    error_out->result = STORE_FAULT;
+    snprintf(error_out->text, sizeof error_out->text, "%s", why);
+    return false;
+}
+
+bool
+sqlite_schema_bring(sqlite3 *db, struct store_error *error_out)
+{
+    int64_t application = sqlite_schema_number(db, "PRAGMA application_id");
+    int64_t version = sqlite_schema_number(db, "PRAGMA user_version");
+    if (application < 0 || version < 0)
+        return fail(db, "cannot read it", error_out);
+    if (application == 0 && version == 0 &&
+        sqlite_schema_number(db, "SELECT count(*) FROM sqlite_schema") == 0) {
+        char sql[64];
+        snprintf(sql, sizeof sql, "PRAGMA application_id = %d", APPLICATION_ID);
+        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+            return fail(db, "cannot write it", error_out);
+    } else if (application != APPLICATION_ID) {
+        return refuse("it is a database, but no store of Galleon's", error_out);
+    }
+    if (version > SCHEMA_VERSION)
+        return refuse("a newer Galleon made it: its schema is not known here", error_out);
+    if (version == SCHEMA_VERSION)
+        return true;
+    size_t count = sizeof migrations / sizeof *migrations;
+    return sqlite_schema_migrate(db, migrations, count, SCHEMA_VERSION) == SQLITE_OK ||
+           fail(db, "cannot bring its schema up to date", error_out);
+}
