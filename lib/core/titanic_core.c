@@ -183,7 +183,7 @@ start_stowed(struct titanic_core *self, struct durable_op *op)
     } else if (op->kind == DURABLE_OVERDUE) {
         titanic_overdue_found(self, op);
     } else if (op->outcome == DURABLE_OK) {
-        self->stats.expired++;
+        self->stats.overdue++;
         titanic_wake(self, &op->id, NULL);
     } else if (op->outcome == DURABLE_REFUSED) {
         // The store had no room for an end: look through the deadlines again, later.
@@ -358,7 +358,7 @@ titanic_core_out(const struct titanic_core *self, struct view service)
 }
 
 void
-titanic_core_stats(const struct titanic_core *self, struct titanic_stats *stats_out)
+titanic_core_stats(const struct titanic_core *self, struct titanic_core_stats *stats_out)
 {
     *stats_out = self->stats;
     stats_out->asks = self->asks.used;

@@ -152,8 +152,8 @@ struct titanic_effects {
     X(attempts_failed)                                                                             \
     X(answers)                                                                                     \
     X(answers_late) /* dropped: closed, cancelled or expired before */                             \
-    X(dead)                                                                                        \
-    X(expired)                                                                                     \
+    X(given_up)                                                                                    \
+    X(overdue)                                                                                     \
     X(loads)                                                                                       \
     X(damaged)
 
@@ -165,7 +165,7 @@ struct titanic_effects {
     X(services)                                                                                    \
     X(stowing) /* operations that the store has */
 
-struct titanic_stats {
+struct titanic_core_stats {
 #define X(name) uint64_t name;
     TITANIC_COUNTER_MAP(X)
     TITANIC_GAUGE_MAP(X)
@@ -199,7 +199,7 @@ uint64_t titanic_core_clock_ms(const struct titanic_core *self, uint64_t now_ns)
 uint32_t titanic_core_slots(const struct titanic_core *self);
 uint64_t titanic_core_out(const struct titanic_core *self, struct view service);
 
-void titanic_core_stats(const struct titanic_core *self, struct titanic_stats *stats_out);
+void titanic_core_stats(const struct titanic_core *self, struct titanic_core_stats *stats_out);
 
 // titanic_core_audit checks that lists and counters agree. It is for tests.
 void titanic_core_audit(const struct titanic_core *self);

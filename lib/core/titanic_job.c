@@ -256,7 +256,7 @@ job_is_over(struct titanic_core *self, struct job *job, const struct durable_op 
         return;
     }
     if (op->kind == DURABLE_KILL)
-        *(op->state == DURABLE_DEAD ? &self->stats.dead : &self->stats.expired) += 1;
+        *(op->state == DURABLE_DEAD ? &self->stats.given_up : &self->stats.overdue) += 1;
     if (titanic_wake(self, &job->id, job->reply)) {
         self->bytes -= job->reply_bytes;
         job->reply = NULL;

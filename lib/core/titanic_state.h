@@ -111,7 +111,7 @@ struct stow {
 
 struct titanic_core {
     struct titanic_config config;
-    struct titanic_stats stats;
+    struct titanic_core_stats stats;
     uint64_t started_ns;
     uint64_t now_ns;
     uint64_t now_ms;

@@ -62,7 +62,7 @@ struct titanic {
     bool is_in_doubt;
     bool has_room;
     bool is_faulty;
-    bool is_serving;
+    uint32_t served; // services of ours that a broker is known to have
     uint64_t serving_due_ns;
     uint64_t now_ns;
 
@@ -135,7 +135,7 @@ static size_t
 gauges_of(const titanic_t *self, struct tsp_gauge gauges[GAUGES_MAX])
 {
     size_t count = 0;
-    struct titanic_stats stats;
+    struct titanic_core_stats stats;
     struct store_writer_state state;
     titanic_core_stats(self->core, &stats);
     store_writer_state(self->writer, &state);
@@ -293,45 +293,48 @@ take_asked(titanic_t *self)
     }
 }
 
+// note_serving: a service of ours is registered; the next is asked about, until all are.
 static void
 note_serving(titanic_t *self, const struct titanic_event *event)
 {
-    if (self->is_serving || !event->is_true)
+    bool is_asked = self->served < TSP_SERVICES &&
+                    tsp_service_of(event->service) == (enum tsp_service)self->served;
+    if (!is_asked || !event->is_true)
         return;
-    self->is_serving = true;
+    self->serving_due_ns = 0;
+    if (++self->served < TSP_SERVICES)
+        return;
     log_info("TITANIC-SERVING", "what=\"a broker has all of our services\"");
     if (self->options.on_serving != NULL)
         self->options.on_serving(self->options.ctx);
 }
-
-static const struct view last_service = {(const uint8_t *)"titanic.purge", 13};
 
 static void
 take_answered(titanic_t *self)
 {
     struct titanic_event event;
     for (int i = 0; i < 2 * BATCH && titanic_back_take(&self->back, self->now_ns, &event); i++) {
-        if (event.kind == TITANIC_KNOWN && view_equals(event.service, last_service))
+        if (event.kind == TITANIC_KNOWN && tsp_service_of(event.service) != TSP_SERVICES)
             note_serving(self, &event);
         else
             step(self, &event);
     }
 }
 
-// ask_whether_served: the broker registers our services one by one; the last one says it.
 static void
 ask_whether_served(titanic_t *self)
 {
-    if (self->is_serving || self->now_ns < self->serving_due_ns)
+    if (self->served == TSP_SERVICES || self->now_ns < self->serving_due_ns)
         return;
     self->serving_due_ns = self->now_ns + SERVING_MS * ns_per_ms;
-    (void)titanic_back_question(&self->back, last_service);
+    const char *name = tsp_service_name((enum tsp_service)self->served);
+    (void)titanic_back_question(&self->back, view_of(name, strlen(name)));
 }
 
 static void
 publish(titanic_t *self)
 {
-    struct titanic_stats stats;
+    struct titanic_core_stats stats;
     struct store_writer_state state;
     titanic_core_stats(self->core, &stats);
     store_writer_state(self->writer, &state);
@@ -340,8 +343,8 @@ publish(titanic_t *self)
                                     .answers = stats.answers,
                                     .attempts = stats.attempts,
                                     .closes = stats.closes,
-                                    .dead = stats.dead,
-                                    .expired = stats.expired,
+                                    .dead = stats.given_up,
+                                    .expired = stats.overdue,
                                     .pending = state.info.pending,
                                     .done = state.info.done,
                                     .out = stats.out,
@@ -392,7 +395,7 @@ deadline(const titanic_t *self)
     uint64_t at_ns =
         earlier(titanic_core_deadline(self->core),
                 earlier(titanic_front_deadline(&self->front), titanic_back_deadline(&self->back)));
-    return self->is_serving ? at_ns : earlier(at_ns, self->serving_due_ns);
+    return self->served == TSP_SERVICES ? at_ns : earlier(at_ns, self->serving_due_ns);
 }
 
 // look finds which descriptors are ready.

@@ -3,6 +3,7 @@
 #include "titanic_back.h"
 
 #include "mdp_inside.h"
+#include "mdp_wire.h"
 #include "must.h"
 #include "titanic_body.h"
 

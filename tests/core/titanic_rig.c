@@ -397,10 +397,10 @@ rig_open(const struct titanic_rig *self, const char *service)
     return count;
 }
 
-struct titanic_stats
+struct titanic_core_stats
 rig_stats(const struct titanic_rig *self)
 {
-    struct titanic_stats stats;
+    struct titanic_core_stats stats;
     titanic_core_stats(self->core, &stats);
     return stats;
 }

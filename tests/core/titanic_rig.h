@@ -94,6 +94,6 @@ void rig_lost(struct titanic_rig *self, size_t sent);
 void rig_known(struct titanic_rig *self, const char *service, bool has_workers);
 // rig_open is how many are sent, and neither answered nor cancelled.
 size_t rig_open(const struct titanic_rig *self, const char *service);
-struct titanic_stats rig_stats(const struct titanic_rig *self);
+struct titanic_core_stats rig_stats(const struct titanic_rig *self);
 
 #endif
