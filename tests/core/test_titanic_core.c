@@ -246,9 +246,13 @@ what_no_worker_was_given_is_no_attempt(void **state)
         rig_wait(rig, 31000);
         assert_int_equal(rig->sent_count, i + 2);
     }
-    rig_answer(rig, 20, 200, "at last");
-    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
     assert_int_equal(rig_stats(rig).attempts_failed, 0);
+    for (size_t i = 20; i < 22; i++) {
+        rig_answer(rig, i, 500, "no");
+        rig_wait(rig, 10000);
+    }
+    rig_answer(rig, 22, 200, "at last");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
     titanic_rig_free(rig);
 }
 
