@@ -61,6 +61,8 @@ int tool_service_ls(struct tool *self);
 int tool_worker_ls(struct tool *self);
 int tool_stat(struct tool *self);
 int tool_bench_call(struct tool *self);
+int tool_bench_submit(struct tool *self);
+int tool_bench_durable(struct tool *self);
 int tool_drill_ls(struct tool *self);
 int tool_drill_run(struct tool *self);
 
