@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -42,11 +41,10 @@ is_alive(struct drill_stage *stage, struct drill_child *child)
 {
     if (child->is_doomed || child->name[0] == '\0' || !drill_child_has_ended(child))
         return true;
+    char how[DRILL_ENDING_BYTES];
     child->is_doomed = true; // it is told once
-    if (WIFSIGNALED(child->ending))
-        return drill_fail(stage, "%s ended by signal %d", child->name, WTERMSIG(child->ending));
-    return drill_fail(stage, "%s ended by itself, with exit code %d", child->name,
-                      WEXITSTATUS(child->ending));
+    drill_child_describe(child, how);
+    return drill_fail(stage, "%s ended by itself, %s", child->name, how);
 }
 
 // may_go_on looks for what ends every drill.

@@ -117,22 +117,31 @@ open_stage(struct drill_stage *stage)
     return true;
 }
 
-// stop_all ends the processes: in order where the drill went well, and then each must end well.
+// stop_one ends a process: in order where the drill went well, and then it must end well.
+static void
+stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
+{
+    char how[DRILL_ENDING_BYTES];
+    if (!is_well) {
+        drill_child_kill(child);
+        return;
+    }
+    uint64_t start_ns = galleon_now_ns();
+    if (drill_child_stop(child, STOP_MS))
+        return;
+    drill_child_describe(child, how);
+    drill_fail(stage, "%s did not end in order, but %s, %.1f s after SIGTERM", child->name, how,
+               (double)(galleon_now_ns() - start_ns) / 1e9);
+}
+
+// stop_all ends the broker last: workers take leave of it.
 static void
 stop_all(struct drill_stage *stage)
 {
     bool is_well = stage->verdict.why[0] == '\0';
-    for (size_t i = 0; i < stage->child_count; i++) {
-        struct drill_child *child = &stage->children[i];
-        if (!is_well)
-            drill_child_kill(child);
-        else if (!drill_child_stop(child, STOP_MS))
-            drill_fail(stage, "%s did not end in order", child->name);
-    }
-    if (!is_well)
-        drill_child_kill(&stage->broker);
-    else if (!drill_child_stop(&stage->broker, STOP_MS))
-        drill_fail(stage, "%s did not end in order", stage->broker.name);
+    for (size_t i = 0; i < stage->child_count; i++)
+        stop_one(stage, &stage->children[i], is_well);
+    stop_one(stage, &stage->broker, is_well);
 }
 
 // show_log writes the end of what a child has written.

@@ -18,10 +18,6 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(os.environ.get("GALLEON_BIN") or ROOT / "build" / "asan")
 PATIENCE = 120          # seconds until a drill that hangs fails the test
-# To look for leaks LeakSanitizer stops all threads of a process that ends. One time in a thousand
-# that takes for ever, and a run of all drills ends a hundred processes. What leaks in daemons and
-# workers is found where those are tested.
-WITHOUT_LEAKS = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "detect_leaks=0")))
 
 
 def children_of(pid):
@@ -43,8 +39,7 @@ class DrillTest(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        self.environment = {**os.environ, "TMPDIR": str(self.folder),
-                            "ASAN_OPTIONS": WITHOUT_LEAKS}
+        self.environment = {**os.environ, "TMPDIR": str(self.folder)}
 
     def start(self, *arguments, program=FOLDER / "galleon"):
         process = subprocess.Popen(
