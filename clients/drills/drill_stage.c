@@ -157,7 +157,7 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
     snprintf(heartbeat, sizeof heartbeat, "%d", DRILL_HEARTBEAT_MS);
     for (; arguments != NULL && *arguments != NULL && count < DRILL_ARGUMENTS_MAX - 1; arguments++)
         line[count++] = *arguments;
-    for (const char *const *at = stage->broker_options;
+    for (const char *const *at = stage->settings.broker_options;
          at != NULL && *at != NULL && count < DRILL_ARGUMENTS_MAX - 1; at++)
         line[count++] = *at;
     snprintf(stage->broker.name, sizeof stage->broker.name, "mdbroker");
@@ -166,16 +166,25 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
            connect_control(stage);
 }
 
+const char *const *
+drill_limit(const struct drill_stage *stage)
+{
+    static const char *const limited[] = {"--service", "drill,limit=500", NULL};
+    bool is_old = stage->settings.dialect == MDP_01 || stage->settings.dialect == MDP_02;
+    return is_old ? limited : NULL;
+}
+
 struct drill_child *
 drill_workers(struct drill_stage *stage, const char *endpoint, const char *service,
               uint32_t heartbeat_ms, uint32_t first, uint32_t count)
 {
-    char numbers[3][16];
-    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service,
-                          numbers[0],         numbers[1],          numbers[2], NULL};
+    char numbers[4][16];
+    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
+                          numbers[1],         numbers[2],          numbers[3], NULL};
     snprintf(numbers[0], sizeof numbers[0], "%u", heartbeat_ms);
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
+    snprintf(numbers[3], sizeof numbers[3], "%d", (int)stage->settings.dialect);
     struct drill_child *child = new_child(stage, "worker");
     return child != NULL && start(stage, child, line) ? child : NULL;
 }
@@ -254,7 +263,9 @@ drill_load(struct drill_stage *stage, const struct drill_load_options *options)
         return NULL;
     }
     struct drill_load *load = &stage->loads[stage->load_count++];
-    if (drill_load_start(load, (uint32_t)stage->load_count, options))
+    struct drill_load_options own = *options;
+    own.client.dialect = stage->settings.dialect;
+    if (drill_load_start(load, (uint32_t)stage->load_count, &own))
         return load;
     drill_fail(stage, "cannot start a load");
     return NULL;

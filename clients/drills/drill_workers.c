@@ -74,7 +74,7 @@ void
 drill_worker_frozen(struct drill_stage *stage)
 {
     struct drill_load *load;
-    uint32_t victim = begin(stage, NULL) ? drill_hostage(stage, &load) : 0;
+    uint32_t victim = begin(stage, drill_limit(stage)) ? drill_hostage(stage, &load) : 0;
     if (victim == 0)
         return;
     drill_harm(stage);

@@ -60,6 +60,7 @@ const struct drill drills[] = {
      .about = "1000 requests for a slow service: refused, and no other service is late",
      .recovery_ms_max = DRILL_GRACE_MS,
      .twice_max = 0,
+     .needs_g1 = true, // others have one request out at a time, and no status
      .run = drill_slow_service},
     {.name = "worker-flood",
      .about = "1000 workers lose their broker, and come to a new one at once",
@@ -185,13 +186,19 @@ close_stage(struct drill_stage *stage)
         fprintf(stderr, "galleon: cannot remove %s: %s\n", stage->folder, strerror(errno));
 }
 
+bool
+drill_can_run(const struct drill *drill, mdp_dialect_t dialect)
+{
+    return !drill->needs_g1 || dialect == MDP_AUTO || dialect == MDP_G1;
+}
+
 void
-drill_run(const struct drill *drill, const char *const *broker_options,
+drill_run(const struct drill *drill, const struct drill_settings *settings,
           struct drill_verdict *verdict_out)
 {
     static struct drill_stage stage;
     uint64_t start_ns = galleon_now_ns();
-    stage = (struct drill_stage){.drill = drill, .broker_options = broker_options};
+    stage = (struct drill_stage){.drill = drill, .settings = *settings};
     if (open_stage(&stage))
         drill->run(&stage);
     drill_end_loads(&stage);

@@ -137,6 +137,21 @@ class EveryDrill(DrillTest):
         self.assertEqual(refused, {"slow-service"})
 
 
+class OtherDialects(DrillTest):
+    """Clients and workers of 7/MDP and 18/MDP. What they cannot show is refused by name."""
+
+    def test_what_they_can_do_passes_too(self):
+        names = ["broker-restarted", "worker-frozen", "worker-killed"]
+        for dialect in ("0.1", "0.2"):
+            found, errors = self.verdicts(*names, "--dialect", dialect)
+            self.assertEqual(sorted(one["drill"] for one in found), names)
+            for one in found:
+                with self.subTest(dialect=dialect, drill=one["drill"]):
+                    self.assertEqual((one["verdict"], one["lost"], one["wrong"]), ("pass", 0, 0),
+                                     one["why"] + errors)
+                    self.assertEqual(one["sent"], one["answered"])
+
+
 class WrongUse(DrillTest):
 
     def test_wrong_lines_are_explained(self):
@@ -147,6 +162,9 @@ class WrongUse(DrillTest):
             (["drill", "run", "all", "--broker", "tcp://a:1"], "'drill run' takes no --broker."),
             (["stat", "--repeat", "3"], "--repeat is an option of 'drill run', not of 'stat'."),
             (["drill", "ls", "all"], "'drill ls' takes no 'all'."),
+            (["drill", "ls", "--dialect", "0.1"], "'drill ls' takes no --dialect."),
+            (["drill", "run", "slow-service", "--dialect", "0.2"],
+             "drill 'slow-service' is about MDP/G1; it takes no other --dialect."),
         )
         for arguments, sentence in rows:
             with self.subTest(arguments=arguments):
