@@ -148,6 +148,7 @@ write_verdict(struct json *json, const struct drill *drill, uint32_t run,
     add_number(json, "wrong", verdict->wrong);
     add_number(json, "twice", verdict->twice);
     add_number(json, "twice_max", drill->twice_max);
+    add_number(json, "late_dropped", verdict->dropped);
     add_real(json, "seconds", verdict->seconds);
     json_end(json, '}');
     fflush(json->out);

@@ -59,6 +59,7 @@ struct drill_verdict {
     uint32_t wrong;     // of those lost
     uint32_t lost;      // sent, and neither answered rightly nor refused
     uint32_t twice;     // ran more than once
+    uint32_t dropped;   // late answers of the harmed worker
     char why[DRILL_WHY_BYTES];
 };
 
@@ -77,6 +78,8 @@ struct drill_stage {
     struct drill_load loads[DRILL_LOADS_MAX];
     size_t load_count;
     uint64_t harmed_ns;
+    uint64_t late_before; // answers that the broker had dropped when the harmed worker went on
+    uint64_t late_taken_before;
     struct drill_verdict verdict;
 };
 

@@ -133,6 +133,9 @@ class EveryDrill(DrillTest):
         twice = {one["drill"]: one["twice"] for one in found}
         for name in ("worker-killed", "worker-frozen", "worker-hung"):
             self.assertEqual(twice[name], 1)        # its first worker had begun, that was the harm
+        # Who went on after the harm answered what another had answered, and that was dropped.
+        self.assertEqual({one["drill"] for one in found if one["late_dropped"] > 0},
+                         {"worker-frozen", "worker-hung", "network-cut", "network-half-open"})
         refused = {one["drill"] for one in found if one["refused"]}
         self.assertEqual(refused, {"slow-service"})
 
