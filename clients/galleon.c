@@ -26,7 +26,7 @@ enum {
     BROKER_OPTION,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
-    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION,
+    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION, // and DIALECT
     ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
              1 << PRINTABLE_ID | 1 << JSON,
     MS_MAX = 24 * 3600 * 1000,
@@ -80,7 +80,7 @@ static const struct command commands[] = {
     {"drill ls", "", "the drills, and what each must achieve", tool_drill_ls, 0, 0, 1 << JSON,
      NULL},
     {"drill run", "NAME...", "run drills ('all': each) on brokers and workers of their own",
-     tool_drill_run, 1, WORDS_ANY, 1 << JSON | DRILL_ONLY, "drill"},
+     tool_drill_run, 1, WORDS_ANY, 1 << JSON | 1 << DIALECT | DRILL_ONLY, "drill"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
