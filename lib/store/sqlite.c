@@ -81,13 +81,12 @@ sqlite_store_prepare(struct sqlite_store *self)
 typedef int operation_fn(struct sqlite_store *self, struct durable_op *op);
 
 static operation_fn *const operations[DURABLE_OPS] = {
-    [DURABLE_SUBMIT] = sqlite_change_submit, [DURABLE_ANSWER] = sqlite_change_answer,
-    [DURABLE_FAILED] = sqlite_change_failed, [DURABLE_KILL] = sqlite_change_kill,
-    [DURABLE_CLOSE] = sqlite_change_close,   [DURABLE_FETCH] = sqlite_change_fetch,
-    [DURABLE_LOAD] = sqlite_query_load,      [DURABLE_OVERDUE] = sqlite_query_overdue,
-    [DURABLE_LIST] = sqlite_query_filter,    [DURABLE_STATS] = sqlite_query_stats,
-    [DURABLE_RETRY] = sqlite_query_filter,   [DURABLE_CANCEL] = sqlite_query_filter,
-    [DURABLE_PURGE] = sqlite_query_filter};
+    [DURABLE_ANSWER] = sqlite_change_answer,  [DURABLE_FAILED] = sqlite_change_failed,
+    [DURABLE_KILL] = sqlite_change_kill,      [DURABLE_CLOSE] = sqlite_change_close,
+    [DURABLE_FETCH] = sqlite_change_fetch,    [DURABLE_LOAD] = sqlite_query_load,
+    [DURABLE_OVERDUE] = sqlite_query_overdue, [DURABLE_LIST] = sqlite_query_filter,
+    [DURABLE_STATS] = sqlite_query_stats,     [DURABLE_RETRY] = sqlite_query_filter,
+    [DURABLE_CANCEL] = sqlite_query_filter,   [DURABLE_PURGE] = sqlite_query_filter};
 
 static bool
 only_reads(enum durable_op_kind kind)
@@ -107,19 +106,29 @@ forget_outcome(struct durable_op *op)
     op->next_ms = 0;
 }
 
+int
+sqlite_store_tally(struct sqlite_store *self, uint32_t id, const uint64_t numbers[5],
+                   const uint8_t head[32])
+{
+    sqlite3_stmt *set = statement_of(self, STATEMENT_SET_TALLY);
+    sqlite3_bind_int64(set, 1, id);
+    for (int at = 0; at < 5; at++)
+        bind_number(set, 2 + at, numbers[at]);
+    if (head != NULL)
+        sqlite3_bind_blob(set, 7, head, 32, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(set, 7);
+    return sqlite_store_run(self, STATEMENT_SET_TALLY);
+}
+
 static int
 write_progress(struct sqlite_store *self)
 {
     struct progress *progress = &self->progress;
-    sqlite3_stmt *set = statement_of(self, STATEMENT_SET_PROGRESS);
     progress->commits++;
-    bind_number(set, 1, progress->next_seq);
-    bind_number(set, 2, progress->clock_ms);
-    bind_number(set, 3, progress->changes);
-    bind_number(set, 4, progress->commits);
-    bind_number(set, 5, progress->leaves);
-    sqlite3_bind_blob(set, 6, progress->head, sizeof progress->head, SQLITE_STATIC);
-    return sqlite_store_run(self, STATEMENT_SET_PROGRESS);
+    const uint64_t numbers[] = {progress->next_seq, progress->clock_ms, progress->changes,
+                                progress->commits, progress->leaves};
+    return sqlite_store_tally(self, 0, numbers, progress->head);
 }
 
 int
@@ -159,15 +168,32 @@ sqlite_store_undo(struct sqlite_store *self, int code)
     return result;
 }
 
+// run_of is how many operations from the first on are submits.
+static size_t
+run_of(struct durable_op *const *ops, size_t count)
+{
+    size_t run = 0;
+    while (run < count && run < STORE_BATCH_OPS_MAX && ops[run]->kind == DURABLE_SUBMIT)
+        run++;
+    return run;
+}
+
 static int
 do_all(struct sqlite_store *self, struct durable_op *const *ops, size_t count)
 {
     int code = SQLITE_OK;
-    for (size_t at = 0; at < count && code == SQLITE_OK; at++) {
+    for (size_t at = 0; at < count; at++) {
         must((unsigned)ops[at]->kind < DURABLE_OPS);
-        code = operations[ops[at]->kind](self, ops[at]);
         if (ops[at]->now_ms > self->progress.clock_ms)
             self->progress.clock_ms = ops[at]->now_ms;
+    }
+    for (size_t at = 0; at < count && code == SQLITE_OK;) {
+        size_t run = run_of(ops + at, count - at);
+        if (run > 0)
+            code = sqlite_group_submit(self, ops + at, run);
+        else
+            code = operations[ops[at]->kind](self, ops[at]);
+        at += run > 0 ? run : 1;
     }
     return code == SQLITE_OK ? sqlite_store_commit(self) : code;
 }

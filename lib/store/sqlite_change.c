@@ -40,18 +40,20 @@ read_bytes(sqlite3_stmt *from, int column, void *to, size_t size)
 
 // ---- bodies ------------------------------------------------------------------------
 
-static uint32_t
-parts_of(const struct durable_body *body)
+uint32_t
+sqlite_change_parts(const struct durable_body *body)
 {
     return body->bytes <= CHUNK_BYTES ? 0
                                       : (uint32_t)((body->bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
 }
 
-static int
-write_chunks(struct sqlite_store *self, uint64_t seq, const struct durable_body *body)
+int
+sqlite_change_chunks(struct sqlite_store *self, uint64_t seq, const struct durable_body *body)
 {
     sqlite3_stmt *insert = statement_of(self, STATEMENT_INSERT_CHUNK);
-    must(parts_of(body) < (1u << CHUNK_BITS));
+    must(sqlite_change_parts(body) < (1u << CHUNK_BITS));
+    if (sqlite_change_parts(body) == 0)
+        return SQLITE_OK;
     for (size_t at = 0; at < body->bytes; at += CHUNK_BYTES) {
         size_t size = body->bytes - at < CHUNK_BYTES ? body->bytes - at : CHUNK_BYTES;
         bind_number(insert, 1, (seq << CHUNK_BITS) + at / CHUNK_BYTES);
@@ -209,10 +211,8 @@ move(struct sqlite_store *self, const struct request *request, enum durable_stat
     self->progress.changes++;
 }
 
-// find_key looks for the request that the key was used for; the outcome is REFUSED where
-// there is none.
-static int
-find_key(struct sqlite_store *self, struct durable_op *op)
+int
+sqlite_change_find_key(struct sqlite_store *self, struct durable_op *op)
 {
     sqlite3_stmt *find = statement_of(self, STATEMENT_FIND_KEY);
     bind_owner(find, 1, &op->owner);
@@ -233,48 +233,6 @@ find_key(struct sqlite_store *self, struct durable_op *op)
 }
 
 int
-sqlite_change_submit(struct sqlite_store *self, struct durable_op *op)
-{
-    if (op->key.size > 0) {
-        int code = find_key(self, op);
-        if (code != SQLITE_OK || op->outcome != DURABLE_REFUSED)
-            return code;
-    }
-    struct service *service = sqlite_counts_service(self, op->service);
-    if (service == NULL)
-        return SQLITE_OK; // refused
-    const struct durable_body *body = op->body;
-    uint32_t parts = parts_of(body);
-    uint64_t seq = self->progress.next_seq;
-    sqlite3_stmt *insert = statement_of(self, STATEMENT_INSERT);
-    bind_number(insert, 1, seq);
-    sqlite3_bind_int(insert, 2, (int)service->id);
-    sqlite3_bind_blob(insert, 3, op->id.bytes, REQUEST_ID_BYTES, SQLITE_STATIC);
-    bind_owner(insert, 4, &op->owner);
-    bind_text(insert, 5, op->key);
-    bind_number(insert, 6, op->attempts_max);
-    bind_number(insert, 7, op->now_ms);
-    bind_number(insert, 8, op->due_ms);
-    bind_number(insert, 9, op->deadline_ms);
-    bind_number(insert, 10, body->frames);
-    bind_number(insert, 11, body->fields_bytes);
-    bind_number(insert, 12, body->bytes);
-    bind_number(insert, 13, parts);
-    sqlite3_bind_blob(insert, 14, op->digest.bytes, DURABLE_DIGEST_BYTES, SQLITE_STATIC);
-    bind_text(insert, 15, parts == 0 ? view_of(body->data, body->bytes) : VIEW_NONE);
-    int code = sqlite_store_run(self, STATEMENT_INSERT);
-    if (code != SQLITE_OK || sqlite3_changes(self->db) == 0)
-        return code; // an id that is in use: refused
-    self->progress.next_seq++;
-    self->progress.changes++;
-    sqlite_counts_add(self, service, DURABLE_PENDING);
-    op->seq = seq;
-    op->state = DURABLE_PENDING;
-    op->outcome = DURABLE_OK;
-    return parts == 0 ? SQLITE_OK : write_chunks(self, seq, body);
-}
-
-int
 sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
 {
     struct request request;
@@ -283,7 +241,7 @@ sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
         return code;
     const struct durable_body *body = op->body;
     struct durable_digest digest = durable_answer_digest(body);
-    uint32_t parts = parts_of(body);
+    uint32_t parts = sqlite_change_parts(body);
     sqlite3_stmt *answer = statement_of(self, STATEMENT_ANSWER);
     bind_number(answer, 1, op->seq);
     bind_number(answer, 2, op->attempts);
@@ -300,7 +258,7 @@ sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
     if (code != SQLITE_OK)
         return code;
     move(self, &request, DURABLE_DONE);
-    return parts == 0 ? SQLITE_OK : write_chunks(self, op->seq, body);
+    return sqlite_change_chunks(self, op->seq, body);
 }
 
 int

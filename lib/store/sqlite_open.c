@@ -87,9 +87,10 @@ on_log(void *context, sqlite3 *db, const char *name, int pages)
 static int
 read_progress(struct sqlite_store *self)
 {
-    static const char sql[] = "SELECT next_seq, clock_ms, changes, commits, leaves, head, "
-                              "(SELECT value FROM meta WHERE key = 'store_id'), "
-                              "(SELECT value FROM meta WHERE key = 'incarnation') FROM progress";
+    static const char sql[] =
+        "SELECT a, b, c, d, e, head, "
+        "(SELECT value FROM meta WHERE key = 'store_id'), "
+        "(SELECT value FROM meta WHERE key = 'incarnation') FROM tally WHERE id = 0";
     sqlite3_stmt *read = NULL;
     int code = sqlite3_prepare_v2(self->db, sql, -1, &read, NULL);
     if (code == SQLITE_OK)
@@ -123,6 +124,8 @@ read_all(struct sqlite_store *self, const struct store_options *options,
 {
     sqlite3_wal_hook(self->db, on_log, self);
     int code = read_progress(self);
+    if (code == SQLITE_OK)
+        code = sqlite_group_init(self);
     if (code == SQLITE_OK)
         code = sqlite_store_prepare(self);
     if (code == SQLITE_OK)
