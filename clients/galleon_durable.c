@@ -49,6 +49,8 @@ explain(struct tool *self, const titanic_client_t *client, int result, const cha
         fprintf(stderr, "galleon: %s is not finished. Wait for it: galleon wait %s\n", id, id);
     else if (result == GALLEON_UNKNOWN_ID)
         fprintf(stderr, "galleon: there is no request %s.\n", id);
+    else if (result == GALLEON_REFUSED && status == 500 && *id != '\0')
+        fprintf(stderr, "galleon: %s was given up: %s.\n", id, text);
     else if (status != 0)
         fprintf(stderr, "galleon: '%s' at %s answered %d %s.\n", service, self->brokers, status,
                 text);

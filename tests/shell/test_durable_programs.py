@@ -9,7 +9,9 @@ test_client_programs.py, whose helpers are used here.
 import json
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -19,7 +21,7 @@ import zmq
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from test_client_programs import Daemon, ROOT, run  # noqa: E402 (found by the line above)
+from test_client_programs import Daemon, FOLDER, ROOT, run, serving  # noqa: E402 (found by the line above)
 
 GUIDE = ["titanic.request", "titanic.reply", "titanic.close"]
 OURS = GUIDE + ["titanic.submit", "titanic.wait", "titanic.list", "titanic.show", "titanic.stats",
@@ -273,7 +275,8 @@ class Galleon(Durable):
         for words in (["fetch", name], ["wait", name, "--wait", "50"]):
             self.assertIn(f"galleon wait {name}", self.galleon(*words, code=3).errors)
         self.titanic.requests[0].state = "dead"
-        self.assertIn("500 timed out", self.galleon("wait", name, code=1).errors)
+        self.assertEqual(self.galleon("wait", name, code=1).errors,
+                         f"galleon: {name} was given up: timed out.\n")
         self.assertIn(f"no request {UNKNOWN}", self.galleon("fetch", UNKNOWN, code=1).errors)
 
     def test_ls_shows_all_page_by_page(self):
@@ -425,6 +428,64 @@ class TheGuides(Durable):
         self.assertEqual(self.ask("galleon", "wait", name).text, "x\n")
         self.assertEqual(self.ask("ticlient", "call", "echo", "y").text, "y\n")
         self.assertNotIn("\n\n", self.ask("galleon", "stat").text)
+
+
+@unittest.skipUnless((FOLDER / "titanic").exists(), "there is no titanic in this build")
+class Galleons(unittest.TestCase):
+    """The programs before the real titanic: what the fake one takes for granted."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.broker = Daemon("mdbroker", "--bind", "tcp://127.0.0.1:*")
+        self.addCleanup(self.broker.stop)
+        titanic = Daemon("titanic", "--broker", self.broker.endpoint, "--store",
+                         f"sqlite:{folder.name}/store.db", "--free-min", "1")
+        self.addCleanup(titanic.stop)
+        worker = subprocess.Popen(serving("mdworker", "--broker", self.broker.endpoint, "echo"),
+                                  stdin=subprocess.DEVNULL)
+        self.addCleanup(worker.wait, PATIENCE)
+        self.addCleanup(worker.terminate)
+
+    def ask(self, *words, code=0):
+        done = run(words[0], "--broker", self.broker.endpoint, *words[1:])
+        self.assertEqual(done.returncode, code, done.errors)
+        return done.text.strip() or done.errors
+
+    def shown(self, name):
+        return json.loads(self.ask("galleon", "--json", "request", "show", name))[0]
+
+    def test_a_request_lives_from_submit_to_purge(self):
+        name = self.ask("ticlient", "--key", "k", "submit", "echo", "hello")
+        self.assertEqual(self.ask("ticlient", "--key", "k", "submit", "echo", "hello"), name)
+        self.assertIn("409", self.ask("ticlient", "--key", "k", "submit", "echo", "other", code=1))
+        self.assertEqual(self.ask("galleon", "wait", name), "hello")
+        self.assertEqual(self.ask("ticlient", "fetch", name.lower()), "hello")
+        found = self.shown(name)
+        self.assertEqual((found["state"], found["attempts"], found["key"]), ("done", 1, "k"))
+        self.assertEqual(self.ask("galleon", "request", "purge", "--service", "echo"),
+                         "1 request forgotten")
+        self.assertIn("no request", self.ask("galleon", "fetch", name, code=1))
+        self.assertEqual(self.ask("ticlient", "call", "echo", "a", "b"), "a\nb")
+
+    def test_an_operator_gives_up_and_tries_again(self):
+        name = self.ask("galleon", "submit", "my 100% own", "x", "--tries", "7", "--delay", "60000")
+        self.assertIn("not finished", self.ask("galleon", "fetch", name, code=3))
+        found = json.loads(self.ask("galleon", "--json", "request", "ls", "--service",
+                                    "my 100% own", "--state", "pending"))
+        self.assertEqual([row["id"] for row in found], [name])
+        self.assertTrue(0 < found[0]["due_ms"] <= 60000)
+        self.ask("galleon", "request", "cancel", name, "--reason", "not now")
+        self.assertIn("given up: not now", self.ask("galleon", "wait", name, code=1))
+        self.ask("galleon", "request", "retry", "--state", "dead")
+        found = self.shown(name)
+        self.assertEqual((found["state"], found["attempts_max"]), ("pending", 7))
+        self.ask("galleon", "close", name)
+        self.assertIn("no request", self.ask("galleon", "wait", name, code=1))
+
+    def test_stat_says_how_durable_it_is(self):
+        rows = json.loads(self.ask("galleon", "--json", "stat"))
+        self.assertIn({"service": "", "name": "durability", "value": "full"}, rows)
 
 
 class Manual(unittest.TestCase):
