@@ -7,6 +7,7 @@
 
 #include "galleon_table.h"
 #include "galleon_tool.h"
+#include "hex.h"
 #include "printable.h"
 #include "text.h"
 #include "tsp.h"
@@ -34,15 +35,14 @@ add_term(struct text *text, const char *name, const char *value)
 static void
 add_service(struct text *text, const char *service)
 {
-    static const char digits[] = "0123456789ABCDEF";
     add_term(text, "service=", service == NULL ? NULL : "");
     for (const char *at = service; at != NULL && *at != '\0'; at++) {
         uint8_t byte = (uint8_t)*at;
         bool is_plain = byte > ' ' && byte != '%' && byte != 0x7f;
         text_add_char(text, is_plain ? *at : '%');
         if (!is_plain) {
-            text_add_char(text, digits[byte >> 4]);
-            text_add_char(text, digits[byte & 15]);
+            text_add_char(text, (char)hex_digit(byte >> 4));
+            text_add_char(text, (char)hex_digit(byte & 15));
         }
     }
 }

@@ -78,18 +78,8 @@ add_page(struct table *self, char *page, size_t size)
 void
 table_copy_line(char *to, size_t room, zframe_t *frame)
 {
-    struct view text = frame == NULL ? VIEW_NONE : view_of(zframe_data(frame), zframe_size(frame));
-    size_t used = 0;
-    while (text.size > 0) {
-        struct view character;
-        if (!text_next(&text, &character))
-            character = VIEW_LITERAL("?");
-        if (used + character.size >= room)
-            break;
-        memcpy(to + used, character.data, character.size);
-        used += character.size;
-    }
-    to[used] = '\0';
+    text_copy(to, room,
+              frame == NULL ? VIEW_NONE : view_of(zframe_data(frame), zframe_size(frame)));
 }
 
 int
