@@ -215,8 +215,12 @@ show_failure(const struct task *task, uint64_t seed)
     print_command(task, &options);
     if (!task->is_shrinking || !outcome.has_failed)
         return;
+    fflush(stdout); // it takes a while
     options.shows_notes = options.is_tracing = false;
     run_shrink(&options, &outcome);
+    printf("\nThe smallest world in which it is so:\n\n");
+    options.shows_notes = true;
+    run_twice(&options, &outcome);
     printf("\nIt is still so with less, %llu events:\n%s\n\n    ",
            (unsigned long long)outcome.events, outcome.reason);
     print_command(task, &options);

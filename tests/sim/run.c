@@ -19,9 +19,11 @@ static struct world *running; // for the hook: must() knows no world
 static void
 on_broken_must(const char *file, int line, const char *condition)
 {
-    const char *name = strrchr(file, '/');
-    world_fail(running, "B9 books_agree", "%s:%d: must(%s)", name == NULL ? file : name + 1, line,
-               condition);
+    // Each is an invariant of its own: its file is part of the name.
+    const char *slash = strrchr(file, '/');
+    char name[REASON_BYTES / 4];
+    snprintf(name, sizeof name, "must of %s", slash == NULL ? file : slash + 1);
+    world_fail(running, name, "line %d: must(%s)", line, condition);
 }
 
 // ---- the nodes ----------------------------------------------------------------------------------
