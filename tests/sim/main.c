@@ -74,17 +74,17 @@ number_of(const char *option, const char *text)
     return number;
 }
 
-static uint32_t
+static uint64_t
 faults_of(const char *text)
 {
-    uint32_t faults = 0;
+    uint64_t faults = 0;
     for (const char *at = text; at != NULL; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         size_t size = strcspn(at, ",");
-        uint32_t found = 0;
+        uint64_t found = 0;
         for (int i = 0; i < FAULTS; i++)
             if (strlen(fault_text((enum fault)i)) == size &&
                 strncmp(fault_text((enum fault)i), at, size) == 0)
-                found = (uint32_t)1 << i;
+                found = (uint64_t)1 << i;
         if (found == 0)
             complain("no fault is called", at);
         faults |= found;

@@ -52,7 +52,7 @@ shrink_faults(struct options *options_io, struct outcome *outcome_io)
     swarm_draw(&plan, options_io);
     for (int i = 0; i < FAULTS; i++) {
         struct options smaller = *options_io;
-        smaller.faults_off |= (uint32_t)1 << i;
+        smaller.faults_off |= (uint64_t)1 << i;
         if (plan.has[i])
             (void)still_fails(options_io, &smaller, outcome_io);
     }

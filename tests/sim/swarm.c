@@ -15,7 +15,15 @@ static const uint64_t second = 1000000000;
     }
 
 // What a stream of numbers is for. Nodes have one each, so that one less changes no other.
-enum part { PART_FAULTS = 1, PART_NETWORK, PART_SIZES, PART_BROKER, PART_NODE, PART_SERVICES };
+enum part {
+    PART_FAULTS = 1,
+    PART_NETWORK,
+    PART_SIZES,
+    PART_BROKER,
+    PART_NODE,
+    PART_SERVICES,
+    PART_DISK
+};
 
 const char *
 fault_text(enum fault fault)
@@ -273,6 +281,17 @@ draw_client(struct plan *self, uint32_t number)
     plan->start_ns = draw_start(self, &dice);
 }
 
+static void
+draw_disk(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_DISK, 0);
+    struct disk_plan *plan = &self->disk;
+    plan->latency_ns_min = spread(&dice, 10, 10000) * us;
+    plan->latency_ns_max = plan->latency_ns_min + spread(&dice, 10, 50000) * us;
+    plan->stall_ns_max = spread(&dice, 100, 60000) * ms;
+    plan->bytes_max = spread(&dice, 4096, 1 << 20);
+}
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 static void
@@ -325,6 +344,7 @@ swarm_draw(struct plan *self, const struct options *options)
     draw_network(self);
     draw_broker(self);
     draw_services(self);
+    draw_disk(self);
     for (uint32_t i = 0; i < self->workers; i++)
         draw_worker(self, i);
     for (uint32_t i = 0; i < self->clients; i++)

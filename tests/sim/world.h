@@ -24,7 +24,15 @@ enum {
     REASON_BYTES = 400
 };
 
-enum stream { STREAM_LINKS, STREAM_TROUBLE, STREAM_CALLS, STREAM_APPS, STREAM_MEMORY, STREAMS };
+enum stream {
+    STREAM_LINKS,
+    STREAM_TROUBLE,
+    STREAM_CALLS,
+    STREAM_APPS,
+    STREAM_MEMORY,
+    STREAM_DISK,
+    STREAMS
+};
 
 struct world;
 struct node;
