@@ -354,8 +354,7 @@ wake(struct node *node)
     struct broker_node *self = self_of(node);
     struct world *world = node->world;
     struct message *message;
-    for (uint32_t i = 0; i < world->plan.batch && (message = mail_take(&self->router->inbox));
-         i++) {
+    for (uint32_t i = 0; i < world->plan.batch && (message = router_take(self->router)); i++) {
         read_message(self, message);
         world_give(world, message);
     }

@@ -306,6 +306,8 @@ draw_network(struct plan *self)
     self->pack_bytes = (uint32_t)spread(&dice, 64, MDP_PACK_BYTES_MAX);
     uint32_t hwm = (uint32_t)spread(&dice, 1, 100);
     self->hwm = self->has[FAULT_FULL] ? hwm : 2176;
+    uint32_t receive_mark = (uint32_t)spread(&dice, 1, 100);
+    self->receive_mark = self->has[FAULT_RECEIVE_MARK] ? receive_mark : 2176;
     self->work_ns = spread(&dice, 1, 500) * ms;
     self->fault_gap_ns = spread(&dice, 100, 30000) * ms;
 }

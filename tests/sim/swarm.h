@@ -42,7 +42,10 @@ enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, ST
     X(FAULT_DISK_SLOW, "disk_slow")                                                                \
     X(FAULT_DISK_FAIL, "disk_fail") /* a batch is there or not, and nobody knows */                \
     X(FAULT_DISK_FULL, "disk_full")                                                                \
-    X(FAULT_DISK_LIE, "disk_lie") /* it says "stowed" too early */
+    X(FAULT_DISK_LIE, "disk_lie")   /* it says "stowed" too early */                               \
+    X(FAULT_SUSPEND, "suspend")     /* a machine sleeps: its clock has gone on, it has not */      \
+    X(FAULT_WALL_STEP, "wall_step") /* the wall clock is set to another time */                    \
+    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */
 
 enum fault {
 #define X(name, text) name,
@@ -110,8 +113,9 @@ struct plan {
     uint64_t work_ns;     // of a service, on the average
     uint64_t lateness_ns; // of a loop that is woken
     uint32_t hwm;
-    uint32_t batch;      // messages in a turn of the broker
-    uint32_t pack_bytes; // of one message with more than one record
+    uint32_t receive_mark; // messages that wait for a reader, of one connection
+    uint32_t batch;        // messages in a turn of the broker
+    uint32_t pack_bytes;   // of one message with more than one record
     uint32_t brokers, workers, clients, services;
     struct broker_config broker;
     struct broker_service_config service_configs[SERVICES_MAX];
