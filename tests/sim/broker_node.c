@@ -401,7 +401,7 @@ broker_node_add(struct world *world, uint32_t index)
 struct broker_node *
 broker_node_of(struct world *world, uint32_t index)
 {
-    return self_of(links_router(world, index)->node);
+    return index == world->plan.false_broker ? NULL : self_of(links_router(world, index)->node);
 }
 
 void

@@ -74,6 +74,8 @@
     X(MARK_SUSPENDED, "machine that slept")                                                        \
     X(MARK_WALL_STEP, "wall clock that was set")                                                   \
     X(MARK_RECEIVE_MARK, "broker that does not read a connection fast enough")                     \
+    X(MARK_LIAR_ANSWERED, "call answered wrongly by a worker that lies")                           \
+    X(MARK_FALSE_BROKER_SPOKE, "word of a broker that makes everything up")                        \
     X(MARK_RECEIVE_MARK_CUT, "connection given up by a peer because the broker did not read it")
 
 enum mark {

@@ -22,7 +22,8 @@ enum part {
     PART_BROKER,
     PART_NODE,
     PART_SERVICES,
-    PART_DISK
+    PART_DISK,
+    PART_HOSTILE
 };
 
 const char *
@@ -312,6 +313,17 @@ draw_network(struct plan *self)
     self->fault_gap_ns = spread(&dice, 100, 30000) * ms;
 }
 
+// draw_enemies: each is there with probability 1/2, and one of them at least.
+static void
+draw_enemies(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_HOSTILE, 0);
+    self->has_liar = chance(&dice, 2) && self->is_hostile;
+    bool has_false = chance(&dice, 2) && self->is_hostile;
+    self->has_stranger = self->is_hostile && (chance(&dice, 2) || !(self->has_liar || has_false));
+    self->false_broker = has_false ? 0 : UINT32_MAX; // draw_sizes says which
+}
+
 static void
 draw_sizes(struct plan *self, const struct options *options)
 {
@@ -322,7 +334,10 @@ draw_sizes(struct plan *self, const struct options *options)
     self->services = (uint32_t)between(&dice, 1, SERVICES_MAX);
     if (chance(&dice, 2))
         brokers = 1;
-    self->brokers = smaller(brokers, options->brokers_max);
+    // Besides a false one there is at least one that is not.
+    bool has_false = self->false_broker != UINT32_MAX && options->brokers_max > 1;
+    self->brokers = smaller(has_false && brokers < 2 ? 2 : brokers, options->brokers_max);
+    self->false_broker = has_false ? self->brokers - 1 : UINT32_MAX;
     self->workers = smaller(workers, options->workers_max);
     self->clients = smaller(clients, options->clients_max);
     self->trouble_ns = between(&dice, 1, options->minutes) * 60 * second;
@@ -342,6 +357,7 @@ swarm_draw(struct plan *self, const struct options *options)
         bool has = chance(&dice, 2);
         self->has[i] = has && !(options->faults_off >> i & 1);
     }
+    draw_enemies(self);
     draw_sizes(self, options);
     draw_network(self);
     draw_broker(self);

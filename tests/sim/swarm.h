@@ -103,7 +103,10 @@ struct client_plan {
 
 struct plan {
     uint64_t seed;
-    bool is_hostile;
+    bool is_hostile;       // some of these three are there:
+    bool has_stranger;     // a peer that keeps to no rule
+    bool has_liar;         // a worker whose answers are wrong
+    uint32_t false_broker; // that makes everything up; UINT32_MAX: none
     bool has[FAULTS];
     uint64_t fault_gap_ns; // between faults, on the average
     uint64_t trouble_ns;
