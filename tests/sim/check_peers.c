@@ -542,6 +542,9 @@ check_client_end(struct client_node *client)
 
 // ---- (end) --------------------------------------------------------------------------------------
 
+// It is longer than the invariant's by two terms, and cannot be shorter: a request that a
+// client sends once more on its last attempt begins its own time to live only then, and one
+// of a client that has died waits for all of that, because nobody tells a broker of it.
 uint64_t
 check_bound_ns(const struct world *world)
 {
