@@ -237,8 +237,9 @@ print_sum(const struct task *task, const struct share *sum, double seconds)
            (unsigned long long)sum->calls, hours, seconds, 2 * hours / seconds);
     bool is_all = true;
     for (int i = 0; i < MARKS && sum->seeds >= SEEDS_FOR_MARKS; i++) {
+        // A hostile world has less room for the others: they are judged without it.
         bool is_of_hostile = i == MARK_LIAR_ANSWERED || i == MARK_FALSE_BROKER_SPOKE;
-        if (sum->marks[i] > 0 || (is_of_hostile && !task->options.is_hostile))
+        if (sum->marks[i] > 0 || is_of_hostile != task->options.is_hostile)
             continue;
         printf("never reached: %s\n", mark_text((enum mark)i));
         is_all = false;
