@@ -128,7 +128,7 @@ write_progress(struct sqlite_store *self)
     progress->commits++;
     const uint64_t numbers[] = {progress->next_seq, progress->clock_ms, progress->changes,
                                 progress->commits, progress->leaves};
-    return sqlite_store_tally(self, 0, numbers, progress->head);
+    return sqlite_store_tally(self, 0, numbers, progress->head.bytes);
 }
 
 int
@@ -136,7 +136,9 @@ sqlite_store_commit(struct sqlite_store *self)
 {
     int code = SQLITE_OK;
     if (self->progress.changes != self->committed.changes) {
-        code = sqlite_counts_write(self);
+        code = sqlite_audit_write(self);
+        if (code == SQLITE_OK)
+            code = sqlite_counts_write(self);
         if (code == SQLITE_OK)
             code = write_progress(self);
     }
@@ -162,9 +164,19 @@ sqlite_store_undo(struct sqlite_store *self, int code)
             result = STORE_DOUBT;
     }
     sqlite_counts_rollback(self);
+    sqlite_audit_rollback(self);
+    uint64_t clock_ms = self->progress.clock_ms; // time went on all the same
     self->progress = self->committed;
-    if (result == STORE_DOUBT || (result == STORE_FAULT && (code & 0xff) != SQLITE_READONLY))
+    self->progress.clock_ms = clock_ms;
+    if (result == STORE_FULL) {
+        self->is_short = true;
+        ballast_drop(self->path);
+    }
+    // A store that cannot be written can still be read.
+    if (result == STORE_DOUBT || (result == STORE_FAULT && (code & 0xff) != SQLITE_READONLY)) {
         self->wrong = result;
+        fault_note(self->path, clock_ms, self->error);
+    }
     return result;
 }
 
@@ -176,6 +188,15 @@ run_of(struct durable_op *const *ops, size_t count)
     while (run < count && run < STORE_BATCH_OPS_MAX && ops[run]->kind == DURABLE_SUBMIT)
         run++;
     return run;
+}
+
+enum store_result
+sqlite_store_doubt(struct sqlite_store *self, const char *what)
+{
+    snprintf(self->error, sizeof self->error, "%s", what);
+    self->wrong = STORE_DOUBT;
+    fault_note(self->path, self->progress.clock_ms, what);
+    return STORE_DOUBT;
 }
 
 static int
@@ -212,9 +233,11 @@ sqlite_apply(struct store *base, struct durable_op *const *ops, size_t count)
     int code = sqlite_store_run(self, writes ? STATEMENT_BEGIN : STATEMENT_BEGIN_READING);
     if (code == SQLITE_OK)
         code = do_all(self, ops, count);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK && (!self->anchors_every_commit || sqlite_audit_anchor(self)))
         return STORE_COMMITTED;
-    enum store_result result = sqlite_store_undo(self, code);
+    enum store_result result = code != SQLITE_OK
+                                   ? sqlite_store_undo(self, code)
+                                   : sqlite_store_doubt(self, "cannot write the anchor");
     for (size_t at = 0; at < count; at++) {
         free(ops[at]->reply);
         store_rows_free(ops[at]->found);
@@ -228,7 +251,11 @@ sqlite_apply(struct store *base, struct durable_op *const *ops, size_t count)
 static enum store_result
 sqlite_anchor(struct store *base)
 {
-    return sqlite_store_of(base)->wrong;
+    struct sqlite_store *self = sqlite_store_of(base);
+    if (self->wrong != STORE_COMMITTED)
+        return self->wrong;
+    return sqlite_audit_anchor(self) ? STORE_COMMITTED
+                                     : sqlite_store_doubt(self, "cannot write the anchor");
 }
 
 static enum store_result

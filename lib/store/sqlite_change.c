@@ -203,12 +203,26 @@ find_open(struct sqlite_store *self, struct durable_op *op, struct request *requ
 
 // ---- what changes ------------------------------------------------------------------
 
+int
+sqlite_change_note(struct sqlite_store *self, const struct request *request, enum audit_kind kind,
+                   enum durable_state state, uint32_t attempts, struct view text, uint64_t now_ms)
+{
+    struct audit_record record = {.at_ms = now_ms,
+                                  .kind = kind,
+                                  .seq = request->seq,
+                                  .id = request->id,
+                                  .owner = request->owner,
+                                  .state = state,
+                                  .attempt = attempts,
+                                  .text = text};
+    return sqlite_audit_note(self, &record);
+}
+
 static void
 move(struct sqlite_store *self, const struct request *request, enum durable_state to)
 {
     sqlite_counts_subtract(self, request->service, request->state);
     sqlite_counts_add(self, request->service, to);
-    self->progress.changes++;
 }
 
 int
@@ -258,7 +272,17 @@ sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
     if (code != SQLITE_OK)
         return code;
     move(self, &request, DURABLE_DONE);
-    return sqlite_change_chunks(self, op->seq, body);
+    struct audit_record record = {.at_ms = op->now_ms,
+                                  .kind = AUDIT_ANSWERED,
+                                  .seq = op->seq,
+                                  .id = request.id,
+                                  .owner = request.owner,
+                                  .state = DURABLE_DONE,
+                                  .attempt = op->attempts,
+                                  .has_digest = true,
+                                  .digest = digest};
+    code = sqlite_audit_note(self, &record);
+    return code == SQLITE_OK ? sqlite_change_chunks(self, op->seq, body) : code;
 }
 
 int
@@ -273,8 +297,11 @@ sqlite_change_failed(struct sqlite_store *self, struct durable_op *op)
     bind_number(failed, 2, op->attempts);
     bind_number(failed, 3, op->due_ms);
     bind_text(failed, 4, op->reason);
-    self->progress.changes++;
-    return sqlite_store_run(self, STATEMENT_FAILED);
+    code = sqlite_store_run(self, STATEMENT_FAILED);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, &request, AUDIT_FAILED, DURABLE_PENDING, op->attempts,
+                                  op->reason, op->now_ms);
+    return code;
 }
 
 int
@@ -289,7 +316,10 @@ sqlite_change_end(struct sqlite_store *self, const struct request *request,
     bind_text(end, 4, reason);
     bind_number(end, 5, now_ms);
     move(self, request, state);
-    return sqlite_store_run(self, STATEMENT_END);
+    int code = sqlite_store_run(self, STATEMENT_END);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, AUDIT_ENDED, state, attempts, reason, now_ms);
+    return code;
 }
 
 int
@@ -310,19 +340,27 @@ sqlite_change_revive(struct sqlite_store *self, const struct request *request, u
     bind_number(revive, 1, request->seq);
     bind_number(revive, 2, now_ms);
     move(self, request, DURABLE_PENDING);
-    return sqlite_store_run(self, STATEMENT_REVIVE);
+    int code = sqlite_store_run(self, STATEMENT_REVIVE);
+    if (code == SQLITE_OK)
+        code =
+            sqlite_change_note(self, request, AUDIT_RETRIED, DURABLE_PENDING, 0, VIEW_NONE, now_ms);
+    return code;
 }
 
 int
-sqlite_change_drop(struct sqlite_store *self, const struct request *request)
+sqlite_change_drop(struct sqlite_store *self, const struct request *request, enum audit_kind kind,
+                   uint64_t now_ms)
 {
     int code = delete_chunks(self, request->seq, request->parts);
     if (code != SQLITE_OK)
         return code;
     bind_number(statement_of(self, STATEMENT_DELETE), 1, request->seq);
     sqlite_counts_subtract(self, request->service, request->state);
-    self->progress.changes++;
-    return sqlite_store_run(self, STATEMENT_DELETE);
+    code = sqlite_store_run(self, STATEMENT_DELETE);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, kind, DURABLE_CLOSED, request->attempts, VIEW_NONE,
+                                  now_ms);
+    return code;
 }
 
 // What a key was used for is remembered: the row stays, without its body.
@@ -330,7 +368,7 @@ int
 sqlite_change_forget(struct sqlite_store *self, const struct request *request, uint64_t now_ms)
 {
     if (!request->has_key)
-        return sqlite_change_drop(self, request);
+        return sqlite_change_drop(self, request, AUDIT_CLOSED, now_ms);
     int code = delete_chunks(self, request->seq, request->parts);
     if (code != SQLITE_OK)
         return code;
@@ -338,7 +376,11 @@ sqlite_change_forget(struct sqlite_store *self, const struct request *request, u
     bind_number(close, 1, request->seq);
     bind_number(close, 2, now_ms);
     move(self, request, DURABLE_CLOSED);
-    return sqlite_store_run(self, STATEMENT_CLOSE);
+    code = sqlite_store_run(self, STATEMENT_CLOSE);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, AUDIT_CLOSED, DURABLE_CLOSED, request->attempts,
+                                  VIEW_NONE, now_ms);
+    return code;
 }
 
 int

@@ -216,11 +216,19 @@ sqlite_group_init(struct sqlite_store *self)
 static int
 accept(struct sqlite_store *self, struct durable_op *op, struct service *service)
 {
-    self->progress.changes++;
     sqlite_counts_add(self, service, DURABLE_PENDING);
     op->state = DURABLE_PENDING;
     op->outcome = DURABLE_OK;
-    return sqlite_change_chunks(self, op->seq, op->body);
+    struct audit_record record = {.at_ms = op->now_ms,
+                                  .kind = AUDIT_ACCEPTED,
+                                  .seq = op->seq,
+                                  .id = op->id,
+                                  .owner = op->owner,
+                                  .state = DURABLE_PENDING,
+                                  .has_digest = true,
+                                  .digest = op->digest};
+    int code = sqlite_audit_note(self, &record);
+    return code == SQLITE_OK ? sqlite_change_chunks(self, op->seq, op->body) : code;
 }
 
 // find_out says what became of a submit in a run not all of which was inserted.
@@ -241,6 +249,8 @@ sqlite_group_submit(struct sqlite_store *self, struct durable_op *const *ops, si
 {
     struct group *group = &self->group;
     must(count <= STORE_BATCH_OPS_MAX);
+    if (self->is_short)
+        return SQLITE_OK; // all refused
     group->count = 0;
     for (size_t at = 0; at < count; at++) {
         struct service *service = sqlite_counts_service(self, ops[at]->service);

@@ -71,9 +71,21 @@ sweep(struct sqlite_store *self, uint64_t now_ms, bool *is_lap_over_out)
         bool is_found;
         code = sqlite_change_find(self, seqs[at], &request, &is_found);
         if (code == SQLITE_OK && is_found)
-            code = sqlite_change_drop(self, &request);
+            code = sqlite_change_drop(self, &request, AUDIT_DROPPED, now_ms);
     }
     return code == SQLITE_OK ? sqlite_store_commit(self) : code;
+}
+
+// look_for_room refuses what is new in good time, so that answers and closes still fit.
+static void
+look_for_room(struct sqlite_store *self)
+{
+    bool is_short = room_is_short(self->path, self->is_short);
+    if (is_short && !self->is_short)
+        ballast_drop(self->path);
+    else if (!is_short && self->is_short)
+        ballast_take(self->path);
+    self->is_short = is_short;
 }
 
 static bool
@@ -90,8 +102,11 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
     if (self->wrong != STORE_COMMITTED)
         return self->wrong;
     int code = SQLITE_OK;
+    look_for_room(self);
     if (self->log_pages >= LOG_PAGES_SOFT) {
         code = checkpoint(self);
+        if (code == SQLITE_OK && !sqlite_audit_anchor(self))
+            return sqlite_store_doubt(self, "cannot write the anchor");
     } else if (is_time_to_sweep(self, now_ms)) {
         bool is_lap_over = false;
         code = sweep(self, now_ms, &is_lap_over);

@@ -7,6 +7,7 @@
 // sqlite_group.c   many submits at once
 // sqlite_query.c   operations on many
 // sqlite_idle.c    what can wait
+// sqlite_audit.c   the chain of records, and the anchor
 // sqlite_counts.c  services by number, and how many requests each has in which state
 //
 // Functions that return int return SQLite's result code; anything but SQLITE_OK ends the batch.
@@ -14,18 +15,19 @@
 #ifndef GALLEON_STORE_SQLITE_STORE_H
 #define GALLEON_STORE_SQLITE_STORE_H
 
+#include "audit_chain.h"
 #include "list.h"
 #include "map.h"
 #include "rows.h"
 #include "siphash.h"
 #include "store.h"
+#include "store_files.h"
 
 #include <sqlite3.h>
 
 enum {
     SERVICES_MAX = 65536,
     SERVICE_NAME_BYTES_MAX = 255,
-    PATH_BYTES_MAX = 4096,
     // A body up to this size stands in its request's row, a larger one in chunks of this size.
     CHUNK_BYTES = 64 * 1024,
     CHUNK_BITS = 16 // of a chunk's number: the part; above them stands the request's seq
@@ -52,6 +54,8 @@ enum { ROW_COLUMN_COUNT = 16 };
               "SELECT seq, 0, service, rid, owner, ikey, 0, attempts_max, accepted_ms, due_ms, "   \
               "deadline_ms, frames, bytes, 0, 0, fields_bytes, parts, 0, digest, NULL, NULL, "     \
               "body FROM submits")                                                                 \
+    X(INSERT_AUDIT, "INSERT INTO audit (upto, first, records, head, signature) "                   \
+                    "VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
     X(INSERT_CHUNK, "INSERT INTO chunk (id, data) VALUES (?1, ?2)")                                \
     X(DELETE_CHUNKS, "DELETE FROM chunk WHERE id >= ?1 AND id < ?2")                               \
     X(READ_CHUNKS, "SELECT id, data FROM chunk WHERE id >= ?1 AND id < ?2 ORDER BY id")            \
@@ -107,8 +111,9 @@ struct progress {
     uint64_t clock_ms;
     uint64_t changes; // of state, ever
     uint64_t commits;
-    uint64_t leaves;  // of the audit chain
-    uint8_t head[32]; // of the audit chain
+    uint64_t leaves;        // of the audit chain
+    uint64_t leaves_signed; // not stored
+    struct audit_head head;
 };
 
 struct service {
@@ -133,9 +138,9 @@ struct sqlite_store {
     struct store base;
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
-    char path[PATH_BYTES_MAX];
+    char path[STORE_PATH_BYTES_MAX];
     int lock_fd;
-    bool is_relaxed, has_audit, anchors_every_commit;
+    bool is_open, is_relaxed, has_audit, anchors_every_commit;
     uint64_t retain_ms;
 
     // Not STORE_COMMITTED: what is wrong, for good.
@@ -145,6 +150,19 @@ struct sqlite_store {
     uint64_t incarnation;
 
     struct progress progress, committed;
+
+    // The records of this batch, and from which leaf on.
+    uint8_t *records;
+    size_t records_bytes, records_max;
+    uint64_t records_first;
+    bool has_audit_key;
+    uint8_t audit_key[STORE_KEY_BYTES];
+
+    int anchor_fd;
+    unsigned anchor_slot;
+    uint64_t anchored; // changes, by the anchor
+
+    bool is_short; // of room: what is new is refused
 
     struct map services_by_name;
     void *services_memory;
@@ -204,6 +222,9 @@ int sqlite_store_commit(struct sqlite_store *self);
 // may do no more.
 enum store_result sqlite_store_undo(struct sqlite_store *self, int code);
 
+// sqlite_store_doubt ends the store where something beside SQLite failed.
+enum store_result sqlite_store_doubt(struct sqlite_store *self, const char *what);
+
 // ---- sqlite_open.c -----------------------------------------------------------------
 
 void sqlite_open_close(struct store *base);
@@ -238,6 +259,20 @@ int sqlite_store_tally(struct sqlite_store *self, uint32_t id, const uint64_t nu
 
 // sqlite_schema_number is the integer that a query gives, -1 where there is none.
 int64_t sqlite_schema_number(sqlite3 *db, const char *sql);
+
+// ---- sqlite_audit.c -----------------------------------------------------------------
+
+bool sqlite_audit_init(struct sqlite_store *self, const struct store_options *options);
+// sqlite_audit_check compares the chain's end with the store, and the anchor with both.
+bool sqlite_audit_check(struct sqlite_store *self, struct store_error *error_out);
+
+// sqlite_audit_note counts a change, and adds its record to the chain. It fills in n and epoch.
+int sqlite_audit_note(struct sqlite_store *self, struct audit_record *record);
+int sqlite_audit_write(struct sqlite_store *self); // within the transaction
+void sqlite_audit_rollback(struct sqlite_store *self);
+
+// sqlite_audit_anchor notes what is committed, where it is not yet noted.
+bool sqlite_audit_anchor(struct sqlite_store *self);
 
 // ---- sqlite_counts.c ----------------------------------------------------------------
 
@@ -287,10 +322,15 @@ int sqlite_change_end(struct sqlite_store *self, const struct request *request,
                       enum durable_state state, uint32_t attempts, struct view reason,
                       uint64_t now_ms);
 int sqlite_change_revive(struct sqlite_store *self, const struct request *request, uint64_t now_ms);
+// sqlite_change_note records what happened to a request.
+int sqlite_change_note(struct sqlite_store *self, const struct request *request,
+                       enum audit_kind kind, enum durable_state state, uint32_t attempts,
+                       struct view text, uint64_t now_ms);
 // sqlite_change_forget closes it: its row goes, or stays without a body where it has a key.
 int sqlite_change_forget(struct sqlite_store *self, const struct request *request, uint64_t now_ms);
 // sqlite_change_drop leaves nothing of it.
-int sqlite_change_drop(struct sqlite_store *self, const struct request *request);
+int sqlite_change_drop(struct sqlite_store *self, const struct request *request,
+                       enum audit_kind kind, uint64_t now_ms);
 
 // sqlite_change_parts is how many chunks a body takes: 0 where it stands in its row.
 uint32_t sqlite_change_parts(const struct durable_body *body);
