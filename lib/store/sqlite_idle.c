@@ -8,6 +8,7 @@
 #include "sqlite_store.h"
 
 enum {
+    LOG_PAGES_SHORT = 16,
     LOG_PAGES_SOFT = 1024,     // 8 MiB: copied to the database by the next idle slice
     LOG_PAGES_HARD = 8 * 1024, // 64 MiB: and cut to nothing
     SWEEP_ROWS = 500,
@@ -102,8 +103,8 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
     if (self->wrong != STORE_COMMITTED)
         return self->wrong;
     int code = SQLITE_OK;
-    look_for_room(self);
-    if (self->log_pages >= LOG_PAGES_SOFT) {
+    // Where room is short the log is kept short too.
+    if (self->log_pages >= (self->is_short ? LOG_PAGES_SHORT : LOG_PAGES_SOFT)) {
         code = checkpoint(self);
         if (code == SQLITE_OK && !sqlite_audit_anchor(self))
             return sqlite_store_doubt(self, "cannot write the anchor");
@@ -116,5 +117,8 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
             self->sweep_next_ms = now_ms + self->retain_ms / LAPS;
         }
     }
-    return code == SQLITE_OK ? STORE_COMMITTED : sqlite_store_undo(self, code);
+    if (code != SQLITE_OK)
+        return sqlite_store_undo(self, code);
+    look_for_room(self);
+    return STORE_COMMITTED;
 }

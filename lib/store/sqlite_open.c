@@ -225,7 +225,7 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
 }
 
 // After doubt nothing is written any more: what a checkpoint would read may not be what the
-// disk has.
+// disk has. Nor where the store was refused: the log is evidence.
 void
 sqlite_open_close(struct store *base)
 {
@@ -233,12 +233,12 @@ sqlite_open_close(struct store *base)
     for (int which = 0; which < STATEMENTS; which++)
         sqlite3_finalize(self->statements[which]);
     if (self->db != NULL) {
-        bool is_well = self->wrong == STORE_COMMITTED;
+        bool is_well = self->is_open && self->wrong == STORE_COMMITTED;
         sqlite3_db_config(self->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_well ? 0 : 1, NULL);
         sqlite3_close(self->db);
     }
     if (self->anchor_fd >= 0) {
-        if (self->wrong == STORE_COMMITTED && self->is_open)
+        if (self->is_open && self->wrong == STORE_COMMITTED)
             sqlite_audit_anchor(self);
         close(self->anchor_fd);
     }

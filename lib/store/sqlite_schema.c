@@ -108,9 +108,7 @@ is_wal(sqlite3 *db, struct store_error *error_out)
 bool
 sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store_error *error_out)
 {
-    static const char first[] = "PRAGMA locking_mode = EXCLUSIVE;"
-                                "PRAGMA page_size = 8192;"
-                                "PRAGMA auto_vacuum = INCREMENTAL;";
+    static const char of_new[] = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL";
     static const char then[] = "PRAGMA wal_autocheckpoint = 0;"
                                "PRAGMA journal_size_limit = 67108864;"
                                "PRAGMA mmap_size = 0;"
@@ -122,7 +120,11 @@ sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store
                                "PRAGMA recursive_triggers = OFF;"
                                "PRAGMA trusted_schema = OFF;"
                                "PRAGMA cell_size_check = ON;";
-    if (sqlite3_exec(db, first, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        return fail(db, "cannot use it", error_out);
+    // Of an old file these would write: a store that is refused is left as it was found.
+    if (sqlite_schema_number(db, "PRAGMA page_count") == 0 &&
+        sqlite3_exec(db, of_new, NULL, NULL, NULL) != SQLITE_OK)
         return fail(db, "cannot use it", error_out);
     if (!is_wal(db, error_out))
         return false;
