@@ -439,10 +439,24 @@ right_failure(struct client_node *client, struct call *call, const struct client
         mark(client->node.world, MARK_ANSWERED_WITH_ERROR);
 }
 
+// leaves_for_a_late_beat: a worker with a patience of one interval gives its broker up for a
+// beat that is late, so it comes and goes also when all is well, and a request may go with it.
+static bool
+leaves_for_a_late_beat(const struct plan *plan, uint32_t service)
+{
+    for (uint32_t i = 0; i < plan->workers; i++)
+        if (plan->worker[i].service == service && plan->worker[i].config.liveness == 1)
+            return true;
+    return false;
+}
+
 // all_answered (B10), for the probes: what is called when all is well is answered.
 static void
-all_answered(const struct client_node *client, const struct call *call, int result)
+all_answered(const struct client_node *client, const struct call *call, int result, int status)
 {
+    if (client->is_probe && status == MDP_WORKER_LOST &&
+        leaves_for_a_late_beat(&client->node.world->plan, call->service))
+        return;
     if (client->is_probe && result != GALLEON_OK)
         check_fail(&client->node, "B10 all_answered", "service %u ends with %d after all is mended",
                    call->service, result);
@@ -468,7 +482,7 @@ check_client_answer(struct client_node *client, const struct client_effect *effe
         right_failure(client, call, effect);
     else
         mark(client->node.world, MARK_CALL_TIMED_OUT);
-    all_answered(client, call, effect->result);
+    all_answered(client, call, effect->result, effect->status);
 }
 
 void
