@@ -125,6 +125,8 @@ read_all(struct sqlite_store *self, const struct store_options *options,
     sqlite3_wal_hook(self->db, on_log, self);
     int code = read_progress(self);
     if (code == SQLITE_OK)
+        code = sqlite_backup_restored(self);
+    if (code == SQLITE_OK)
         code = sqlite_group_init(self);
     if (code == SQLITE_OK)
         code = sqlite_store_prepare(self);
@@ -230,6 +232,7 @@ void
 sqlite_open_close(struct store *base)
 {
     struct sqlite_store *self = sqlite_store_of(base);
+    sqlite_backup_end(self);
     for (int which = 0; which < STATEMENTS; which++)
         sqlite3_finalize(self->statements[which]);
     if (self->db != NULL) {

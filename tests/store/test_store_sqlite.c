@@ -631,6 +631,73 @@ changed_audit_record_is_found(void **state)
     }
 }
 
+static void
+backup_is_whole_and_another_incarnation(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id, last;
+    char name[256];
+    struct store_info info;
+    rig->options.has_audit = true;
+    store_rig_reopen(rig);
+    char *large = malloc(60001);
+    memset(large, 'x', 60000);
+    large[60000] = '\0';
+    for (int at = 0; at < 60; at++)
+        rig_accept_id(rig, "echo", large, &id);
+    free(large);
+    name_file(rig, ".copy", name);
+    bool is_done = false;
+    int slices = 0;
+    while (!is_done) {
+        assert_int_equal(store_backup(rig->store, name, &is_done), STORE_COMMITTED);
+        if (slices++ == 0) {
+            assert_int_not_equal(access(name, F_OK), 0);
+            rig_accept_id(rig, "echo", "meanwhile", &last);
+        }
+    }
+    assert_true(slices > 1);
+    rig_accept(rig, "echo", "behind it");
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 1);
+    assert_int_equal(info.pending, 62);
+    store_close(rig->store);
+    assert_int_equal(rename(name, rig->path), 0);
+    rig->store = store_open_sqlite(&rig->options, &rig->error);
+    if (rig->store == NULL)
+        print_error("%s\n", rig->error.text);
+    assert_non_null(rig->store);
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 2);
+    assert_int_equal(info.pending, 61);
+    assert_int_equal(rig_close(rig, last), DURABLE_OK);
+    store_rig_reopen(rig);
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 2);
+}
+
+static void
+room_of_what_is_gone_is_given_back(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id ids[600];
+    struct store_info before, after;
+    char *large = malloc(60001);
+    memset(large, 'x', 60000);
+    large[60000] = '\0';
+    for (int at = 0; at < 600; at++)
+        rig_accept_id(rig, "echo", large, &ids[at]);
+    free(large);
+    rig_idle(rig);
+    store_info(rig->store, &before);
+    for (int at = 0; at < 600; at++)
+        assert_int_equal(rig_close(rig, ids[at]), DURABLE_OK);
+    rig_idle(rig);
+    store_rig_reopen(rig);
+    store_info(rig->store, &after);
+    assert_true(after.file_bytes < before.file_bytes / 4 * 3);
+}
+
 #define ON(test)        cmocka_unit_test_setup_teardown(test, open_rig, close_rig)
 #define ON_FAULTS(test) cmocka_unit_test_setup_teardown(test, open_fault_rig, close_rig)
 
@@ -659,6 +726,8 @@ main(void)
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
         ON(older_copy_of_the_store_is_refused),
         ON(changed_audit_record_is_found),
+        ON(backup_is_whole_and_another_incarnation),
+        ON(room_of_what_is_gone_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
