@@ -140,6 +140,7 @@ struct group { // submits that are inserted together
 struct sqlite_store {
     struct store base;
     sqlite3 *db;
+    const char *vfs; // ours, over the one that was asked for
     sqlite3_stmt *statements[STATEMENTS];
     char path[STORE_PATH_BYTES_MAX];
     int lock_fd;
