@@ -483,6 +483,45 @@ live_with_fault(struct store_rig *rig, enum fault_call call, int code, uint64_t 
 }
 
 static void
+lack_of_memory_refuses_one_batch(void **state)
+{
+    struct store_rig *rig = *state;
+    struct durable_op op;
+    unsigned refused = 0;
+    for (uint64_t at = 1; at < 60; at++) {
+        fault_plan.fail_at[FAULT_MALLOC] = fault_vfs_count(FAULT_MALLOC) + at;
+        fault_plan.code[FAULT_MALLOC] = SQLITE_NOMEM;
+        enum store_result result = try_submit(rig, &op);
+        assert_true(result == STORE_COMMITTED || result == STORE_RETRY);
+        assert_true(result == STORE_COMMITTED || op.outcome == DURABLE_REFUSED);
+        refused += result == STORE_RETRY;
+        fault_plan.fail_at[FAULT_MALLOC] = 0;
+        assert_int_equal(try_submit(rig, &op), STORE_COMMITTED);
+        assert_int_equal(op.outcome, DURABLE_OK);
+    }
+    assert_true(refused > 5);
+}
+
+static void
+failing_open_leaves_nothing_behind(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id;
+    rig_accept_id(rig, "echo", "hello", &id);
+    store_close(rig->store);
+    rig->store = NULL;
+    for (uint64_t at = 1; rig->store == NULL; at += 7) {
+        assert_true(at < 5000);
+        fault_plan.fail_at[FAULT_MALLOC] = fault_vfs_count(FAULT_MALLOC) + at;
+        fault_plan.code[FAULT_MALLOC] = SQLITE_NOMEM;
+        rig->store = store_open_sqlite(&rig->options, &rig->error);
+        assert_true(rig->store != NULL || rig->error.result == STORE_DOUBT);
+    }
+    fault_vfs_start();
+    assert_int_equal(rig_close(rig, id), DURABLE_OK);
+}
+
+static void
 every_call_may_fail(void **state)
 {
     static const struct {
@@ -491,7 +530,8 @@ every_call_may_fail(void **state)
     } kinds[] = {{FAULT_WRITE, SQLITE_IOERR_WRITE},
                  {FAULT_WRITE, SQLITE_FULL},
                  {FAULT_SYNC, SQLITE_IOERR_FSYNC},
-                 {FAULT_READ, SQLITE_IOERR_READ}};
+                 {FAULT_READ, SQLITE_IOERR_READ},
+                 {FAULT_MALLOC, SQLITE_NOMEM}};
     for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
         for (int for_ever = 0; for_ever < 2; for_ever++) {
             bool was_hit = true;
@@ -770,6 +810,8 @@ main(void)
         ON_FAULTS(full_disk_refuses_the_batch_and_then_closes_fit),
         ON_FAULTS(read_only_store_still_serves_answers),
         ON_FAULTS(every_call_may_fail),
+        ON_FAULTS(lack_of_memory_refuses_one_batch),
+        ON_FAULTS(failing_open_leaves_nothing_behind),
         ON(flipped_bits_never_lie),
         ON(body_that_is_not_its_digests_is_not_given_out),
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
