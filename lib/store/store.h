@@ -103,6 +103,8 @@ store_close(struct store *self)
 // store_apply does the operations in order, in one transaction, and fills in what came of
 // them. Whatever it returns, an operation's reply and found are the caller's. Where it does
 // not return STORE_COMMITTED every operation's outcome is DURABLE_REFUSED.
+// Where room is short a batch is committed all the same, and its submits alone are refused.
+// After STORE_FAULT of a store that can be read but not written, batches that only read go on.
 static inline enum store_result
 store_apply(struct store *self, struct durable_op *const *ops, size_t count)
 {
