@@ -5,15 +5,14 @@
 #include "sqlite_store.h"
 #include "store_rig.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
+#include <sodium/core.h>
+#include <sodium/crypto_sign_ed25519.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -720,6 +719,67 @@ changed_audit_record_is_found(void **state)
 }
 
 static void
+submit_many(struct store_rig *rig, size_t count)
+{
+    struct durable_body *body = rig_body("hello");
+    struct durable_op *ops = calloc(count, sizeof *ops);
+    struct durable_op **order = calloc(count, sizeof(struct durable_op *));
+    for (size_t at = 0; at < count; at++) {
+        ops[at] = rig_submit(rig, "echo", body);
+        order[at] = &ops[at];
+    }
+    assert_int_equal(store_apply(rig->store, order, count), STORE_COMMITTED);
+    free(order);
+    free(ops);
+    free(body);
+}
+
+// count_signatures walks the chain as whoever verifies it will, and expects each signature in
+// it to be right.
+static unsigned
+count_signatures(struct sqlite_store *store, const uint8_t *public_key)
+{
+    struct view store_id = view_of(store->store_id, AUDIT_STORE_ID_BYTES);
+    struct audit_head head;
+    uint64_t n = 0;
+    unsigned count = 0;
+    sqlite3_stmt *read = NULL;
+    static const char sql[] = "SELECT records, signature FROM audit ORDER BY upto";
+    assert_int_equal(sqlite3_prepare_v2(store->db, sql, -1, &read, NULL), SQLITE_OK);
+    audit_head_start(&head, store_id);
+    while (sqlite3_step(read) == SQLITE_ROW) {
+        const void *records = sqlite3_column_blob(read, 0), *signature;
+        uint8_t text[AUDIT_SIGNED_BYTES];
+        assert_true(
+            audit_head_walk(&head, &n, view_of(records, (size_t)sqlite3_column_bytes(read, 0))));
+        signature = sqlite3_column_blob(read, 1);
+        if (signature == NULL)
+            continue;
+        audit_to_sign(store_id, n, &head, text);
+        assert_int_equal(
+            crypto_sign_ed25519_verify_detached(signature, text, sizeof text, public_key), 0);
+        count++;
+    }
+    sqlite3_finalize(read);
+    return count;
+}
+
+static void
+chain_is_signed_now_and_then(void **state)
+{
+    struct store_rig *rig = *state;
+    uint8_t public_key[crypto_sign_ed25519_PUBLICKEYBYTES], secret_key[STORE_KEY_BYTES];
+    assert_true(sodium_init() >= 0);
+    crypto_sign_ed25519_keypair(public_key, secret_key);
+    rig->options.has_audit = true;
+    rig->options.audit_key = secret_key;
+    store_rig_reopen(rig);
+    for (int batch = 0; batch < 11; batch++) // with the fifth and the tenth
+        submit_many(rig, 1000);
+    assert_int_equal(count_signatures(sqlite_store_of(rig->store), public_key), 2);
+}
+
+static void
 backup_is_whole_and_another_incarnation(void **state)
 {
     struct store_rig *rig = *state;
@@ -817,6 +877,7 @@ main(void)
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
         ON(older_copy_of_the_store_is_refused),
         ON(changed_audit_record_is_found),
+        ON(chain_is_signed_now_and_then),
         ON(backup_is_whole_and_another_incarnation),
         ON(room_of_what_is_gone_is_given_back),
     };
