@@ -1,7 +1,7 @@
 // store_bench.c - how fast a store is, without sockets, threads and brokers around it.
 //
 //   store_bench [--path FILE] [--batch N] [--count N] [--bytes N] [--relaxed] [--audit] [--keys]
-//               [--pending N] [--memory-limit]
+//               [--pending N]
 //
 // It submits, answers, fetches and closes `count` requests, each in batches as the writer
 // would, and prints what came out in each second of each part. The file is removed before and
@@ -276,11 +276,9 @@ main(int argc, char **argv)
     run(&self, "submit", DURABLE_SUBMIT, self.count);
     if (self.pending == 0)
         load(&self);
-    double loaded = now();
     run(&self, "answer", DURABLE_ANSWER, self.count);
     run(&self, "fetch", DURABLE_FETCH, self.count);
     run(&self, "close", DURABLE_CLOSE, self.count);
-    (void)loaded;
     printf("%-8s %9.0f/s, with all its parts\n", "life", (double)self.count / (now() - began));
     store_close(self.store);
     open_store(&self);

@@ -1,4 +1,4 @@
-// sqlite_idle.c - what can wait: checkpoints, and what is past its time.
+// sqlite_idle.c - what can wait: checkpoints, what is past its time, free pages.
 //
 // A slice of it is done after each batch and whenever there is nothing better to do. What is
 // past its time is found without an index: requests were accepted in the order of their
@@ -12,7 +12,8 @@ enum {
     LOG_PAGES_SOFT = 1024,     // 8 MiB: copied to the database by the next idle slice
     LOG_PAGES_HARD = 8 * 1024, // 64 MiB: and cut to nothing
     SWEEP_ROWS = 500,
-    LAPS = 16 // in the time that answers are retained
+    LAPS = 16,            // in the time that answers are retained
+    FREE_PAGES_MIN = 1024 // 8 MiB
 };
 
 static int
@@ -95,6 +96,26 @@ is_time_to_sweep(const struct sqlite_store *self, uint64_t now_ms)
     return now_ms > self->retain_ms && now_ms >= self->sweep_next_ms;
 }
 
+// free_pages gives pages that nothing is on back to the disk, where they are many and nothing
+// was committed of late that would use them again.
+static int
+free_pages(struct sqlite_store *self, bool *has_more_out)
+{
+    sqlite3_stmt *count = statement_of(self, STATEMENT_FREE_PAGES);
+    sqlite3_stmt *vacuum = statement_of(self, STATEMENT_VACUUM);
+    int code = sqlite3_step(count);
+    bool are_many = code == SQLITE_ROW && sqlite3_column_int64(count, 0) >= FREE_PAGES_MIN;
+    sqlite3_reset(count);
+    if (!are_many)
+        return code == SQLITE_ROW ? SQLITE_OK : code;
+    do
+        code = sqlite3_step(vacuum);
+    while (code == SQLITE_ROW);
+    sqlite3_reset(vacuum);
+    *has_more_out = true;
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 enum store_result
 sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
 {
@@ -106,17 +127,21 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
     // Where room is short the log is kept short too.
     if (self->log_pages >= (self->is_short ? LOG_PAGES_SHORT : LOG_PAGES_SOFT)) {
         code = checkpoint(self);
+        *has_more_out = true;
         if (code == SQLITE_OK && !sqlite_audit_anchor(self))
             return sqlite_store_doubt(self, "cannot write the anchor");
     } else if (is_time_to_sweep(self, now_ms)) {
         bool is_lap_over = false;
         code = sweep(self, now_ms, &is_lap_over);
-        *has_more_out = !is_lap_over;
+        *has_more_out = true;
         if (is_lap_over) {
             self->sweep_seq = 0;
             self->sweep_next_ms = now_ms + self->retain_ms / LAPS;
         }
+    } else if (self->commits_before == self->committed.commits && self->copying == NULL) {
+        code = free_pages(self, has_more_out);
     }
+    self->commits_before = self->committed.commits;
     if (code != SQLITE_OK)
         return sqlite_store_undo(self, code);
     look_for_room(self);

@@ -5,10 +5,12 @@
 
 #include "sqlite_store.h"
 
+#include "page_vfs.h"
 #include "store_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,14 +35,19 @@ configure_sqlite(void)
     sqlite3_initialize();
 }
 
+static pthread_once_t is_configured = PTHREAD_ONCE_INIT;
+
 static bool
 open_database(struct sqlite_store *self, const struct store_options *options,
               struct store_error *error_out)
 {
-    configure_sqlite();
+    pthread_once(&is_configured, configure_sqlite);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
-    int code = sqlite3_open_v2(self->path, &self->db, flags, options->vfs);
+    int code = SQLITE_ERROR;
+    self->vfs = page_vfs(options->vfs, !options->is_relaxed);
+    if (self->vfs != NULL)
+        code = sqlite3_open_v2(self->path, &self->db, flags, self->vfs);
     if (code != SQLITE_OK)
         return fail(self, "cannot open it", code, error_out);
     sqlite3_extended_result_codes(self->db, 1);
@@ -124,6 +131,8 @@ read_all(struct sqlite_store *self, const struct store_options *options,
 {
     sqlite3_wal_hook(self->db, on_log, self);
     int code = read_progress(self);
+    if (code == SQLITE_OK)
+        code = sqlite_backup_restored(self);
     if (code == SQLITE_OK)
         code = sqlite_group_init(self);
     if (code == SQLITE_OK)
@@ -230,6 +239,7 @@ void
 sqlite_open_close(struct store *base)
 {
     struct sqlite_store *self = sqlite_store_of(base);
+    sqlite_backup_end(self);
     for (int which = 0; which < STATEMENTS; which++)
         sqlite3_finalize(self->statements[which]);
     if (self->db != NULL) {

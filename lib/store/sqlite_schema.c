@@ -2,6 +2,8 @@
 
 #include "sqlite_store.h"
 
+#include "page_vfs.h"
+
 #include <stdio.h>
 
 // ---- the tables --------------------------------------------------------------------
@@ -103,12 +105,34 @@ is_wal(sqlite3 *db, struct store_error *error_out)
     return is_set || fail(db, "no write-ahead log", error_out);
 }
 
+// lay_out chooses what a new file has for good. The last of it makes the first page.
+static bool
+lay_out(sqlite3 *db)
+{
+    int bytes = PAGE_CHECKSUM_BYTES;
+    return sqlite3_exec(db, "PRAGMA page_size = 8192", NULL, NULL, NULL) == SQLITE_OK &&
+           sqlite3_file_control(db, NULL, SQLITE_FCNTL_RESERVE_BYTES, &bytes) == SQLITE_OK &&
+           sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static bool
+has_checksums(sqlite3 *db, struct store_error *error_out)
+{
+    int bytes = -1; // asks, and sets nothing
+    if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_RESERVE_BYTES, &bytes) == SQLITE_OK &&
+        bytes == PAGE_CHECKSUM_BYTES)
+        return true;
+    error_out->result = STORE_FAULT;
+    snprintf(error_out->text, sizeof error_out->text,
+             "it is no store of Galleon's: its pages have no checksums");
+    return false;
+}
+
 // The order is that of the handbook, and matters: exclusive before WAL, so that the log's index
 // is in memory and nobody else can open; the page size before the first table.
 bool
 sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store_error *error_out)
 {
-    static const char of_new[] = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL";
     static const char then[] = "PRAGMA wal_autocheckpoint = 0;"
                                "PRAGMA journal_size_limit = 67108864;"
                                "PRAGMA mmap_size = 0;"
@@ -123,8 +147,7 @@ sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store
     if (sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
         return fail(db, "cannot use it", error_out);
     // Of an old file these would write: a store that is refused is left as it was found.
-    if (sqlite_schema_number(db, "PRAGMA page_count") == 0 &&
-        sqlite3_exec(db, of_new, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite_schema_number(db, "PRAGMA page_count") == 0 && !lay_out(db))
         return fail(db, "cannot use it", error_out);
     if (!is_wal(db, error_out))
         return false;
@@ -133,7 +156,8 @@ sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store
     if (sqlite3_exec(db, synchronous, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(db, then, NULL, NULL, NULL) != SQLITE_OK)
         return fail(db, "cannot set it up", error_out);
-    return is_read_back(db, "synchronous", options->is_relaxed ? 1 : 2, error_out) &&
+    return has_checksums(db, error_out) && is_read_back(db, "page_size", 8192, error_out) &&
+           is_read_back(db, "synchronous", options->is_relaxed ? 1 : 2, error_out) &&
            is_read_back(db, "wal_autocheckpoint", 0, error_out) &&
            is_read_back(db, "journal_size_limit", 67108864, error_out) &&
            is_read_back(db, "cache_size", -65536, error_out) &&

@@ -7,6 +7,7 @@
 // sqlite_group.c   many submits at once
 // sqlite_query.c   operations on many
 // sqlite_idle.c    what can wait
+// sqlite_backup.c  a copy while it serves
 // sqlite_audit.c   the chain of records, and the anchor
 // sqlite_counts.c  services by number, and how many requests each has in which state
 //
@@ -95,6 +96,8 @@ enum { ROW_COLUMN_COUNT = 16 };
     X(SCAN_ENDED, "SELECT " ROW_COLUMNS " FROM request INDEXED BY ended WHERE state IN (2, 4) "    \
                   "AND seq > ?1 AND state >= ?2 AND state <= ?3 AND service >= ?4 AND "            \
                   "service <= ?5 ORDER BY seq")                                                    \
+    X(FREE_PAGES, "PRAGMA freelist_count")                                                         \
+    X(VACUUM, "PRAGMA incremental_vacuum(256)")                                                    \
     X(OLD,                                                                                         \
       "SELECT seq, state, accepted_ms, over_ms FROM request WHERE seq > ?1 ORDER BY seq LIMIT ?2")
 
@@ -137,6 +140,7 @@ struct group { // submits that are inserted together
 struct sqlite_store {
     struct store base;
     sqlite3 *db;
+    const char *vfs; // ours, over the one that was asked for
     sqlite3_stmt *statements[STATEMENTS];
     char path[STORE_PATH_BYTES_MAX];
     int lock_fd;
@@ -162,6 +166,9 @@ struct sqlite_store {
     unsigned anchor_slot;
     uint64_t anchored; // changes, by the anchor
 
+    sqlite3 *copy; // of a backup that goes on, or NULL
+    sqlite3_backup *copying;
+
     bool is_short; // of room: what is new is refused
 
     struct map services_by_name;
@@ -176,8 +183,9 @@ struct sqlite_store {
 
     int log_pages; // in the WAL
     uint64_t checkpoints;
-    uint64_t sweep_seq;     // where the search for what is past its time goes on
-    uint64_t sweep_next_ms; // when the next one begins
+    uint64_t commits_before; // at the last idle slice
+    uint64_t sweep_seq;      // where the search for what is past its time goes on
+    uint64_t sweep_next_ms;  // when the next one begins
 };
 
 static inline struct sqlite_store *
@@ -232,6 +240,13 @@ void sqlite_open_close(struct store *base);
 // ---- sqlite_idle.c -----------------------------------------------------------------
 
 enum store_result sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out);
+
+// ---- sqlite_backup.c ---------------------------------------------------------------
+
+enum store_result sqlite_backup(struct store *base, const char *path, bool *is_done_out);
+void sqlite_backup_end(struct sqlite_store *self); // gives up a copy that is not whole
+// sqlite_backup_restored begins another incarnation where the store was copied from another.
+int sqlite_backup_restored(struct sqlite_store *self);
 
 // ---- sqlite_schema.c ----------------------------------------------------------------
 

@@ -56,7 +56,7 @@ struct store_info {
     uint64_t file_bytes, log_bytes;
     uint64_t audit_count;
     uint64_t commits, checkpoints;
-    uint64_t sync_ns_last, sync_ns_max; // of a commit
+    uint64_t sync_ns_last, sync_ns_max; // of a commit: the writer's, who has a clock
 };
 
 // Why a store was not opened, or what is wrong with it.
@@ -103,6 +103,8 @@ store_close(struct store *self)
 // store_apply does the operations in order, in one transaction, and fills in what came of
 // them. Whatever it returns, an operation's reply and found are the caller's. Where it does
 // not return STORE_COMMITTED every operation's outcome is DURABLE_REFUSED.
+// Where room is short a batch is committed all the same, and its submits alone are refused.
+// After STORE_FAULT of a store that can be read but not written, batches that only read go on.
 static inline enum store_result
 store_apply(struct store *self, struct durable_op *const *ops, size_t count)
 {
@@ -111,7 +113,8 @@ store_apply(struct store *self, struct durable_op *const *ops, size_t count)
 
 // store_idle does a slice of what can wait: checkpoints, what has passed its time, free
 // pages. It takes a few milliseconds at most. *has_more_out: call again when there is nothing
-// better to do. It is also to be called after each batch, with what that returned.
+// better to do. It is also to be called after each batch, whatever came of that. STORE_FULL
+// and STORE_RETRY mean that nothing was done and nothing is wrong; the rest is as for a batch.
 static inline enum store_result
 store_idle(struct store *self, uint64_t now_ms, bool *has_more_out)
 {
@@ -125,7 +128,8 @@ store_anchor(struct store *self)
     return self->class->anchor(self);
 }
 
-// store_backup copies a slice of the store to a new file; call until it is done.
+// store_backup copies a slice of the store to a new file; call until it is done. STORE_FULL:
+// the copy was given up, and the store is as well as it was; store_error says why.
 static inline enum store_result
 store_backup(struct store *self, const char *path, bool *is_done_out)
 {

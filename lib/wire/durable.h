@@ -107,7 +107,8 @@ enum durable_outcome {
     DURABLE_CONFLICT, // SUBMIT: the key is known, with another body
     DURABLE_NONE,     // there is no such request of this owner, or it is not in a state for this
     DURABLE_REFUSED,  // nothing was done: the store has no room, or no memory
-    DURABLE_DAMAGED   // FETCH, LOAD: what is there is not what was stored
+    DURABLE_DAMAGED   // FETCH, LOAD: what is there is not what was stored; in LOAD a row without
+                      // its body is such a one, and the others are good
 };
 
 // One request as it stands in the store.
@@ -132,7 +133,7 @@ struct durable_row {
 struct durable_count { // of one service; of the whole store where the name is empty
     struct view service;
     uint64_t pending, done, dead, expired;
-    uint64_t oldest_ms; // when the oldest pending one was accepted; 0: none
+    uint64_t oldest_ms; // when the pending one that is due first was accepted; 0: none
 };
 
 // What an operation found: one block from malloc, which the views of its rows point into.
@@ -180,9 +181,10 @@ struct durable_op {
     // ---- what came of it
     enum durable_outcome outcome;
     enum durable_state state;   // FETCH, CLOSE: what it was; SUBMIT: what it is. KILL: given
+                                // (`seq` too is filled in by SUBMIT, FETCH and CLOSE)
     struct durable_body *reply; // FETCH of a DONE one: from malloc, the reader's
     struct durable_rows *found; // LOAD, OVERDUE, LIST, STATS; what RETRY, CANCEL, PURGE changed
-    struct view text;           // FETCH of a DEAD one: its reason, in `found`'s memory
+    struct view text;           // FETCH of a DEAD or EXPIRED one: its reason, in `found`'s memory
     bool has_more;              // LOAD, OVERDUE: there is more of it now
     uint64_t next_ms; // LOAD: when the next will be due; OVERDUE: the next deadline; 0: none
 };

@@ -1,4 +1,4 @@
-// fault_vfs.c - SQLite's file layer, failing on request.
+// fault_vfs.c - SQLite's file layer and its memory, failing on request.
 
 #include "fault_vfs.h"
 
@@ -150,9 +150,29 @@ on_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, int flags, int 
     return code;
 }
 
+static sqlite3_mem_methods real_memory;
+
+static void *
+on_malloc(int size)
+{
+    return count_call(FAULT_MALLOC) == SQLITE_OK ? real_memory.xMalloc(size) : NULL;
+}
+
+static void *
+on_realloc(void *memory, int size)
+{
+    return count_call(FAULT_MALLOC) == SQLITE_OK ? real_memory.xRealloc(memory, size) : NULL;
+}
+
+// Memory can be configured only before SQLite is first used.
 __attribute__((constructor)) static void
 add_vfs(void)
 {
+    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+    sqlite3_mem_methods memory = real_memory;
+    memory.xMalloc = on_malloc;
+    memory.xRealloc = on_realloc;
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     real = sqlite3_vfs_find(NULL);
     vfs = *real;
     vfs.pNext = NULL;

@@ -1,4 +1,4 @@
-// fault_vfs.h - SQLite's file layer, failing on request.
+// fault_vfs.h - SQLite's file layer and its memory, failing on request.
 
 #ifndef GALLEON_FAULT_VFS_H
 #define GALLEON_FAULT_VFS_H
@@ -8,7 +8,13 @@
 
 #define FAULT_VFS_NAME "galleon-fault"
 
-enum fault_call { FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_CALLS };
+enum fault_call {
+    FAULT_READ,
+    FAULT_WRITE,
+    FAULT_SYNC,
+    FAULT_MALLOC, // of SQLite; its code is not looked at
+    FAULT_CALLS
+};
 
 // Which calls fail, and how. All zero: none.
 struct fault_plan {

@@ -1,18 +1,18 @@
 // test_store_sqlite.c - what only a store on a disk does: settings, locks, faults, damage.
 
 #include "fault_vfs.h"
+#include "page_vfs.h"
 #include "sqlite_store.h"
 #include "store_rig.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
+#include <sodium/core.h>
+#include <sodium/crypto_sign_ed25519.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -196,7 +196,9 @@ static void
 execute(const struct store_rig *rig, const char *sql)
 {
     sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(rig->path, &db), SQLITE_OK);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    assert_int_equal(sqlite3_open_v2(rig->path, &db, flags, page_vfs(NULL, false)), SQLITE_OK);
+    sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
@@ -219,7 +221,7 @@ other_databases_are_left_alone(void **state)
     rig->store = NULL;
     unlink(rig->path);
     execute(rig, "CREATE TABLE mine (x)");
-    expect_not_opened(rig, STORE_FAULT, "no store");
+    expect_not_opened(rig, STORE_FAULT, "");
 }
 
 static void
@@ -480,6 +482,45 @@ live_with_fault(struct store_rig *rig, enum fault_call call, int code, uint64_t 
 }
 
 static void
+lack_of_memory_refuses_one_batch(void **state)
+{
+    struct store_rig *rig = *state;
+    struct durable_op op;
+    unsigned refused = 0;
+    for (uint64_t at = 1; at < 60; at++) {
+        fault_plan.fail_at[FAULT_MALLOC] = fault_vfs_count(FAULT_MALLOC) + at;
+        fault_plan.code[FAULT_MALLOC] = SQLITE_NOMEM;
+        enum store_result result = try_submit(rig, &op);
+        assert_true(result == STORE_COMMITTED || result == STORE_RETRY);
+        assert_true(result == STORE_COMMITTED || op.outcome == DURABLE_REFUSED);
+        refused += result == STORE_RETRY;
+        fault_plan.fail_at[FAULT_MALLOC] = 0;
+        assert_int_equal(try_submit(rig, &op), STORE_COMMITTED);
+        assert_int_equal(op.outcome, DURABLE_OK);
+    }
+    assert_true(refused > 5);
+}
+
+static void
+failing_open_leaves_nothing_behind(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id;
+    rig_accept_id(rig, "echo", "hello", &id);
+    store_close(rig->store);
+    rig->store = NULL;
+    for (uint64_t at = 1; rig->store == NULL; at += 7) {
+        assert_true(at < 5000);
+        fault_plan.fail_at[FAULT_MALLOC] = fault_vfs_count(FAULT_MALLOC) + at;
+        fault_plan.code[FAULT_MALLOC] = SQLITE_NOMEM;
+        rig->store = store_open_sqlite(&rig->options, &rig->error);
+        assert_true(rig->store != NULL || rig->error.result == STORE_DOUBT);
+    }
+    fault_vfs_start();
+    assert_int_equal(rig_close(rig, id), DURABLE_OK);
+}
+
+static void
 every_call_may_fail(void **state)
 {
     static const struct {
@@ -488,7 +529,8 @@ every_call_may_fail(void **state)
     } kinds[] = {{FAULT_WRITE, SQLITE_IOERR_WRITE},
                  {FAULT_WRITE, SQLITE_FULL},
                  {FAULT_SYNC, SQLITE_IOERR_FSYNC},
-                 {FAULT_READ, SQLITE_IOERR_READ}};
+                 {FAULT_READ, SQLITE_IOERR_READ},
+                 {FAULT_MALLOC, SQLITE_NOMEM}};
     for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
         for (int for_ever = 0; for_ever < 2; for_ever++) {
             bool was_hit = true;
@@ -514,34 +556,79 @@ flip(const char *name, off_t at, int bit)
     close(fd);
 }
 
-static off_t
-find_text(const char *name, const char *text)
+// Bits anywhere in the database flip while it is closed. What comes then is what was stored,
+// or a refusal: never something else, and never "unknown".
+static void
+flip_and_look(struct store_rig *rig, const struct request_id *done, const struct request_id *waits,
+              off_t at, int bit, unsigned *refused)
 {
-    int fd = open(name, O_RDONLY);
-    struct stat is;
-    assert_true(fd >= 0 && fstat(fd, &is) == 0);
-    char *all = malloc((size_t)is.st_size);
-    assert_int_equal(pread(fd, all, (size_t)is.st_size, 0), is.st_size);
-    close(fd);
-    const char *at = memmem(all, (size_t)is.st_size, text, strlen(text));
-    assert_non_null(at);
-    off_t offset = at - all;
-    free(all);
-    return offset;
+    flip(rig->path, at, bit);
+    rig->store = store_open_sqlite(&rig->options, &rig->error);
+    if (rig->store == NULL) {
+        assert_int_equal(rig->error.result, STORE_FAULT);
+        *refused += 1;
+    } else {
+        struct durable_op fetch = rig_by_id(rig, DURABLE_FETCH, *done);
+        struct durable_op look = rig_by_id(rig, DURABLE_FETCH, *waits);
+        struct durable_op load = rig_load(rig, "echo", 1000);
+        struct durable_op *ops[] = {&fetch, &look, &load};
+        for (int op = 0; op < 3; op++) {
+            enum store_result result = store_apply(rig->store, &ops[op], 1);
+            assert_true(result == STORE_COMMITTED || result == STORE_FAULT);
+            *refused += result == STORE_FAULT;
+            assert_true(result == STORE_FAULT || ops[op]->outcome == DURABLE_OK ||
+                        ops[op]->outcome == DURABLE_DAMAGED);
+        }
+        assert_true(fetch.outcome != DURABLE_OK || rig_is(fetch.reply, "this is the answer"));
+        assert_true(look.outcome != DURABLE_OK || look.state == DURABLE_PENDING);
+        assert_true(load.outcome != DURABLE_OK || load.found->count == 30);
+        free(fetch.reply);
+        store_rows_free(load.found);
+        crash(rig);
+    }
+    rig->store = NULL;
+    flip(rig->path, at, bit);
+    char note[256];
+    name_file(rig, ".fault", note);
+    unlink(note);
+    name_file(rig, "-wal", note);
+    unlink(note);
 }
 
 static void
-damaged_body_is_not_given_out(void **state)
+flipped_bits_never_lie(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id done, waits;
+    struct stat file;
+    for (int at = 0; at < 30; at++)
+        rig_accept_id(rig, "echo", "this is the request", &waits);
+    rig_answer(rig, rig_accept_id(rig, "done", "something", &done), "this is the answer");
+    store_close(rig->store);
+    rig->store = NULL;
+    assert_int_equal(stat(rig->path, &file), 0);
+    unsigned refused = 0;
+    off_t step = getenv("GALLEON_LONG") != NULL ? 7 : 331;
+    for (off_t at = 0; at < file.st_size; at += step)
+        flip_and_look(rig, &done, &waits, at, (int)(at % 8), &refused);
+    assert_true(refused > 20);
+    rig->store = store_open_sqlite(&rig->options, &rig->error);
+    assert_non_null(rig->store);
+}
+
+// Where the page says that it is right all the same, the digest of a body says that it is not.
+static void
+body_that_is_not_its_digests_is_not_given_out(void **state)
 {
     struct store_rig *rig = *state;
     struct request_id id;
     rig_accept(rig, "echo", "this is the request");
     rig_answer(rig, rig_accept_id(rig, "done", "something", &id), "this is the answer");
-    store_close(rig->store);
-    flip(rig->path, find_text(rig->path, "this is the request"), 0);
-    flip(rig->path, find_text(rig->path, "this is the answer"), 5);
-    rig->store = store_open_sqlite(&rig->options, &rig->error);
-    assert_non_null(rig->store);
+    assert_int_equal(sqlite3_exec(db_of(rig),
+                                  "UPDATE request SET body = CAST(substr(body, 1, 9) || 'X' || "
+                                  "substr(body, 11) AS BLOB)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     struct durable_op load = rig_load(rig, "echo", 10);
     assert_int_equal(rig_apply(rig, &load), DURABLE_DAMAGED);
     assert_int_equal(load.found->count, 1);
@@ -631,6 +718,134 @@ changed_audit_record_is_found(void **state)
     }
 }
 
+static void
+submit_many(struct store_rig *rig, size_t count)
+{
+    struct durable_body *body = rig_body("hello");
+    struct durable_op *ops = calloc(count, sizeof *ops);
+    struct durable_op **order = calloc(count, sizeof(struct durable_op *));
+    for (size_t at = 0; at < count; at++) {
+        ops[at] = rig_submit(rig, "echo", body);
+        order[at] = &ops[at];
+    }
+    assert_int_equal(store_apply(rig->store, order, count), STORE_COMMITTED);
+    free(order);
+    free(ops);
+    free(body);
+}
+
+// count_signatures walks the chain as whoever verifies it will, and expects each signature in
+// it to be right.
+static unsigned
+count_signatures(struct sqlite_store *store, const uint8_t *public_key)
+{
+    struct view store_id = view_of(store->store_id, AUDIT_STORE_ID_BYTES);
+    struct audit_head head;
+    uint64_t n = 0;
+    unsigned count = 0;
+    sqlite3_stmt *read = NULL;
+    static const char sql[] = "SELECT records, signature FROM audit ORDER BY upto";
+    assert_int_equal(sqlite3_prepare_v2(store->db, sql, -1, &read, NULL), SQLITE_OK);
+    audit_head_start(&head, store_id);
+    while (sqlite3_step(read) == SQLITE_ROW) {
+        const void *records = sqlite3_column_blob(read, 0), *signature;
+        uint8_t text[AUDIT_SIGNED_BYTES];
+        assert_true(
+            audit_head_walk(&head, &n, view_of(records, (size_t)sqlite3_column_bytes(read, 0))));
+        signature = sqlite3_column_blob(read, 1);
+        if (signature == NULL)
+            continue;
+        audit_to_sign(store_id, n, &head, text);
+        assert_int_equal(
+            crypto_sign_ed25519_verify_detached(signature, text, sizeof text, public_key), 0);
+        count++;
+    }
+    sqlite3_finalize(read);
+    return count;
+}
+
+static void
+chain_is_signed_now_and_then(void **state)
+{
+    struct store_rig *rig = *state;
+    uint8_t public_key[crypto_sign_ed25519_PUBLICKEYBYTES], secret_key[STORE_KEY_BYTES];
+    assert_true(sodium_init() >= 0);
+    crypto_sign_ed25519_keypair(public_key, secret_key);
+    rig->options.has_audit = true;
+    rig->options.audit_key = secret_key;
+    store_rig_reopen(rig);
+    for (int batch = 0; batch < 11; batch++) // with the fifth and the tenth
+        submit_many(rig, 1000);
+    assert_int_equal(count_signatures(sqlite_store_of(rig->store), public_key), 2);
+}
+
+static void
+backup_is_whole_and_another_incarnation(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id, last;
+    char name[256];
+    struct store_info info;
+    rig->options.has_audit = true;
+    store_rig_reopen(rig);
+    char *large = malloc(60001);
+    memset(large, 'x', 60000);
+    large[60000] = '\0';
+    for (int at = 0; at < 60; at++)
+        rig_accept_id(rig, "echo", large, &id);
+    free(large);
+    name_file(rig, ".copy", name);
+    bool is_done = false;
+    int slices = 0;
+    while (!is_done) {
+        assert_int_equal(store_backup(rig->store, name, &is_done), STORE_COMMITTED);
+        if (slices++ == 0) {
+            assert_int_not_equal(access(name, F_OK), 0);
+            rig_accept_id(rig, "echo", "meanwhile", &last);
+        }
+    }
+    assert_true(slices > 1);
+    rig_accept(rig, "echo", "behind it");
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 1);
+    assert_int_equal(info.pending, 62);
+    store_close(rig->store);
+    assert_int_equal(rename(name, rig->path), 0);
+    rig->store = store_open_sqlite(&rig->options, &rig->error);
+    if (rig->store == NULL)
+        print_error("%s\n", rig->error.text);
+    assert_non_null(rig->store);
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 2);
+    assert_int_equal(info.pending, 61);
+    assert_int_equal(rig_close(rig, last), DURABLE_OK);
+    store_rig_reopen(rig);
+    store_info(rig->store, &info);
+    assert_int_equal(info.incarnation, 2);
+}
+
+static void
+room_of_what_is_gone_is_given_back(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id ids[600];
+    struct store_info before, after;
+    char *large = malloc(60001);
+    memset(large, 'x', 60000);
+    large[60000] = '\0';
+    for (int at = 0; at < 600; at++)
+        rig_accept_id(rig, "echo", large, &ids[at]);
+    free(large);
+    rig_idle(rig);
+    store_info(rig->store, &before);
+    for (int at = 0; at < 600; at++)
+        assert_int_equal(rig_close(rig, ids[at]), DURABLE_OK);
+    rig_idle(rig);
+    store_rig_reopen(rig);
+    store_info(rig->store, &after);
+    assert_true(after.file_bytes < before.file_bytes / 4 * 3);
+}
+
 #define ON(test)        cmocka_unit_test_setup_teardown(test, open_rig, close_rig)
 #define ON_FAULTS(test) cmocka_unit_test_setup_teardown(test, open_fault_rig, close_rig)
 
@@ -655,10 +870,16 @@ main(void)
         ON_FAULTS(full_disk_refuses_the_batch_and_then_closes_fit),
         ON_FAULTS(read_only_store_still_serves_answers),
         ON_FAULTS(every_call_may_fail),
-        ON(damaged_body_is_not_given_out),
+        ON_FAULTS(lack_of_memory_refuses_one_batch),
+        ON_FAULTS(failing_open_leaves_nothing_behind),
+        ON(flipped_bits_never_lie),
+        ON(body_that_is_not_its_digests_is_not_given_out),
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
         ON(older_copy_of_the_store_is_refused),
         ON(changed_audit_record_is_found),
+        ON(chain_is_signed_now_and_then),
+        ON(backup_is_whole_and_another_incarnation),
+        ON(room_of_what_is_gone_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

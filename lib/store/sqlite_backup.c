@@ -1,0 +1,119 @@
+// sqlite_backup.c - a copy of the store to another file, a slice at a time, while it serves.
+//
+// What is written meanwhile goes into the copy too, because it goes through the same
+// connection. The copy has another name until it is whole and on the disk. It knows that it is
+// a copy: opened as a store it begins another incarnation, as everything that was finished
+// after it is in doubt.
+
+#include "sqlite_store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SLICE_PAGES = 256 };
+
+static const char mark[] = "REPLACE INTO meta VALUES ('is_copy', 1)";
+
+void
+sqlite_backup_end(struct sqlite_store *self)
+{
+    sqlite3_backup_finish(self->copying);
+    sqlite3_close(self->copy);
+    self->copying = NULL;
+    self->copy = NULL;
+}
+
+// fail gives the copy up; the store is as well as it was.
+static enum store_result
+fail(struct sqlite_store *self, const char *part)
+{
+    snprintf(self->error, sizeof self->error, "backup: %.200s",
+             self->copy != NULL ? sqlite3_errmsg(self->copy) : "cannot open or move the file");
+    sqlite_backup_end(self);
+    unlink(part);
+    return STORE_FULL;
+}
+
+static bool
+begin(struct sqlite_store *self, const char *part)
+{
+    unlink(part);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
+    if (sqlite3_open_v2(part, &self->copy, flags, self->vfs) != SQLITE_OK ||
+        sqlite3_exec(self->copy, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        return false;
+    self->copying = sqlite3_backup_init(self->copy, "main", self->db, "main");
+    return self->copying != NULL;
+}
+
+static bool
+sync_file(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_synced;
+}
+
+// finish marks the copy, and gives it its name when it is on the disk.
+static bool
+finish(struct sqlite_store *self, const char *part, const char *path)
+{
+    char folder[STORE_PATH_BYTES_MAX];
+    int code = sqlite3_backup_finish(self->copying);
+    self->copying = NULL;
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(self->copy, mark, NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        return false;
+    code = sqlite3_close(self->copy); // which brings its log into the file
+    self->copy = NULL;
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    snprintf(slash != NULL ? slash + 1 : folder, 2, ".");
+    return code == SQLITE_OK && sync_file(part, O_RDWR) && rename(part, path) == 0 &&
+           sync_file(folder, O_RDONLY | O_DIRECTORY);
+}
+
+enum store_result
+sqlite_backup(struct store *base, const char *path, bool *is_done_out)
+{
+    struct sqlite_store *self = sqlite_store_of(base);
+    char part[STORE_PATH_BYTES_MAX + 8];
+    *is_done_out = false;
+    if (self->wrong != STORE_COMMITTED)
+        return self->wrong;
+    snprintf(part, sizeof part, "%.4000s.part", path);
+    if (self->copying == NULL && !begin(self, part))
+        return fail(self, part);
+    int code = sqlite3_backup_step(self->copying, SLICE_PAGES);
+    if (code == SQLITE_OK)
+        return STORE_COMMITTED;
+    if (code != SQLITE_DONE || !finish(self, part, path))
+        return fail(self, part);
+    *is_done_out = true;
+    return STORE_COMMITTED;
+}
+
+int
+sqlite_backup_restored(struct sqlite_store *self)
+{
+    static const char is_copy[] = "SELECT count(*) FROM meta WHERE key = 'is_copy'";
+    struct store_anchor anchor;
+    unsigned slot;
+    if (sqlite_schema_number(self->db, is_copy) != 1)
+        return SQLITE_OK;
+    if (anchor_read(self->anchor_fd, &anchor, &slot) && anchor.incarnation > self->incarnation)
+        self->incarnation = anchor.incarnation;
+    self->incarnation++;
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "BEGIN; REPLACE INTO meta VALUES ('incarnation', %llu);"
+             "DELETE FROM meta WHERE key = 'is_copy'; COMMIT",
+             (unsigned long long)self->incarnation);
+    int code = sqlite3_exec(self->db, sql, NULL, NULL, NULL);
+    return code;
+}
