@@ -86,25 +86,6 @@ forget_last(titanic_client_t *self)
     self->text[0] = '\0';
 }
 
-// copy_text makes a line for people of what a peer sent, whatever it is.
-static void
-copy_text(char to[ANSWER_TEXT_BYTES], zframe_t *frame)
-{
-    struct view text = frame == NULL ? VIEW_NONE : view_of(zframe_data(frame), zframe_size(frame));
-    size_t used = 0;
-    while (text.size > 0) {
-        struct view character;
-        bool is_shown = text_next(&text, &character);
-        if (!is_shown)
-            character = VIEW_LITERAL("?");
-        if (character.size >= ANSWER_TEXT_BYTES - used)
-            break;
-        memcpy(to + used, character.data, character.size);
-        used += character.size;
-    }
-    to[used] = '\0';
-}
-
 static int
 refuse(titanic_client_t *self, const char *text)
 {
@@ -135,8 +116,9 @@ judge(titanic_client_t *self, struct answer *answer)
     if (first != NULL)
         self->status = (int)tsp_status_of(view_of(zframe_data(first), zframe_size(first)));
     zframe_destroy(&first);
-    if (self->status != TSP_OK && self->status != TSP_PENDING)
-        copy_text(self->text, zmsg_first(answer->body));
+    zframe_t *text = zmsg_first(answer->body);
+    if (self->status != TSP_OK && self->status != TSP_PENDING && text != NULL)
+        text_copy(self->text, sizeof self->text, view_of(zframe_data(text), zframe_size(text)));
     switch (self->status) {
     case TSP_OK:
         return GALLEON_OK;
