@@ -128,6 +128,7 @@ struct titanic_effect {
     uint64_t token;             // SEND, CANCEL
     struct view service;        // SEND, QUESTION
     uint64_t timeout_ms;        // SEND
+    uint64_t queue_ms;          // SEND: how long it may wait for a worker; UINT64_MAX: no matter
     struct durable_op op;       // STOW; not set in others
 };
 

@@ -115,9 +115,10 @@ titanic_back_send(struct titanic_back *self, const struct titanic_effect *effect
     uint8_t fields[FIELDS_BYTES_MAX];
     struct mdp_body body = titanic_body_parts(effect->body);
     size_t size = write_fields(fields, effect);
+    uint32_t ttl_ms = effect->queue_ms < self->ttl_ms ? (uint32_t)effect->queue_ms : self->ttl_ms;
     uint64_t id;
     int result = mdp_client_send_with(self->client, effect->service, view_of(fields, size), &body,
-                                      self->ttl_ms, &id);
+                                      ttl_ms, &id);
     if (result != GALLEON_OK) {
         bool is_too_large = result == GALLEON_REFUSED;
         *failed_out = (struct titanic_event){
