@@ -151,6 +151,7 @@ struct titanic_effects {
     X(attempts)      /* sent to a service */                                                       \
     X(attempts_void) /* of them, no worker was given it */                                         \
     X(attempts_failed)                                                                             \
+    X(attempts_abandoned) /* closed, cancelled or expired while out: the answer is dropped */      \
     X(answers)                                                                                     \
     X(answers_late) /* dropped: closed, cancelled or expired before */                             \
     X(given_up)                                                                                    \

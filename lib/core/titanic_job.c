@@ -328,8 +328,11 @@ titanic_job_bury(struct titanic_core *self)
     if (node == NULL)
         return false;
     struct job *job = job_of_place(node);
-    if (job->was_out)
+    if (job->was_out) {
+        // What its worker says goes no further than the broker, or is dropped on arrival.
+        self->stats.attempts_abandoned += !self->is_draining;
         titanic_effect(self, TITANIC_CANCEL)->token = token_of(self, job);
+    }
     job_leave(self, job);
     job_free(self, job);
     return true;

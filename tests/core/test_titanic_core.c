@@ -265,6 +265,7 @@ answer_after_a_close_is_not_wanted(void **state)
     rig_ask_id(rig, TSP_CLOSE, &id, 0);
     rig_wait(rig, 0);
     assert_int_equal(rig->cancelled, 1);
+    assert_int_equal(rig_stats(rig).attempts_abandoned, 1);
     assert_int_equal(rig_open(rig, NULL), 0);
     // It may be on its way all the same.
     struct titanic_event late = {.kind = TITANIC_ANSWER,
