@@ -15,7 +15,7 @@ struct answer {
     int result; // enum galleon_status; PENDING for a part
     int status; // 0: there was none
     uint32_t part;
-    bool was_sent; // a socket has taken the request at least once
+    bool was_sent;                // a socket has taken the request at least once
     zmsg_t *body;                 // NULL where the result is an error
     char text[ANSWER_TEXT_BYTES]; // for people, and safe to print
 };
