@@ -125,6 +125,16 @@ count_ids(const struct table *table, size_t from)
     return count;
 }
 
+// has_gone_on: do the rows end behind where they ended before? What repeats itself has no end.
+static bool
+has_gone_on(const struct table *table, struct view after)
+{
+    struct view last = table_cell(table, table->row_count - 1, 0);
+    size_t size = last.size < after.size ? last.size : after.size;
+    int order = size == 0 ? 0 : memcmp(last.data, after.data, size);
+    return order > 0 || (order == 0 && last.size > after.size);
+}
+
 // ask asks for all there is, or as many as the limit says: exit code.
 static int
 ask(struct tool *self, mdp_client_t *client, enum tsp_service service, struct table *table)
@@ -149,6 +159,8 @@ ask(struct tool *self, mdp_client_t *client, enum tsp_service service, struct ta
         count = table->column_count == 0 ? 0 : count_ids(table, from);
         if (count < wanted || count >= left || self->filter.id != NULL)
             return EXIT_DONE;
+        if (!has_gone_on(table, after))
+            return explain_code(self, name, code, "and goes round in circles");
     }
 }
 

@@ -36,6 +36,7 @@ struct titanic_client {
     uint32_t window;
     uint32_t open;       // sends whose outcome recv has not returned
     bool can_wait;       // a broker said that titanic.wait is served
+    bool is_mute;        // the broker, when it was asked whether that is so
     struct answers held; // of sends
 
     // What titanic said last.
@@ -404,18 +405,24 @@ titanic_client_fetch(titanic_client_t *self, const titanic_id_t *id, zmsg_t **re
     return fetch_until(self, id, never_ns, reply_out);
 }
 
-// find_wait asks the broker whether titanic.wait is served, and remembers only that it is:
-// another titanic may come.
+// find_wait asks the broker whether titanic.wait is served, and does not remember that it is
+// not: another titanic may come. Half the time is left for a question to titanic itself.
 static bool
 find_wait(titanic_client_t *self, uint64_t until_ns)
 {
-    if (self->can_wait)
-        return true;
+    if (self->can_wait || self->is_mute)
+        return self->can_wait;
+    uint64_t now_ns = galleon_now_ns();
+    uint64_t half_ns = until_ns > now_ns ? (until_ns - now_ns) / 2 : 0;
+    uint64_t most_ns = self->timeout_ms * ms;
     zmsg_t *request = zmsg_new();
     zmsg_t *reply;
     zmsg_addstr(request, tsp_service_name(TSP_WAIT));
-    self->can_wait = ask(self, "mmi.service", &request, until_ns, &reply) == GALLEON_OK;
+    int result = ask(self, "mmi.service", &request,
+                     now_ns + (half_ns < most_ns ? half_ns : most_ns), &reply);
     zmsg_destroy(&reply);
+    self->can_wait = result == GALLEON_OK;
+    self->is_mute = result == GALLEON_TIMED_OUT;
     return self->can_wait;
 }
 
@@ -474,6 +481,8 @@ titanic_client_wait(titanic_client_t *self, const titanic_id_t *id, uint32_t tim
         uint64_t next_ns = galleon_now_ns() + pause_ms * ms;
         int result = find_wait(self, late_ns) ? hold_wait(self, id, until_ns, reply_out)
                                               : fetch_until(self, id, late_ns, reply_out);
+        if (result == GALLEON_TIMED_OUT)
+            self->is_mute = false; // it is all that is silent
         if (is_final(result))
             return result;
         if (galleon_now_ns() >= until_ns)

@@ -298,6 +298,12 @@ class Galleon(Durable):
         found = json.loads(self.galleon("--json", "request", "ls").text)
         self.assertEqual((len(found), len(self.titanic.asked)), (1000, 2))
 
+    def test_a_titanic_that_goes_round_in_circles_is_left(self):
+        self.fill(1000, "dead")
+        self.titanic.told["titanic.list"] = self.titanic.list(b"limit=1000")
+        self.assertIn("in circles", self.galleon("request", "ls", code=1).errors)
+        self.assertEqual(len(self.titanic.asked), 2)
+
     def test_options_are_terms(self):
         self.assertEqual(self.galleon("request", "ls").text.split(),
                          "id service state attempts age_ms due_ms reason".split())
