@@ -7,7 +7,9 @@
 #include <galleon/titanic.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     BROKER,
@@ -131,10 +133,14 @@ read_options(int argc, char **argv)
 }
 
 static titanic_t *titanic = NULL;
+static volatile sig_atomic_t has_started = false;
 
+// A standby has nothing to finish, and whoever is just opening the store has promised nothing.
 static void
 drain(void)
 {
+    if (!has_started)
+        _exit(EXIT_DONE);
     titanic_drain(titanic);
 }
 
@@ -160,13 +166,14 @@ main(int argc, char **argv)
     settings.titanic.on_serving = say_ready;
     settings.titanic.ctx = settings.brokers;
     char *why = NULL;
+    process_drain_on_signals(drain);
     titanic = titanic_new(settings.brokers, settings.store, &settings.titanic, &why);
     int code = EXIT_FAILED;
     if (titanic == NULL) {
         fprintf(stderr, "titanic: %s\n", why == NULL ? "out of memory" : why);
         code = errno == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else {
-        process_drain_on_signals(drain);
+        has_started = true;
         code = exit_code(titanic_run(titanic));
     }
     titanic_destroy(&titanic);

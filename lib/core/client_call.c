@@ -67,6 +67,16 @@ leave_list(struct client_core *self, struct call *call)
     call->is_sent = false;
 }
 
+// is_told: whoever has it would have said that no worker took it. In 0.1 and 0.2 nobody does.
+static bool
+is_told(const struct client_core *self, const struct call *call)
+{
+    for (size_t i = 0; i < self->config.endpoint_count; i++)
+        if ((call->sent_to & (uint32_t)1 << i) != 0 && !speaks_g1(&self->endpoints[i]))
+            return false;
+    return true;
+}
+
 // end forgets a call. Its request goes; its parts are the caller's business.
 static void
 end(struct client_core *self, struct call *call)
@@ -106,6 +116,7 @@ add_answer(struct client_core *self, const struct call *call, int result, int st
     effect->seq = 0;
     effect->text = VIEW_NONE;
     effect->was_sent = call->sent_to != 0;
+    effect->is_told = is_told(self, call);
     effect->body = NULL;
     effect->cargo = NULL;
     return effect;

@@ -115,6 +115,7 @@ struct client_effect {
     uint32_t seq; // of a part, from 0; 0 again: the answer starts again. Else how many it has
     struct view text;
     bool was_sent; // a socket has taken it at least once
+    bool is_told;  // its brokers say it of a request that no worker took: silence means more
     const struct mdp_body *body;
 
     void *cargo; // SEND, ANSWER, JOIN, DUMP

@@ -128,6 +128,7 @@ struct titanic_effect {
     uint64_t token;             // SEND, CANCEL
     struct view service;        // SEND, QUESTION
     uint64_t timeout_ms;        // SEND
+    uint64_t queue_ms;          // SEND: how long it may wait for a worker; UINT64_MAX: no matter
     struct durable_op op;       // STOW; not set in others
 };
 
@@ -150,6 +151,7 @@ struct titanic_effects {
     X(attempts)      /* sent to a service */                                                       \
     X(attempts_void) /* of them, no worker was given it */                                         \
     X(attempts_failed)                                                                             \
+    X(attempts_abandoned) /* closed, cancelled or expired while out: the answer is dropped */      \
     X(answers)                                                                                     \
     X(answers_late) /* dropped: closed, cancelled or expired before */                             \
     X(given_up)                                                                                    \

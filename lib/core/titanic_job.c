@@ -105,12 +105,24 @@ job_leave(struct titanic_core *self, struct job *job)
 
 // ---- out and back ------------------------------------------------------------------------
 
+static bool
+is_overdue(const struct titanic_core *self, const struct job *job)
+{
+    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms;
+}
+
+static void
+expire(struct titanic_core *self, struct job *job)
+{
+    job->end_state = DURABLE_EXPIRED;
+    titanic_job_end(self, job, DURABLE_KILL);
+}
+
 void
 titanic_job_send(struct titanic_core *self, struct job *job)
 {
-    if (job->deadline_ms != 0 && job->deadline_ms < self->now_ms) {
-        job->end_state = DURABLE_EXPIRED;
-        titanic_job_end(self, job, DURABLE_KILL);
+    if (is_overdue(self, job)) {
+        expire(self, job);
         return;
     }
     job_leave(self, job);
@@ -125,6 +137,9 @@ titanic_job_send(struct titanic_core *self, struct job *job)
     effect->id = job->id;
     effect->body = job->body;
     effect->timeout_ms = self->config.timeout_ms;
+    // A deadline says when the last attempt may start, and one that waits at the broker has
+    // not started. The broker's word that it is over comes when it is.
+    effect->queue_ms = job->deadline_ms != 0 ? job->deadline_ms - self->now_ms + 1 : UINT64_MAX;
 }
 
 // The reason is kept as it was said, as far as there is room; a character is not cut in two.
@@ -184,8 +199,7 @@ attempt_failed(struct titanic_core *self, struct job *job, struct view text)
         job->end_state = DURABLE_DEAD;
         titanic_job_end(self, job, DURABLE_KILL);
     } else if (job->deadline_ms != 0 && job->retry_ms > job->deadline_ms) {
-        job->end_state = DURABLE_EXPIRED;
-        titanic_job_end(self, job, DURABLE_KILL);
+        expire(self, job);
     } else {
         titanic_job_end(self, job, DURABLE_FAILED);
     }
@@ -209,6 +223,8 @@ not_tried(struct titanic_core *self, struct job *job)
         self->now_ms + (pause_ms < TITANIC_PROBE_MS_MAX ? pause_ms : TITANIC_PROBE_MS_MAX);
     if (self->is_draining)
         titanic_job_doom(self, job);
+    else if (is_overdue(self, job))
+        expire(self, job);
     else
         titanic_service_update(self, service);
 }
@@ -312,8 +328,11 @@ titanic_job_bury(struct titanic_core *self)
     if (node == NULL)
         return false;
     struct job *job = job_of_place(node);
-    if (job->was_out)
+    if (job->was_out) {
+        // What its worker says goes no further than the broker, or is dropped on arrival.
+        self->stats.attempts_abandoned += !self->is_draining;
         titanic_effect(self, TITANIC_CANCEL)->token = token_of(self, job);
+    }
     job_leave(self, job);
     job_free(self, job);
     return true;
@@ -347,8 +366,7 @@ titanic_overdue_found(struct titanic_core *self, struct durable_op *op)
         self->overdue_seq = row->seq;
         struct job *job = titanic_job_find(self, &row->id);
         if (job != NULL && job->state == JOB_READY) {
-            job->end_state = DURABLE_EXPIRED;
-            titanic_job_end(self, job, DURABLE_KILL);
+            expire(self, job);
         } else if (job == NULL) {
             struct durable_op *kill = titanic_stow(self, DURABLE_KILL, FOR_START, NULL);
             kill->seq = row->seq;

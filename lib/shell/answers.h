@@ -15,7 +15,8 @@ struct answer {
     int result; // enum galleon_status; PENDING for a part
     int status; // 0: there was none
     uint32_t part;
-    bool was_sent; // a socket has taken the request at least once
+    bool was_sent;                // a socket has taken the request at least once
+    bool is_told;                 // its brokers say when no worker took it
     zmsg_t *body;                 // NULL where the result is an error
     char text[ANSWER_TEXT_BYTES]; // for people, and safe to print
 };

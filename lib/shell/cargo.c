@@ -248,8 +248,8 @@ loose_of_record(struct cargo_pool *pool, const struct mdp_record *record, struct
     size_t cursor = 0;
     struct view frame;
     for (size_t i = 0; mdp_body_next(&record->body, &cursor, &frame); i++) {
-        bool is_received = inbox != NULL && record->body.frames != NULL &&
-                           inbox_holds(inbox, record->body.frames);
+        bool is_received =
+            inbox != NULL && record->body.frames != NULL && inbox_holds(inbox, record->body.frames);
         if (is_received && frame.size >= MOVED_BYTES_MIN) {
             inbox_take(inbox, &record->body.frames[i], &self->messages[i]);
         } else if (!copy_message(&self->messages[i], frame)) {

@@ -58,6 +58,7 @@ struct mdp_client {
     int status;
     uint32_t part;
     bool was_sent;
+    bool is_told;
     char text[ANSWER_TEXT_BYTES];
 };
 
@@ -163,6 +164,7 @@ take_answer(mdp_client_t *self, const struct client_effect *effect)
     answer->status = effect->status;
     answer->part = effect->seq;
     answer->was_sent = effect->was_sent;
+    answer->is_told = effect->is_told;
     answer->body = NULL;
     text_copy(answer->text, sizeof answer->text, effect->text);
     if (effect->result != GALLEON_OK && effect->result != GALLEON_PENDING)
@@ -197,6 +199,7 @@ hand_out(mdp_client_t *self, zmsg_t **reply_out)
     self->status = self->answer.status;
     self->part = self->answer.part;
     self->was_sent = self->answer.was_sent;
+    self->is_told = self->answer.is_told;
     memcpy(self->text, self->answer.text, strlen(self->answer.text) + 1);
     *reply_out = self->answer.body;
     return self->answer.result;
@@ -471,6 +474,12 @@ bool
 mdp_client_was_sent(const mdp_client_t *self)
 {
     return self->was_sent;
+}
+
+bool
+mdp_client_is_told(const mdp_client_t *self)
+{
+    return self->is_told;
 }
 
 // keep holds an answer that is not waited for. Of a stream that nobody reads only so

@@ -29,4 +29,8 @@ int mdp_client_send_with(mdp_client_t *self, struct view service, struct view fi
 // is certain that no worker has seen it.
 bool mdp_client_was_sent(const mdp_client_t *self);
 
+// mdp_client_is_told: would its brokers have said that no worker took it? Those of 0.1 and 0.2
+// keep such a request without a word, so that their silence says nothing of a worker.
+bool mdp_client_is_told(const mdp_client_t *self);
+
 #endif

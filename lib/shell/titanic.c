@@ -454,10 +454,12 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
     struct store *store = store_open_sqlite(&chosen, &error);
     if (store != NULL)
         return store;
+    // What SQLite says of a file does not name it.
+    bool is_named = strstr(error.text, path) != NULL;
     if (error.is_locked && error.pid != 0)
         *why_out = zsys_sprintf("process %d has it: %s", error.pid, error.text);
     else
-        *why_out = zsys_sprintf("%s", error.text);
+        *why_out = zsys_sprintf("%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text);
     errno = error.is_locked ? EBUSY : EIO;
     return NULL;
 }

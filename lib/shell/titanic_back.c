@@ -113,9 +113,10 @@ titanic_back_send(struct titanic_back *self, const struct titanic_effect *effect
     uint8_t fields[FIELDS_BYTES_MAX];
     struct mdp_body body = titanic_body_parts(effect->body);
     size_t size = write_fields(fields, effect);
+    uint32_t ttl_ms = effect->queue_ms < self->ttl_ms ? (uint32_t)effect->queue_ms : self->ttl_ms;
     uint64_t id;
     int result = mdp_client_send_with(self->client, effect->service, view_of(fields, size), &body,
-                                      self->ttl_ms, &id);
+                                      ttl_ms, &id);
     if (result != GALLEON_OK) {
         bool is_too_large = result == GALLEON_REFUSED;
         *failed_out = (struct titanic_event){
@@ -171,14 +172,18 @@ titanic_back_question(struct titanic_back *self, struct view service)
 // ---- answers ---------------------------------------------------------------------------
 
 // ending_of: 404, 429, 503, and 408 of a request that was still queued, are no attempts, and
-// neither is what no socket ever took: nothing ran.
+// neither is what no socket ever took: nothing ran. Of a broker that says none of that the
+// silence is no attempt either: it may be that no worker ever was there, and nobody is to
+// give a request up for that.
 static enum titanic_ending
-ending_of(int result, int status, bool was_sent)
+ending_of(int result, int status, bool was_sent, bool is_told)
 {
     if (result == GALLEON_OK || result == GALLEON_NO_MEMORY)
         return TITANIC_ENDED;
     if (status == MDP_NO_WORKER || status == MDP_QUEUE_FULL || status == MDP_PASSIVE ||
         status == MDP_EXPIRED || !was_sent)
+        return TITANIC_NOT_TRIED;
+    if (status == 0 && !is_told)
         return TITANIC_NOT_TRIED;
     return status == 0 ? TITANIC_LOST : TITANIC_ENDED;
 }
@@ -203,7 +208,8 @@ take_answer(struct titanic_back *self, struct titanic_call *call, int result,
     const char *text = mdp_client_status_text(self->client);
     event->kind = TITANIC_ANSWER;
     event->token = call->token;
-    event->ending = ending_of(result, status, mdp_client_was_sent(self->client));
+    event->ending = ending_of(result, status, mdp_client_was_sent(self->client),
+                              mdp_client_is_told(self->client));
     event->ended_with = result == GALLEON_OK ? MDP_DONE : status;
     if (result == GALLEON_OK) {
         event->reply = titanic_body_of_message(self->reply);

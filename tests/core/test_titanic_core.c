@@ -265,6 +265,7 @@ answer_after_a_close_is_not_wanted(void **state)
     rig_ask_id(rig, TSP_CLOSE, &id, 0);
     rig_wait(rig, 0);
     assert_int_equal(rig->cancelled, 1);
+    assert_int_equal(rig_stats(rig).attempts_abandoned, 1);
     assert_int_equal(rig_open(rig, NULL), 0);
     // It may be on its way all the same.
     struct titanic_event late = {.kind = TITANIC_ANSWER,
@@ -431,6 +432,27 @@ attempt_that_is_out_at_the_deadline_may_end_as_it_will(void **state)
     rig_answer(rig, 1, 500, "no");
     assert_int_equal(rig_fetch(rig, &rig->askers[good].id, NULL), TSP_OK);
     assert_int_equal(rig_fetch(rig, &rig->askers[bad].id, NULL), TSP_ERROR);
+    titanic_rig_free(rig);
+}
+
+static void
+request_that_no_worker_took_by_its_deadline_is_expired(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "echo", "no hurry");
+    struct tsp_request soon = {.deadline_ms = 3000};
+    size_t place = rig_submit_with(rig, "other", "soon", &soon);
+    rig_wait(rig, 0);
+    assert_int_equal(rig->sent[0].queue_ms, UINT64_MAX);
+    uint64_t left_ms = rig->sent[1].queue_ms;
+    assert_in_range(left_ms, 2999, 3001);
+    rig_wait(rig, left_ms);
+    rig_not_tried(rig, 1);
+    rig_wait(rig, 0);
+    assert_int_equal(rig_fetch(rig, &rig->askers[place].id, NULL), TSP_ERROR);
+    assert_int_equal(rig_stats(rig).overdue, 1);
+    assert_int_equal(rig->sent_count, 2);
     titanic_rig_free(rig);
 }
 
@@ -627,6 +649,7 @@ main(void)
         cmocka_unit_test(delayed_request_is_not_sent_before_its_time),
         cmocka_unit_test(request_past_its_deadline_is_expired_and_does_not_run),
         cmocka_unit_test(attempt_that_is_out_at_the_deadline_may_end_as_it_will),
+        cmocka_unit_test(request_that_no_worker_took_by_its_deadline_is_expired),
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),

@@ -126,8 +126,11 @@ take_send(struct titanic_rig *self, const struct titanic_effect *effect)
 {
     assert_true(self->sent_count < RIG_SENT);
     struct rig_sent *sent = &self->sent[self->sent_count++];
-    *sent = (struct rig_sent){
-        .token = effect->token, .id = effect->id, .at_ms = rig_clock_ms(self), .is_open = true};
+    *sent = (struct rig_sent){.token = effect->token,
+                              .id = effect->id,
+                              .at_ms = rig_clock_ms(self),
+                              .queue_ms = effect->queue_ms,
+                              .is_open = true};
     snprintf(sent->service, sizeof sent->service, "%.*s", (int)effect->service.size,
              (const char *)effect->service.data);
     text_of(sent->body, effect->body);

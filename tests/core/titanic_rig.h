@@ -29,6 +29,7 @@ struct rig_sent {
     char body[RIG_TEXT];
     struct request_id id;
     uint64_t at_ms;
+    uint64_t queue_ms;
     bool is_open; // neither answered nor cancelled
 };
 
