@@ -1,0 +1,303 @@
+// crash_life.c - works until the power goes, looks at what is left, and goes on with that.
+//
+// What was acknowledged is in the model. The batch that was under way when the power went may be
+// there or not, all of it: so there are two models then, and the store has to be like one. The
+// look is at real files, through the ordinary file layer; the life goes on from the same bytes,
+// so that the next power cut may come in the middle of the recovery. Now and then only the
+// process ends, and what was not synced is still seen: what the next process tells of it has to
+// be true for ever, too.
+
+#include "crash_life.h"
+
+#include "crash_work.h"
+#include "must.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PATH_BYTES = 256, STEPS_MAX = 5000 };
+
+struct life {
+    const struct life_options *options;
+    struct life_result *result;
+    struct prng prng;
+    struct crash_disk *disk;
+    struct work work;
+    struct store *store;
+    struct store_options store_options;
+    char path[PATH_BYTES];
+    uint32_t round;
+    bool in_doubt; // `after` may be what is there, or `before`
+    bool has_flood;
+    struct model before, after;
+};
+
+static bool __attribute__((format(printf, 2, 3))) fail(struct life *self, const char *format, ...)
+{
+    char what[CHECK_WHY_BYTES + 64];
+    va_list more;
+    va_start(more, format);
+    vsnprintf(what, sizeof what, format, more);
+    va_end(more);
+    snprintf(self->result->why, sizeof self->result->why, "round %u: %s", self->round, what);
+    return false;
+}
+
+static uint64_t
+roll(struct life *self, uint64_t below)
+{
+    return prng_below(&self->prng, below);
+}
+
+// ---- the store -----------------------------------------------------------------------
+
+// is_hit says whether something is allowed to go wrong by now.
+static bool
+is_hit(const struct life *self)
+{
+    return crash_disk_is_dead(self->disk) || crash_disk_faults(self->disk) > 0;
+}
+
+static bool
+open_store(struct life *self)
+{
+    struct store_error error;
+    self->store_options.wall_ms = self->before.now_ms;
+    self->store = store_open_sqlite(&self->store_options, &error);
+    return self->store != NULL || is_hit(self) || fail(self, "it does not open: %s", error.text);
+}
+
+static void
+close_store(struct life *self)
+{
+    if (self->store != NULL)
+        store_close(self->store);
+    self->store = NULL;
+}
+
+// ---- steps ---------------------------------------------------------------------------
+
+static bool
+came_of_it(struct life *self, enum store_result result)
+{
+    if (result == STORE_COMMITTED)
+        return true;
+    if (!is_hit(self))
+        return fail(self, "the store says %d: %s", (int)result, store_error(self->store));
+    return true;
+}
+
+static bool
+do_batch(struct life *self)
+{
+    struct durable_op *ops[WORK_OPS_MAX];
+    bool is_flood = self->has_flood && roll(self, 60) == 0;
+    self->has_flood = self->has_flood && !is_flood;
+    self->before.now_ms += roll(self, 20);
+    self->after = self->before;
+    work_make(&self->work, &self->after, is_flood);
+    for (size_t at = 0; at < self->work.count; at++)
+        ops[at] = &self->work.ops[at].op;
+    enum store_result result = store_apply(self->store, ops, self->work.count);
+    bool is_right = came_of_it(self, result);
+    char why[CHECK_WHY_BYTES];
+    if (result == STORE_COMMITTED) {
+        is_right = work_check(&self->work, &self->after, why) || fail(self, "%s", why);
+        self->before = self->after;
+        self->result->acknowledged += self->work.count;
+    } else if (result == STORE_DOUBT || result == STORE_FAULT) {
+        self->in_doubt = true;
+    }
+    work_forget(&self->work);
+    return is_right;
+}
+
+static bool
+do_idle(struct life *self)
+{
+    bool has_more = true;
+    for (int slices = 0; has_more && slices < 100; slices++) {
+        enum store_result result = store_idle(self->store, self->before.now_ms, &has_more);
+        if (!came_of_it(self, result))
+            return false;
+        has_more = has_more && result == STORE_COMMITTED;
+    }
+    return true;
+}
+
+static bool
+do_step(struct life *self)
+{
+    uint64_t kind = roll(self, 1000);
+    if (kind < 780)
+        return do_batch(self) && (roll(self, 2) == 0 || do_idle(self));
+    if (kind < 880)
+        return do_idle(self);
+    if (kind < 960)
+        return came_of_it(self, store_anchor(self->store));
+    if (kind < 980) {
+        self->before.now_ms += (10 + roll(self, 80)) * 60 * 1000;
+        return do_idle(self);
+    }
+    close_store(self);
+    return open_store(self);
+}
+
+// A store in doubt is of no more use, and its process ends.
+static bool
+is_over(struct life *self)
+{
+    return self->store == NULL || crash_disk_is_dead(self->disk) || self->in_doubt;
+}
+
+static bool
+do_steps(struct life *self, uint32_t steps)
+{
+    bool is_right = self->store != NULL || open_store(self);
+    for (uint32_t step = 0; is_right && !is_over(self) && step < steps; step++)
+        is_right = do_step(self);
+    return is_right;
+}
+
+// ---- the look ------------------------------------------------------------------------
+
+// settle_rows finds which of the two models is there.
+static bool
+settle_rows(struct life *self, struct store *store, struct check *check)
+{
+    if (self->in_doubt) {
+        struct check other = {.was_refused = false};
+        self->after.now_ms = self->before.now_ms;
+        if (check_rows(&other, store, &self->after)) {
+            self->before = self->after;
+            self->in_doubt = false;
+            return true;
+        }
+        if (!check_rows(check, store, &self->before)) {
+            size_t size = strlen(check->why);
+            snprintf(check->why + size, sizeof check->why - size, "; or: %.200s", other.why);
+            return false;
+        }
+        self->in_doubt = false;
+        return true;
+    }
+    return check_rows(check, store, &self->before);
+}
+
+static bool
+look_at_store(struct life *self, struct store *store)
+{
+    struct check check = {.was_refused = false};
+    struct store_info info;
+    store_info(store, &info);
+    return (settle_rows(self, store, &check) && check_answers(&check, store, &self->before) &&
+            check_counts(&check, store, &self->before) &&
+            check_keys(&check, store, &self->before, self->work.seq_max)) ||
+           fail(self, "%s", check.why);
+}
+
+// look opens what is on the disk as the next process would. Its clock has been put back.
+static bool
+look(struct life *self)
+{
+    if (!crash_disk_export(self->disk, self->options->folder))
+        return fail(self, "cannot write to %s", self->options->folder);
+    crash_vfs_mount(NULL, NULL);
+    struct store_options options = self->store_options;
+    options.vfs = NULL;
+    options.wall_ms = 1;
+    struct store_error error;
+    struct store *store = store_open_sqlite(&options, &error);
+    bool is_right = store != NULL || fail(self, "what is left does not open: %s", error.text);
+    is_right = is_right && look_at_store(self, store);
+    if (store != NULL)
+        store_close(store);
+    struct check check = {.was_refused = false};
+    if (is_right && !check_file(&check, self->path))
+        is_right = fail(self, "%s", check.why);
+    crash_vfs_mount(self->disk, self->options->folder);
+    return is_right;
+}
+
+// ---- a life --------------------------------------------------------------------------
+
+static void
+plan_crash(struct life *self)
+{
+    static const uint32_t spans[] = {12, 12, 120, 120, 120, 600};
+    uint64_t span = spans[roll(self, sizeof spans / sizeof *spans)];
+    crash_disk_crash_at(self->disk, crash_disk_operations(self->disk) + 1 + roll(self, span));
+}
+
+static bool
+do_round(struct life *self)
+{
+    plan_crash(self);
+    bool is_right = do_steps(self, STEPS_MAX);
+    bool was_cut = roll(self, 4) > 0;
+    close_store(self);
+    if (!is_right)
+        return false;
+    if (was_cut)
+        crash_disk_settle(self->disk);
+    else
+        crash_disk_restart(self->disk);
+    self->result->rounds++;
+    if (was_cut)
+        return look(self);
+    // What the next process says of the batch in doubt is said for good.
+    if (!open_store(self))
+        return false;
+    struct check check = {.was_refused = false};
+    return settle_rows(self, self->store, &check) || fail(self, "%s", check.why);
+}
+
+static void
+begin(struct life *self, const struct life_options *options, struct life_result *result)
+{
+    *result = (struct life_result){0};
+    *self = (struct life){.options = options, .result = result};
+    crash_prng_init(&self->prng, options->seed, 4);
+    work_init(&self->work, options->seed);
+    self->disk = crash_disk_new(options->seed);
+    crash_vfs_mount(self->disk, options->folder);
+    must(snprintf(self->path, sizeof self->path, "%s/store", options->folder) < PATH_BYTES);
+    self->before.now_ms = 1700000000000;
+    self->has_flood = roll(self, 12) == 0;
+    self->store_options = (struct store_options){.path = self->path,
+                                                 .has_audit = roll(self, 4) > 0,
+                                                 .anchors_every_commit = roll(self, 4) == 0,
+                                                 .retain_ms = MODEL_RETAIN_MS,
+                                                 .body_bytes_max = 1 << 20,
+                                                 .vfs = CRASH_VFS};
+    // SQLite's own numbers, too, follow from the seed.
+    sqlite3_initialize();
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(options->seed & 0x7fffffff) + 1, NULL);
+}
+
+static void
+end(struct life *self)
+{
+    self->result->operations = crash_disk_operations(self->disk);
+    self->result->faults = crash_disk_faults(self->disk);
+    close_store(self);
+    crash_vfs_mount(NULL, NULL);
+    crash_disk_free(self->disk);
+}
+
+bool
+crash_life_run(const struct life_options *options, struct life_result *result_out)
+{
+    struct life *self = malloc(sizeof *self);
+    must(self != NULL);
+    begin(self, options, result_out);
+    bool is_right = true;
+    for (; is_right && self->round < options->rounds; self->round++)
+        is_right = do_round(self) && self->before.count + 40 < MODEL_ROWS_MAX;
+    is_right = result_out->why[0] == '\0';
+    end(self);
+    free(self);
+    return is_right;
+}
