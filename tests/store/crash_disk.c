@@ -126,7 +126,7 @@ void
 crash_disk_fail(struct crash_disk *self, const struct disk_fault *fault)
 {
     self->fault = fault != NULL ? *fault : (struct disk_fault){0};
-    self->fault_seen = 0;
+    self->fault_seen = self->faults = 0;
 }
 
 void

@@ -55,7 +55,8 @@ void crash_disk_lie(struct crash_disk *self, const char *ending);
 
 uint64_t crash_disk_operations(const struct crash_disk *self);
 bool crash_disk_is_dead(const struct crash_disk *self);
-uint64_t crash_disk_faults(const struct crash_disk *self); // that have happened
+// crash_disk_faults is how many have happened since they were asked for.
+uint64_t crash_disk_faults(const struct crash_disk *self);
 
 // crash_disk_settle ends a crash: what is on the disk is decided, and power is back. A disk
 // whose power did not go loses it now. Open files are no longer of use but to be closed.

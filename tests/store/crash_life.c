@@ -12,12 +12,13 @@
 #include "crash_work.h"
 #include "must.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_BYTES = 256, STEPS_MAX = 5000 };
+enum { PATH_BYTES = 256, STEPS_MAX = 5000, STEPS_OF_A_FAULT = 80 };
 
 struct life {
     const struct life_options *options;
@@ -29,7 +30,9 @@ struct life {
     struct store_options store_options;
     char path[PATH_BYTES];
     uint32_t round;
-    bool in_doubt; // `after` may be what is there, or `before`
+    bool has_faults; // in this round: errors, and no crash
+    bool is_broken;  // the store is of no more use
+    bool in_doubt;   // `after` may be what is there, or `before`
     bool has_flood;
     struct model before, after;
 };
@@ -57,7 +60,8 @@ roll(struct life *self, uint64_t below)
 static bool
 is_hit(const struct life *self)
 {
-    return crash_disk_is_dead(self->disk) || crash_disk_faults(self->disk) > 0;
+    return crash_disk_is_dead(self->disk) || crash_disk_faults(self->disk) > 0 ||
+           crash_memory_faults() > 0;
 }
 
 static bool
@@ -84,6 +88,7 @@ came_of_it(struct life *self, enum store_result result)
 {
     if (result == STORE_COMMITTED)
         return true;
+    self->is_broken = result == STORE_DOUBT || result == STORE_FAULT;
     if (!is_hit(self))
         return fail(self, "the store says %d: %s", (int)result, store_error(self->store));
     return true;
@@ -149,12 +154,13 @@ do_step(struct life *self)
 static bool
 is_over(struct life *self)
 {
-    return self->store == NULL || crash_disk_is_dead(self->disk) || self->in_doubt;
+    return self->store == NULL || crash_disk_is_dead(self->disk) || self->is_broken;
 }
 
 static bool
 do_steps(struct life *self, uint32_t steps)
 {
+    self->is_broken = false;
     bool is_right = self->store != NULL || open_store(self);
     for (uint32_t step = 0; is_right && !is_over(self) && step < steps; step++)
         is_right = do_step(self);
@@ -192,6 +198,12 @@ look_at_store(struct life *self, struct store *store)
     struct check check = {.was_refused = false};
     struct store_info info;
     store_info(store, &info);
+    uint64_t clock_ms = 0;
+    for (size_t at = 0; at < self->before.count; at++)
+        if (self->before.rows[at].accepted_ms > clock_ms)
+            clock_ms = self->before.rows[at].accepted_ms;
+    if (info.clock_ms < clock_ms)
+        return fail(self, "the clock went back");
     return (settle_rows(self, store, &check) && check_answers(&check, store, &self->before) &&
             check_counts(&check, store, &self->before) &&
             check_keys(&check, store, &self->before, self->work.seq_max)) ||
@@ -231,13 +243,63 @@ plan_crash(struct life *self)
     crash_disk_crash_at(self->disk, crash_disk_operations(self->disk) + 1 + roll(self, span));
 }
 
+static void
+plan_fault(struct life *self)
+{
+    static const uint32_t kinds[] = {DISK_WRITE, DISK_WRITE,    DISK_SYNC,   DISK_SYNC,
+                                     DISK_OPEN,  DISK_TRUNCATE, DISK_CREATE, DISK_READ};
+    struct disk_fault fault = {.kinds = kinds[roll(self, sizeof kinds / sizeof *kinds)],
+                               .at = 1 + roll(self, roll(self, 2) == 0 ? 6 : 60),
+                               .is_for_ever = roll(self, 2) == 0,
+                               .error = EIO};
+    if (fault.kinds == DISK_WRITE && roll(self, 2) == 0)
+        fault.error = ENOSPC;
+    crash_disk_fail(self->disk, self->options->fault.kinds != 0 ? &self->options->fault : &fault);
+}
+
+static void
+plan_trouble(struct life *self)
+{
+    bool is_asked =
+        self->round == 0 && (self->options->fault.kinds != 0 || self->options->no_memory.at != 0);
+    self->has_faults = is_asked || roll(self, 6) == 0;
+    if (!self->has_faults) {
+        plan_crash(self);
+        return;
+    }
+    // Two notes of faults within ten minutes, and it does not open any more: so one at a time.
+    crash_disk_delete(self->disk, "store.fault");
+    crash_disk_sync_names(self->disk);
+    if (self->options->no_memory.at != 0)
+        crash_memory_fail(&self->options->no_memory);
+    else
+        plan_fault(self);
+}
+
+static void
+end_trouble(struct life *self)
+{
+    self->result->faults += crash_disk_faults(self->disk) + crash_memory_faults();
+    crash_disk_fail(self->disk, NULL);
+    crash_memory_fail(NULL);
+}
+
+// has_forgotten says whether a sync has failed, and no note of it makes the next process look at
+// the disk and not at what is remembered of it.
+static bool
+has_forgotten(const struct life *self)
+{
+    return self->has_faults && !crash_disk_exists(self->disk, "store.fault");
+}
+
 static bool
 do_round(struct life *self)
 {
-    plan_crash(self);
-    bool is_right = do_steps(self, STEPS_MAX);
-    bool was_cut = roll(self, 4) > 0;
+    plan_trouble(self);
+    bool is_right = do_steps(self, self->has_faults ? STEPS_OF_A_FAULT : STEPS_MAX);
+    bool was_cut = roll(self, 4) > 0 || has_forgotten(self);
     close_store(self);
+    end_trouble(self);
     if (!is_right)
         return false;
     if (was_cut)
@@ -281,7 +343,6 @@ static void
 end(struct life *self)
 {
     self->result->operations = crash_disk_operations(self->disk);
-    self->result->faults = crash_disk_faults(self->disk);
     close_store(self);
     crash_vfs_mount(NULL, NULL);
     crash_disk_free(self->disk);

@@ -4,14 +4,15 @@
 #define GALLEON_CRASH_LIFE_H
 
 #include "crash_check.h"
+#include "crash_memory.h"
 #include "crash_vfs.h"
 
 struct life_options {
     uint64_t seed;
     uint32_t rounds; // each ends with a crash, or with a fault
     const char *folder;
-    struct disk_fault fault; // instead of the crashes: from the first round on
-    uint32_t steps_max;      // of a round; 0: until it crashes
+    struct disk_fault fault; // of the first round; no kinds: as the seed says
+    struct memory_fault no_memory;
 };
 
 struct life_result {
@@ -25,10 +26,5 @@ struct life_result {
 // crash_life_run returns whether nothing was wrong; where something was, `why` says it, and the
 // folder holds the files.
 bool crash_life_run(const struct life_options *options, struct life_result *result_out);
-
-// crash_life_leave works for so many steps, then crashes, or closes the store where the seed
-// says so. The folder holds the files, the model what should be in them.
-bool crash_life_leave(const struct life_options *options, struct model *model_out,
-                      struct life_result *result_out);
 
 #endif

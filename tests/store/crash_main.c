@@ -1,10 +1,11 @@
 // crash_main.c - many lives, and of the first that goes wrong the command that repeats it.
 //
-//     store_crash [--points N] [--seed S] [--rounds R] [--jobs J]
+//     store_crash [--points N] [--seed S] [--rounds R] [--jobs J] [--plant N]
 //
 // Each life is a store that crashes some times. Lives are dealt out to processes.
 
 #include "crash_life.h"
+#include "plants.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -19,12 +20,12 @@ enum { JOBS_MAX = 16, ROUNDS = 10 };
 
 struct task {
     uint64_t points, seed;
-    uint32_t rounds, jobs;
+    uint32_t rounds, jobs, plant;
 };
 
 struct share {
     bool has_failed;
-    uint64_t points, lives, operations, acknowledged;
+    uint64_t points, lives, operations, acknowledged, faults;
 };
 
 _Noreturn static void
@@ -57,8 +58,10 @@ read_options(int count, char **texts, struct task *task)
             task->rounds = (uint32_t)number;
         else if (strcmp(texts[at], "--jobs") == 0)
             task->jobs = number > JOBS_MAX ? JOBS_MAX : (uint32_t)number;
+        else if (strcmp(texts[at], "--plant") == 0)
+            task->plant = (uint32_t)number;
         else
-            complain("the options are --points, --seed, --rounds and --jobs");
+            complain("the options are --points, --seed, --rounds, --jobs and --plant");
     }
 }
 
@@ -72,6 +75,7 @@ run_life(const struct task *task, uint64_t seed, const char *folder, struct shar
     bool is_right = crash_life_run(&options, &result);
     __atomic_add_fetch(&share->points, result.rounds, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&share->lives, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&share->faults, result.faults, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&share->operations, result.operations, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&share->acknowledged, result.acknowledged, __ATOMIC_SEQ_CST);
     if (is_right || __atomic_exchange_n(&share->has_failed, true, __ATOMIC_SEQ_CST))
@@ -122,6 +126,9 @@ main(int count, char **texts)
 {
     struct task task = {.points = 2000, .seed = 1, .rounds = ROUNDS, .jobs = 2};
     read_options(count, texts, &task);
+    if (!plants_switch_on(task.plant))
+        complain("there are no planted bugs in this build");
+    crash_memory_install();
     if (task.points == 1)
         task.jobs = 1;
     struct share *share =
@@ -143,10 +150,12 @@ main(int count, char **texts)
     while (wait(&status) > 0)
         has_ended = has_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     double seconds = (double)(milliseconds() - began_ms) / 1000;
-    printf("%llu crash points in %llu lives, %llu operations of the disk, %llu acknowledged: "
+    printf("%llu crash points in %llu lives, %llu operations of the disk, %llu failed, "
+           "%llu acknowledged: "
            "%.1f s, %.0f points/s%s\n",
            (unsigned long long)share->points, (unsigned long long)share->lives,
-           (unsigned long long)share->operations, (unsigned long long)share->acknowledged, seconds,
-           (double)share->points / seconds, has_ended ? "" : "; a process ended otherwise");
+           (unsigned long long)share->operations, (unsigned long long)share->faults,
+           (unsigned long long)share->acknowledged, seconds, (double)share->points / seconds,
+           has_ended ? "" : "; a process ended otherwise");
     return has_ended && !share->has_failed ? 0 : 1;
 }
