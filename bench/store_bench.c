@@ -42,6 +42,16 @@ now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+// cpu is what this process has used of the processors, in seconds.
+static double
+cpu(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 static _Noreturn void
 die(const char *what, const char *why)
 {
@@ -78,7 +88,7 @@ prepare(struct bench *self, enum durable_op_kind kind, size_t at, struct durable
 static void
 run(struct bench *self, const char *name, enum durable_op_kind kind, size_t count)
 {
-    double began = now(), slowest = 0, idle = 0;
+    double began = now(), used = cpu(), slowest = 0, idle = 0;
     for (size_t at = 0; at < count; at += self->batch) {
         size_t some = count - at < self->batch ? count - at : self->batch;
         for (size_t i = 0; i < some; i++)
@@ -102,8 +112,9 @@ run(struct bench *self, const char *name, enum durable_op_kind kind, size_t coun
     }
     double seconds = now() - began;
     self->idle_seconds += idle;
-    printf("%-8s %9.0f/s  idle %4.1f %%  slowest batch %6.1f ms\n", name, (double)count / seconds,
-           100 * idle / seconds, slowest * 1e3);
+    printf("%-8s %9.0f/s  processor %5.2f us each  idle %4.1f %%  slowest batch %6.1f ms\n", name,
+           (double)count / seconds, 1e6 * (cpu() - used) / (double)count, 100 * idle / seconds,
+           slowest * 1e3);
 }
 
 static void

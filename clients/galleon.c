@@ -24,12 +24,28 @@ enum {
     REQUESTS,
     REPEAT,
     BROKER_OPTION,
+    KEY,
+    DELAY,
+    DEADLINE,
+    TRIES,
+    WAIT,
+    SERVICE,
+    STATE,
+    OLDER_THAN,
+    NEWER_THAN,
+    ID,
+    LIMIT,
+    REASON,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
-    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION,
+    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION, // and DIALECT
     ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
              1 << PRINTABLE_ID | 1 << JSON,
+    SUBMIT_ONLY = 1 << KEY | 1 << DELAY | 1 << DEADLINE | 1 << TRIES,
+    FILTER = 1 << SERVICE | 1 << STATE | 1 << OLDER_THAN | 1 << NEWER_THAN | 1 << ID | 1 << LIMIT,
+    CHANGE = FILTER | 1 << REASON,
     MS_MAX = 24 * 3600 * 1000,
+    WAIT_MS = 60000,
     WORDS_ANY = 1 << 20
 };
 
@@ -50,7 +66,22 @@ static const struct options_rule rules[] = {
     [REPEAT] = {"repeat", "N", "drill run: run each so often (1)"},
     [BROKER_OPTION] = {"broker-option", "OPT",
                        "drill run: also start brokers with OPT (--attempts=1); may be repeated"},
+    [KEY] = {"key", "KEY", "submit: the same key again is the same request"},
+    [DELAY] = {"delay", "MS", "submit: start it this long from now at the earliest"},
+    [DEADLINE] = {"deadline", "MS", "submit: start it this long from now at the latest"},
+    [TRIES] = {"tries", "N", "submit: give it up after so many attempts (titanic's --attempts)"},
+    [WAIT] = {"wait", "MS", "wait: this long (60000)"},
+    [SERVICE] = {"service", "NAME", "request: those for this service"},
+    [STATE] = {"state", "NAME", "request: pending, done, dead, closed or expired"},
+    [OLDER_THAN] = {"older-than", "TIME",
+                    "request: accepted at least so long ago: 500ms, 10s, 5m, 2h, 7d"},
+    [NEWER_THAN] = {"newer-than", "TIME", "request: accepted less than so long ago"},
+    [ID] = {"id", "ID", "request: this one"},
+    [LIMIT] = {"limit", "N", "request: the N oldest of them (all)"},
+    [REASON] = {"reason", "TEXT", "request retry, cancel, purge: why, for the audit"},
     [RULES] = {0}};
+
+static const uint64_t delay_ms_max = 999999999999999; // fifteen digits
 
 struct command {
     const char *name;
@@ -70,13 +101,34 @@ static const struct command commands[] = {
     {"service ls", "", "what is served, by how many workers", tool_service_ls, 0, 0, ASKING, NULL},
     {"worker ls", "[SERVICE]", "the workers, or those of one service", tool_worker_ls, 0, 1, ASKING,
      "service"},
-    {"stat", "", "the broker's counters", tool_stat, 0, 0, ASKING, NULL},
+    {"stat", "", "the broker's counters, and titanic's", tool_stat, 0, 0, ASKING, NULL},
+    {"submit", "SERVICE [BODY...]", "store a request, print its id", tool_submit, 1, WORDS_ANY,
+     ASKING | SUBMIT_ONLY, "service"},
+    {"fetch", "ID", "print the answer of a request, if it is there", tool_fetch, 1, 1, ASKING,
+     "request's ID"},
+    {"wait", "ID", "wait for the answer of a request, print it", tool_wait, 1, 1,
+     ASKING | 1 << WAIT, "request's ID"},
+    {"close", "ID", "forget a request and its answer", tool_close, 1, 1, ASKING, "request's ID"},
+    {"request ls", "", "the requests that titanic keeps", tool_request_ls, 0, 0, ASKING | FILTER,
+     NULL},
+    {"request show", "[ID]", "all that is known of them", tool_request_show, 0, 1, ASKING | FILTER,
+     NULL},
+    {"request retry", "[ID]", "try again those that are dead or expired", tool_request_retry, 0, 1,
+     ASKING | CHANGE, NULL},
+    {"request cancel", "[ID]", "give up those that are pending", tool_request_cancel, 0, 1,
+     ASKING | CHANGE, NULL},
+    {"request purge", "[ID]", "forget those that are done, dead or expired", tool_request_purge, 0,
+     1, ASKING | CHANGE, NULL},
     {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
      ASKING | BENCH_ONLY, "service"},
+    {"bench submit", "SERVICE", "durable requests that are accepted per second", tool_bench_submit,
+     1, 1, ASKING | BENCH_ONLY, "service"},
+    {"bench durable", "SERVICE", "durable requests that are accepted, done and fetched per second",
+     tool_bench_durable, 1, 1, ASKING | BENCH_ONLY, "service"},
     {"drill ls", "", "the drills, and what each must achieve", tool_drill_ls, 0, 0, 1 << JSON,
      NULL},
     {"drill run", "NAME...", "run drills ('all': each) on brokers and workers of their own",
-     tool_drill_run, 1, WORDS_ANY, 1 << JSON | DRILL_ONLY, "drill"},
+     tool_drill_run, 1, WORDS_ANY, 1 << JSON | 1 << DIALECT | DRILL_ONLY, "drill"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -236,6 +288,54 @@ add_broker_option(struct tool *self)
     self->broker_options[count] = self->options.value;
 }
 
+// set_durable takes the options of durable requests.
+static void
+set_durable(struct tool *self, int rule)
+{
+    static const char *const states[] = {"pending", "done", "dead", "closed", "expired", NULL};
+    const struct options *options = &self->options;
+    switch (rule) {
+    case KEY:
+        self->submit.idempotency_key = options->value;
+        break;
+    case DELAY:
+        self->submit.not_before_ms = options_number(options, 0, delay_ms_max);
+        break;
+    case DEADLINE:
+        self->submit.deadline_ms = options_number(options, 1, delay_ms_max);
+        break;
+    case TRIES:
+        self->submit.attempts = (uint32_t)options_number(options, 1, UINT32_MAX);
+        break;
+    case WAIT:
+        self->wait_ms = (uint32_t)options_number(options, 0, MS_MAX);
+        break;
+    case SERVICE:
+        self->filter.service = options->value;
+        break;
+    case STATE:
+        self->filter.state = states[options_choice(options, states)];
+        break;
+    case OLDER_THAN:
+        self->filter.older_than = options->value;
+        break;
+    case NEWER_THAN:
+        self->filter.newer_than = options->value;
+        break;
+    case ID:
+        self->filter.id = options->value;
+        break;
+    case LIMIT:
+        self->filter.limit = options_number(options, 1, UINT32_MAX);
+        break;
+    case REASON:
+        self->filter.reason = options->value;
+        break;
+    default:
+        break;
+    }
+}
+
 static void
 set(struct tool *self, int rule, char **brokers_p)
 {
@@ -284,6 +384,7 @@ set(struct tool *self, int rule, char **brokers_p)
         add_broker_option(self);
         break;
     default:
+        set_durable(self, rule);
         break;
     }
 }
@@ -291,7 +392,7 @@ set(struct tool *self, int rule, char **brokers_p)
 static char *
 about(void)
 {
-    static char text[2048];
+    static char text[4096];
     size_t size = (size_t)snprintf(text, sizeof text, "Calls services and looks at brokers.\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct command *command = &commands[i];
@@ -319,6 +420,7 @@ main(int argc, char **argv)
         .bytes = 100,
         .seconds = 5,
         .repeat = 1,
+        .wait_ms = WAIT_MS,
     };
     if (argc > 1 && strcmp(argv[1], DRILL_CHILD) == 0)
         return drill_child_main(argc - 2, argv + 2);

@@ -1,4 +1,4 @@
-// galleon_bench.c - galleon bench call: how many calls a second, and how long each takes.
+// galleon_bench.c - galleon bench: how many calls, submissions or durable requests a second.
 //
 // Each client is a thread with a connection and a window of its own: it sends until the
 // window is full, and then one for each answer. Times go into buckets of 1/32 of a power
@@ -17,10 +17,17 @@ enum {
 
 struct run; // the whole benchmark
 
+// What one of them is: a call; a durable request that is accepted; one that is accepted, done,
+// and whose answer is fetched.
+enum bench_of { BENCH_CALL, BENCH_SUBMIT, BENCH_DURABLE };
+
+enum { WAIT_MS = 60000 };
+
 // A call that is open. It lies at its id, or behind where that is taken.
 struct place {
     uint64_t id; // 0: nobody's
     uint64_t started_ns;
+    bool is_accepted; // and waits for its answer
 };
 
 struct bench_client {
@@ -41,7 +48,9 @@ struct bench_client {
 
 struct run {
     struct tool *tool;
+    enum bench_of of;
     const char *service;
+    const char *asked; // the service that is sent to: this one, or titanic's
     uint8_t *body;
     pthread_barrier_t start;
     uint64_t start_ns;
@@ -88,10 +97,13 @@ static zmsg_t *
 request_of(const struct run *run)
 {
     zmsg_t *request = zmsg_new();
+    if (run->of != BENCH_CALL)
+        zmsg_addstr(request, run->service);
     zmsg_addmem(request, run->body, run->tool->bytes);
     return request;
 }
 
+// place_of finds the call of that id, which is open.
 static struct place *
 place_of(struct bench_client *self, uint64_t home, uint64_t id)
 {
@@ -101,34 +113,70 @@ place_of(struct bench_client *self, uint64_t home, uint64_t id)
 }
 
 static bool
-send_one(struct bench_client *self, uint64_t now_ns)
+send_to(struct bench_client *self, const char *service, zmsg_t **request_p, struct place place)
 {
-    zmsg_t *request = request_of(self->run);
-    uint64_t id;
-    if (mdp_client_send(self->client, self->run->service, &request, NULL, &id) != GALLEON_OK)
+    if (mdp_client_send(self->client, service, request_p, NULL, &place.id) != GALLEON_OK)
         return false;
-    *place_of(self, id, 0) = (struct place){id, now_ns};
-    self->sent++;
+    // From its home on, the first that is nobody's.
+    uint64_t home = place.id;
+    while (self->places[home % self->place_count].id != 0)
+        home++;
+    self->places[home % self->place_count] = place;
     return true;
 }
 
-static void
-on_answer(struct bench_client *self, uint64_t id, int result, uint64_t now_ns)
+static bool
+send_one(struct bench_client *self, uint64_t now_ns)
+{
+    zmsg_t *request = request_of(self->run);
+    bool is_sent = send_to(self, self->run->asked, &request, (struct place){.started_ns = now_ns});
+    self->sent += is_sent;
+    return is_sent;
+}
+
+// wait_for asks for the answer of a request that was accepted: [200][id].
+static bool
+wait_for(struct bench_client *self, zmsg_t *accepted, uint64_t started_ns)
+{
+    zframe_t *id = zmsg_last(accepted);
+    zmsg_t *request = zmsg_new();
+    zmsg_addmem(request, zframe_data(id), zframe_size(id));
+    zmsg_addstrf(request, "%d", WAIT_MS);
+    return send_to(self, "titanic.wait", &request,
+                   (struct place){.started_ns = started_ns, .is_accepted = true});
+}
+
+static bool
+says_200(zmsg_t *reply)
+{
+    zframe_t *status = zmsg_first(reply);
+    return status != NULL && zframe_size(status) == 3 && memcmp(zframe_data(status), "200", 3) == 0;
+}
+
+// on_answer returns whether that was the end of it.
+static bool
+on_answer(struct bench_client *self, uint64_t id, int result, zmsg_t *reply, uint64_t now_ns)
 {
     struct place *place = place_of(self, id, id);
-    uint64_t took_ns = now_ns - place->started_ns;
+    uint64_t started_ns = place->started_ns;
+    bool is_accepted = place->is_accepted;
     place->id = 0;
-    if (result != GALLEON_OK) {
+    bool is_good = result == GALLEON_OK && (self->run->of == BENCH_CALL || says_200(reply));
+    if (is_good && self->run->of == BENCH_DURABLE && !is_accepted &&
+        wait_for(self, reply, started_ns))
+        return false;
+    if (!is_good) {
         if (self->lost++ == 0) {
-            self->result = result;
+            self->result = result == GALLEON_OK ? GALLEON_REFUSED : result;
             self->status = mdp_client_status(self->client);
         }
-        return;
+        return true;
     }
     self->answered++;
-    self->buckets[bucket_of(took_ns)]++;
-    if (took_ns > self->max_ns)
-        self->max_ns = took_ns;
+    self->buckets[bucket_of(now_ns - started_ns)]++;
+    if (now_ns - started_ns > self->max_ns)
+        self->max_ns = now_ns - started_ns;
+    return true;
 }
 
 static void *
@@ -149,14 +197,13 @@ run_client(void *argument)
         uint64_t id;
         zmsg_t *reply;
         int result = mdp_client_recv(self->client, &id, &reply);
-        zmsg_destroy(&reply);
         if (result == GALLEON_INTERRUPTED) {
             self->lost += open;
             break;
         }
         now_ns = galleon_now_ns();
-        on_answer(self, id, result, now_ns);
-        open--;
+        open -= on_answer(self, id, result, reply, now_ns);
+        zmsg_destroy(&reply);
     }
     return NULL;
 }
@@ -171,10 +218,10 @@ try_service(struct bench_client *self)
     self->client = tool_connect(tool, tool->brokers);
     zmsg_t *request = request_of(self->run);
     zmsg_t *reply;
-    int result = mdp_client_call(self->client, self->run->service, &request, &reply);
+    int result = mdp_client_call(self->client, self->run->asked, &request, &reply);
     zmsg_destroy(&reply);
     return result == GALLEON_OK ? EXIT_DONE
-                                : tool_explain(tool, self->client, result, self->run->service);
+                                : tool_explain(tool, self->client, result, self->run->asked);
 }
 
 static void
@@ -292,10 +339,14 @@ run_all(struct run *run, struct bench_client *clients, uint32_t count)
     pthread_barrier_destroy(&run->start);
 }
 
-int
-tool_bench_call(struct tool *self)
+static int
+bench(struct tool *self, enum bench_of of)
 {
-    struct run run = {.tool = self, .service = self->words[0], .stop_ns = UINT64_MAX};
+    struct run run = {.tool = self,
+                      .of = of,
+                      .service = self->words[0],
+                      .asked = of == BENCH_CALL ? self->words[0] : "titanic.request",
+                      .stop_ns = UINT64_MAX};
     run.body = tool_grown(NULL, self->bytes + 1);
     memset(run.body, 'x', self->bytes);
     self->client.window = self->window;
@@ -323,4 +374,22 @@ tool_bench_call(struct tool *self)
     free(sum);
     free(run.body);
     return tool_end(code);
+}
+
+int
+tool_bench_call(struct tool *self)
+{
+    return bench(self, BENCH_CALL);
+}
+
+int
+tool_bench_submit(struct tool *self)
+{
+    return bench(self, BENCH_SUBMIT);
+}
+
+int
+tool_bench_durable(struct tool *self)
+{
+    return bench(self, BENCH_DURABLE);
 }

@@ -5,6 +5,7 @@
 #include "galleon_table.h"
 #include "galleon_tool.h"
 #include "service_name.h"
+#include "tsp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,6 +63,8 @@ tool_explain_missing(struct tool *self, mdp_client_t *client, const char *servic
         fprintf(stderr, "galleon: nobody serves '%s' at %s.\n", service, self->brokers);
         if (service_name_is_for_workers(view_of(service, strlen(service))))
             fprintf(stderr, "Start a worker: mdworker%s%s %s. ", option, where, service);
+        else if (tsp_service_of(view_of(service, strlen(service))) != TSP_SERVICES)
+            fprintf(stderr, "Start a titanic: titanic%s%s. ", option, where);
         fprintf(stderr, "What is served: galleon%s%s service ls.\n", option, where);
     }
     free(nearest);

@@ -97,7 +97,11 @@ check_name(struct tool *self, const char *name)
     const char *names[64] = {"all"};
     for (size_t i = 0; i < drill_count && i < 62; i++)
         names[i + 1] = drills[i].name;
-    if (strcmp(name, "all") == 0 || find(name) != NULL)
+    const struct drill *drill = find(name);
+    if (drill != NULL && !drill_can_run(drill, self->client.dialect))
+        options_fail(&self->options, "drill '%s' is about MDP/G1; it takes no other --dialect.",
+                     name);
+    if (strcmp(name, "all") == 0 || drill != NULL)
         return;
     const char *nearest = options_nearest(name, names);
     if (nearest != NULL)
@@ -144,6 +148,7 @@ write_verdict(struct json *json, const struct drill *drill, uint32_t run,
     add_number(json, "wrong", verdict->wrong);
     add_number(json, "twice", verdict->twice);
     add_number(json, "twice_max", drill->twice_max);
+    add_number(json, "late_dropped", verdict->dropped);
     add_real(json, "seconds", verdict->seconds);
     json_end(json, '}');
     fflush(json->out);
@@ -169,9 +174,11 @@ static bool
 run_one(struct tool *self, const struct drill *drill, struct json *json)
 {
     struct sum sum = {.drill = drill};
+    const struct drill_settings settings = {.broker_options = self->broker_options,
+                                            .dialect = self->client.dialect};
     for (uint32_t i = 1; i <= self->repeat && !wait_is_interrupted(); i++) {
         struct drill_verdict verdict;
-        drill_run(drill, self->broker_options, &verdict);
+        drill_run(drill, &settings, &verdict);
         add_up(&sum, &verdict);
         if (self->is_json)
             write_verdict(json, drill, i, &verdict);
@@ -184,10 +191,12 @@ run_one(struct tool *self, const struct drill *drill, struct json *json)
 }
 
 static bool
-is_wanted(const struct tool *self, const char *name)
+is_wanted(const struct tool *self, const struct drill *drill)
 {
+    if (!drill_can_run(drill, self->client.dialect))
+        return false; // one of 'all'
     for (size_t i = 0; i < self->word_count; i++)
-        if (strcmp(self->words[i], name) == 0 || strcmp(self->words[i], "all") == 0)
+        if (strcmp(self->words[i], drill->name) == 0 || strcmp(self->words[i], "all") == 0)
             return true;
     return false;
 }
@@ -223,7 +232,7 @@ tool_drill_run(struct tool *self)
     else
         print_head();
     for (size_t i = 0; i < drill_count; i++)
-        if (is_wanted(self, drills[i].name) && !wait_is_interrupted())
+        if (is_wanted(self, &drills[i]) && !wait_is_interrupted())
             has_passed = run_one(self, &drills[i], &json) && has_passed;
     if (self->is_json) {
         putchar('\n');

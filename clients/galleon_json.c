@@ -78,18 +78,6 @@ json_text(struct json *self, struct view text)
     write_string(self->out, text);
 }
 
-static bool
-is_utf8(struct view text)
-{
-    while (text.size > 0) {
-        size_t size = text_utf8_bytes(text);
-        if (size == 0)
-            return false;
-        text = view_skip(text, size);
-    }
-    return true;
-}
-
 static void
 write_base64(FILE *out, struct view bytes)
 {
@@ -109,7 +97,7 @@ write_base64(FILE *out, struct view bytes)
 void
 json_bytes(struct json *self, struct view bytes)
 {
-    if (is_utf8(bytes)) {
+    if (text_is_utf8(bytes)) {
         json_text(self, bytes);
         return;
     }

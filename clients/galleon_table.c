@@ -2,7 +2,6 @@
 
 #include "galleon_table.h"
 
-#include "galleon_json.h"
 #include "printable.h"
 #include "text.h"
 
@@ -76,6 +75,38 @@ add_page(struct table *self, char *page, size_t size)
     return rows;
 }
 
+void
+table_copy_line(char *to, size_t room, zframe_t *frame)
+{
+    text_copy(to, room,
+              frame == NULL ? VIEW_NONE : view_of(zframe_data(frame), zframe_size(frame)));
+}
+
+int
+table_add(struct table *self, mdp_client_t *client, const char *service, zmsg_t **request_p,
+          size_t *rows_out, char code_out[8])
+{
+    zmsg_t *reply;
+    code_out[0] = '\0';
+    *rows_out = 0;
+    int result = mdp_client_call(client, service, request_p, &reply);
+    if (result != GALLEON_OK)
+        return result;
+    table_copy_line(code_out, 8, zmsg_first(reply));
+    zframe_t *page = zmsg_next(reply);
+    if (strcmp(code_out, "200") == 0 && page != NULL) {
+        size_t size = zframe_size(page);
+        char *copy = tool_grown(NULL, size + 1);
+        memcpy(copy, zframe_data(page), size);
+        *rows_out = add_page(self, copy, size);
+    } else {
+        result = GALLEON_PROTOCOL;
+        table_copy_line(self->why, sizeof self->why, page);
+    }
+    zmsg_destroy(&reply);
+    return result;
+}
+
 // ask_page asks for the page that begins at a row. *rows_out: how many it has.
 static int
 ask_page(struct table *self, mdp_client_t *client, const char *service, const char *filter,
@@ -86,27 +117,7 @@ ask_page(struct table *self, mdp_client_t *client, const char *service, const ch
         zmsg_addstr(request, filter);
     if (self->row_count > 0)
         zmsg_addstrf(request, "%zu", self->row_count);
-    zmsg_t *reply;
-    int result = mdp_client_call(client, service, &request, &reply);
-    if (result != GALLEON_OK)
-        return result;
-    zframe_t *code = zmsg_first(reply);
-    zframe_t *page = zmsg_next(reply);
-    snprintf(code_out, 8, "%.*s", code == NULL ? 0 : (int)zframe_size(code),
-             code == NULL ? "" : (const char *)zframe_data(code));
-    for (char *at = code_out; *at != '\0'; at++)
-        if (*at < ' ' || *at > '~')
-            *at = '?';
-    if (strcmp(code_out, "200") == 0 && page != NULL) {
-        size_t size = zframe_size(page);
-        char *copy = tool_grown(NULL, size + 1);
-        memcpy(copy, zframe_data(page), size);
-        *rows_out = add_page(self, copy, size);
-    } else {
-        result = GALLEON_PROTOCOL;
-    }
-    zmsg_destroy(&reply);
-    return result;
+    return table_add(self, client, service, &request, rows_out, code_out);
 }
 
 int
@@ -221,26 +232,34 @@ table_print(const struct table *self)
 }
 
 void
-table_print_json(const struct table *self)
+table_write_cell(struct json *json, struct view cell)
+{
+    uint64_t number = 0;
+    if (is_number(cell) && text_parse_number(cell, &number))
+        json_number(json, number);
+    else
+        json_text(json, cell);
+}
+
+void
+table_print_json(const struct table *tables, size_t count)
 {
     struct json json = {.out = stdout};
+    size_t rows = 0;
     json_begin(&json, '[');
-    for (size_t row = 0; row < self->row_count; row++) {
-        fputs(row == 0 ? "\n  " : ",\n  ", stdout);
-        json.needs_comma = false;
-        json_begin(&json, '{');
-        for (size_t i = 0; i < self->column_count; i++) {
-            struct view cell = table_cell(self, row, i);
-            uint64_t number = 0;
-            json_key(&json, self->columns[i]);
-            if (is_number(cell) && text_parse_number(cell, &number))
-                json_number(&json, number);
-            else
-                json_text(&json, cell);
+    for (const struct table *table = tables; table < tables + count; table++) {
+        for (size_t row = 0; row < table->row_count; row++) {
+            fputs(rows++ == 0 ? "\n  " : ",\n  ", stdout);
+            json.needs_comma = false;
+            json_begin(&json, '{');
+            for (size_t i = 0; i < table->column_count; i++) {
+                json_key(&json, table->columns[i]);
+                table_write_cell(&json, table_cell(table, row, i));
+            }
+            json_end(&json, '}');
         }
-        json_end(&json, '}');
     }
-    fputs(self->row_count > 0 ? "\n" : "", stdout);
+    fputs(rows > 0 ? "\n" : "", stdout);
     json_end(&json, ']');
     putchar('\n');
 }

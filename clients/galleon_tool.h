@@ -6,10 +6,22 @@
 #include "options.h"
 
 #include <galleon/mdp_client.h>
+#include <galleon/titanic_client.h>
 
 // TOOL_BROKER is the broker where none is given: that of mdworker too.
 #define TOOL_BROKER "tcp://127.0.0.1:5555"
 enum { TOOL_BROKER_OPTIONS_MAX = 16 };
+
+// Which durable requests; NULL and 0 where it is not said.
+struct tool_filter {
+    const char *service;
+    const char *state;
+    const char *older_than;
+    const char *newer_than;
+    const char *id;
+    uint64_t limit;
+    const char *reason; // of a change
+};
 
 // What the command line says.
 struct tool {
@@ -26,6 +38,11 @@ struct tool {
     size_t bytes;
     uint32_t seconds;
     uint64_t requests; // 0: as many as the seconds allow
+
+    // submit, wait, request
+    titanic_submit_options_t submit;
+    uint32_t wait_ms;
+    struct tool_filter filter;
 
     // drill
     uint32_t repeat;
@@ -60,7 +77,18 @@ int tool_ping(struct tool *self);
 int tool_service_ls(struct tool *self);
 int tool_worker_ls(struct tool *self);
 int tool_stat(struct tool *self);
+int tool_submit(struct tool *self);
+int tool_fetch(struct tool *self);
+int tool_wait(struct tool *self);
+int tool_close(struct tool *self);
+int tool_request_ls(struct tool *self);
+int tool_request_show(struct tool *self);
+int tool_request_retry(struct tool *self);
+int tool_request_cancel(struct tool *self);
+int tool_request_purge(struct tool *self);
 int tool_bench_call(struct tool *self);
+int tool_bench_submit(struct tool *self);
+int tool_bench_durable(struct tool *self);
 int tool_drill_ls(struct tool *self);
 int tool_drill_run(struct tool *self);
 

@@ -37,7 +37,14 @@ struct drill {
     const char *about; // the harm, and what has to come of it
     uint32_t recovery_ms_max;
     uint32_t twice_max; // requests that may run twice
+    bool needs_g1;      // what it shows, 0.1 and 0.2 do not have
     void (*run)(struct drill_stage *stage);
+};
+
+// What is asked for on the command line.
+struct drill_settings {
+    const char *const *broker_options; // further ones, which NULL ends
+    mdp_dialect_t dialect;             // of workers and clients; MDP_AUTO: G1
 };
 
 struct drill_verdict {
@@ -52,12 +59,13 @@ struct drill_verdict {
     uint32_t wrong;     // of those lost
     uint32_t lost;      // sent, and neither answered rightly nor refused
     uint32_t twice;     // ran more than once
+    uint32_t dropped;   // late answers of the harmed worker
     char why[DRILL_WHY_BYTES];
 };
 
 struct drill_stage {
     const struct drill *drill;
-    const char *const *broker_options; // further ones, which NULL ends
+    struct drill_settings settings;
     char folder[DRILL_PATH_BYTES];
     char journal_path[DRILL_PATH_BYTES];
     char mdbroker[DRILL_PATH_BYTES];
@@ -70,6 +78,8 @@ struct drill_stage {
     struct drill_load loads[DRILL_LOADS_MAX];
     size_t load_count;
     uint64_t harmed_ns;
+    uint64_t late_before; // answers that the broker had dropped when the harmed worker went on
+    uint64_t late_taken_before;
     struct drill_verdict verdict;
 };
 
@@ -77,8 +87,11 @@ extern const struct drill drills[];
 extern const size_t drill_count;
 
 // drill_run runs one drill once, and leaves nothing behind.
-void drill_run(const struct drill *drill, const char *const *broker_options,
+void drill_run(const struct drill *drill, const struct drill_settings *settings,
                struct drill_verdict *verdict_out);
+
+// drill_can_run: does it show anything in this dialect?
+bool drill_can_run(const struct drill *drill, mdp_dialect_t dialect);
 
 // drill_account counts what became of each request of the loads, which are over; false: out of
 // memory. What nobody waited for, because the drill was interrupted, is left out.
@@ -103,6 +116,10 @@ bool drill_pass_time(struct drill_stage *stage, uint32_t ms);
 // drill_broker starts the broker with a few more arguments, which NULL ends, and waits until it
 // is ready; a second time on the same port.
 bool drill_broker(struct drill_stage *stage, const char *const *arguments);
+
+// drill_limit is the arguments of a broker that has to notice workers that are silent while they
+// work: in 0.1 and 0.2 they promise nothing of their link, and only a processing limit helps.
+const char *const *drill_limit(const struct drill_stage *stage);
 
 // drill_workers starts a process with some workers. NULL where it is over.
 struct drill_child *drill_workers(struct drill_stage *stage, const char *endpoint,

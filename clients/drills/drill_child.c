@@ -117,8 +117,10 @@ drill_child_stop(struct drill_child *self, uint32_t ms)
     if (!self->is_running)
         return true;
     self->is_doomed = true;
-    drill_child_signal(self, SIGTERM);
+    // In this order: SIGCONT takes back every SIGSTOP that has not arrived yet, also that by which
+    // LeakSanitizer stops the threads of a process that ends already. It would wait for ever.
     drill_child_signal(self, SIGCONT);
+    drill_child_signal(self, SIGTERM);
     for (uint64_t end_ns = galleon_now_ns() + ms * 1000000ull; galleon_now_ns() < end_ns;) {
         if (drill_child_has_ended(self))
             return WIFEXITED(self->ending) && WEXITSTATUS(self->ending) == 0;
@@ -126,6 +128,15 @@ drill_child_stop(struct drill_child *self, uint32_t ms)
     }
     drill_child_kill(self);
     return false;
+}
+
+void
+drill_child_describe(const struct drill_child *self, char text_out[DRILL_ENDING_BYTES])
+{
+    if (WIFSIGNALED(self->ending))
+        snprintf(text_out, DRILL_ENDING_BYTES, "by signal %d", WTERMSIG(self->ending));
+    else
+        snprintf(text_out, DRILL_ENDING_BYTES, "with exit code %d", WEXITSTATUS(self->ending));
 }
 
 void

@@ -17,7 +17,7 @@
 #define DRILL_CHILD_WORKER  "worker"
 #define DRILL_CHILD_CLIENT  "client"
 
-enum { DRILL_ARGUMENTS_MAX = 64, DRILL_PATH_BYTES = 512 };
+enum { DRILL_ARGUMENTS_MAX = 64, DRILL_PATH_BYTES = 512, DRILL_ENDING_BYTES = 32 };
 
 struct drill_child {
     char name[32];
@@ -38,9 +38,11 @@ bool drill_child_has_ended(struct drill_child *self);
 void drill_child_signal(const struct drill_child *self, int signal);
 // drill_child_kill returns when it is dead.
 void drill_child_kill(struct drill_child *self);
-// drill_child_stop says SIGTERM and waits for at most so long; then it kills. True where it
-// ended in order, with exit code 0.
+// drill_child_stop lets it go on where it is stopped, says SIGTERM and waits for at most so long;
+// then it kills. True where it ended in order, with exit code 0.
 bool drill_child_stop(struct drill_child *self, uint32_t ms);
+// drill_child_describe says how one ended that is not running.
+void drill_child_describe(const struct drill_child *self, char text_out[DRILL_ENDING_BYTES]);
 
 // drill_child_find writes where a program of ours is: next to this one, else its bare name,
 // which is looked for in PATH.

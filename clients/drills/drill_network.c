@@ -89,7 +89,9 @@ static void
 run(struct drill_stage *stage, const struct fault_proxy_faults *faults, bool is_cut)
 {
     struct network network = {{NULL}};
-    if (drill_broker(stage, NULL) && open_network(stage, &network))
+    // What is cut is noticed without a limit.
+    const char *const *arguments = is_cut ? NULL : drill_limit(stage);
+    if (drill_broker(stage, arguments) && open_network(stage, &network))
         harm(stage, &network, faults, is_cut);
     drill_end_loads(stage);
     close_network(&network);

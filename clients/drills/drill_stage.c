@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -42,11 +41,10 @@ is_alive(struct drill_stage *stage, struct drill_child *child)
 {
     if (child->is_doomed || child->name[0] == '\0' || !drill_child_has_ended(child))
         return true;
+    char how[DRILL_ENDING_BYTES];
     child->is_doomed = true; // it is told once
-    if (WIFSIGNALED(child->ending))
-        return drill_fail(stage, "%s ended by signal %d", child->name, WTERMSIG(child->ending));
-    return drill_fail(stage, "%s ended by itself, with exit code %d", child->name,
-                      WEXITSTATUS(child->ending));
+    drill_child_describe(child, how);
+    return drill_fail(stage, "%s ended by itself, %s", child->name, how);
 }
 
 // may_go_on looks for what ends every drill.
@@ -159,7 +157,7 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
     snprintf(heartbeat, sizeof heartbeat, "%d", DRILL_HEARTBEAT_MS);
     for (; arguments != NULL && *arguments != NULL && count < DRILL_ARGUMENTS_MAX - 1; arguments++)
         line[count++] = *arguments;
-    for (const char *const *at = stage->broker_options;
+    for (const char *const *at = stage->settings.broker_options;
          at != NULL && *at != NULL && count < DRILL_ARGUMENTS_MAX - 1; at++)
         line[count++] = *at;
     snprintf(stage->broker.name, sizeof stage->broker.name, "mdbroker");
@@ -168,16 +166,25 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
            connect_control(stage);
 }
 
+const char *const *
+drill_limit(const struct drill_stage *stage)
+{
+    static const char *const limited[] = {"--service", "drill,limit=500", NULL};
+    bool is_old = stage->settings.dialect == MDP_01 || stage->settings.dialect == MDP_02;
+    return is_old ? limited : NULL;
+}
+
 struct drill_child *
 drill_workers(struct drill_stage *stage, const char *endpoint, const char *service,
               uint32_t heartbeat_ms, uint32_t first, uint32_t count)
 {
-    char numbers[3][16];
-    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service,
-                          numbers[0],         numbers[1],          numbers[2], NULL};
+    char numbers[4][16];
+    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
+                          numbers[1],         numbers[2],          numbers[3], NULL};
     snprintf(numbers[0], sizeof numbers[0], "%u", heartbeat_ms);
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
+    snprintf(numbers[3], sizeof numbers[3], "%d", (int)stage->settings.dialect);
     struct drill_child *child = new_child(stage, "worker");
     return child != NULL && start(stage, child, line) ? child : NULL;
 }
@@ -256,7 +263,9 @@ drill_load(struct drill_stage *stage, const struct drill_load_options *options)
         return NULL;
     }
     struct drill_load *load = &stage->loads[stage->load_count++];
-    if (drill_load_start(load, (uint32_t)stage->load_count, options))
+    struct drill_load_options own = *options;
+    own.client.dialect = stage->settings.dialect;
+    if (drill_load_start(load, (uint32_t)stage->load_count, &own))
         return load;
     drill_fail(stage, "cannot start a load");
     return NULL;

@@ -26,6 +26,7 @@ struct crew {
     struct drill_journal *journal;
     uint32_t first; // number of workers[0]
     uint32_t count;
+    mdp_dialect_t dialect;
     int epoll_fd;
     mdp_worker_t *workers[WORKERS_MAX];
 };
@@ -97,7 +98,7 @@ static bool
 hire(struct crew *self, const char *endpoint, const char *service, uint32_t heartbeat_ms)
 {
     mdp_worker_options_t options = {
-        .heartbeat_ms = heartbeat_ms, .dialect = MDP_G1, .on_lost = count_lost, .ctx = self};
+        .heartbeat_ms = heartbeat_ms, .dialect = self->dialect, .on_lost = count_lost, .ctx = self};
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     for (uint32_t i = 0; i < self->count; i++) {
         self->workers[i] = mdp_worker_new(endpoint, service, &options);
@@ -155,9 +156,12 @@ drill_worker_main(int argc, char **argv)
 {
     static struct crew crew;
     process_init("galleon");
-    if (argc != 6 || (crew.count = (uint32_t)number_of(argv[5])) > WORKERS_MAX)
+    if (argc != 7 || (crew.count = (uint32_t)number_of(argv[5])) > WORKERS_MAX)
         return EXIT_USAGE;
     crew.first = (uint32_t)number_of(argv[4]);
+    crew.dialect = (mdp_dialect_t)number_of(argv[6]);
+    if (crew.dialect == MDP_AUTO)
+        crew.dialect = MDP_G1;
     crew.journal = drill_journal_open(argv[0]);
     zsys_handler_set(NULL);
     zsys_init();

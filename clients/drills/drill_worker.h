@@ -4,7 +4,7 @@
 #define GALLEON_DRILL_WORKER_H
 
 // drill_worker_main serves until SIGTERM. Arguments: journal, endpoint, service, heartbeat in
-// ms, number of the first worker, how many workers.
+// ms, number of the first worker, how many workers, dialect as a number.
 int drill_worker_main(int argc, char **argv);
 
 // drill_client_main sends requests and waits for the answers, for ever. Arguments: endpoint,

@@ -30,18 +30,39 @@ begin(struct drill_stage *stage, const char *const *broker_arguments)
            drill_await_progress(stage, DRILL_START_MS);
 }
 
+// ask_late asks the broker for the late answers that it has dropped, and taken.
+static bool
+ask_late(struct drill_stage *stage, uint64_t *dropped_out, uint64_t *taken_out)
+{
+    return drill_ask_number(stage, "mmi.stats", "answers_late", "value", dropped_out) &&
+           drill_ask_number(stage, "mmi.stats", "answers_late_taken", "value", taken_out);
+}
+
+static bool
+knows_late(struct drill_stage *stage, void *context)
+{
+    (void)context;
+    return ask_late(stage, &stage->late_before, &stage->late_taken_before);
+}
+
 // has_dropped: its late answer has been dropped, by the broker or by the worker's own library,
 // which knew that its connection was gone.
 static bool
 has_dropped(struct drill_stage *stage, void *context)
 {
     uint64_t *ask_ns = context;
-    uint64_t late = 0;
+    uint64_t late;
+    uint64_t taken;
     if (galleon_now_ns() < *ask_ns)
         return false;
     *ask_ns = galleon_now_ns() + ASK_NS;
-    return atomic_load(&stage->journal->answers_lost) > 0 ||
-           (drill_ask_number(stage, "mmi.stats", "answers_late", "value", &late) && late > 0);
+    if (!ask_late(stage, &late, &taken))
+        return false;
+    if (taken > stage->late_taken_before)
+        return drill_fail(stage, "a late answer was passed on");
+    stage->verdict.dropped =
+        (uint32_t)(late - stage->late_before) + atomic_load(&stage->journal->answers_lost);
+    return stage->verdict.dropped > 0;
 }
 
 bool
@@ -50,6 +71,8 @@ drill_release(struct drill_stage *stage, const struct drill_load *load, uint32_t
     uint64_t ask_ns = 0;
     if (load->requests[0].worker == victim)
         return drill_fail(stage, "the harmed worker itself has answered");
+    if (!drill_until(stage, knows_late, NULL, DRILL_START_MS, "the broker tells its numbers"))
+        return false;
     uint64_t now_ns = galleon_now_ns();
     atomic_store(&stage->journal->is_released, true);
     return drill_until(stage, has_dropped, &ask_ns, DRILL_BACK_MS, "the late answer is dropped") &&
@@ -74,7 +97,7 @@ void
 drill_worker_frozen(struct drill_stage *stage)
 {
     struct drill_load *load;
-    uint32_t victim = begin(stage, NULL) ? drill_hostage(stage, &load) : 0;
+    uint32_t victim = begin(stage, drill_limit(stage)) ? drill_hostage(stage, &load) : 0;
     if (victim == 0)
         return;
     drill_harm(stage);

@@ -60,6 +60,7 @@ const struct drill drills[] = {
      .about = "1000 requests for a slow service: refused, and no other service is late",
      .recovery_ms_max = DRILL_GRACE_MS,
      .twice_max = 0,
+     .needs_g1 = true, // others have one request out at a time, and no status
      .run = drill_slow_service},
     {.name = "worker-flood",
      .about = "1000 workers lose their broker, and come to a new one at once",
@@ -117,22 +118,31 @@ open_stage(struct drill_stage *stage)
     return true;
 }
 
-// stop_all ends the processes: in order where the drill went well, and then each must end well.
+// stop_one ends a process: in order where the drill went well, and then it must end well.
+static void
+stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
+{
+    char how[DRILL_ENDING_BYTES];
+    if (!is_well) {
+        drill_child_kill(child);
+        return;
+    }
+    uint64_t start_ns = galleon_now_ns();
+    if (drill_child_stop(child, STOP_MS))
+        return;
+    drill_child_describe(child, how);
+    drill_fail(stage, "%s did not end in order, but %s, %.1f s after SIGTERM", child->name, how,
+               (double)(galleon_now_ns() - start_ns) / 1e9);
+}
+
+// stop_all ends the broker last: workers take leave of it.
 static void
 stop_all(struct drill_stage *stage)
 {
     bool is_well = stage->verdict.why[0] == '\0';
-    for (size_t i = 0; i < stage->child_count; i++) {
-        struct drill_child *child = &stage->children[i];
-        if (!is_well)
-            drill_child_kill(child);
-        else if (!drill_child_stop(child, STOP_MS))
-            drill_fail(stage, "%s did not end in order", child->name);
-    }
-    if (!is_well)
-        drill_child_kill(&stage->broker);
-    else if (!drill_child_stop(&stage->broker, STOP_MS))
-        drill_fail(stage, "%s did not end in order", stage->broker.name);
+    for (size_t i = 0; i < stage->child_count; i++)
+        stop_one(stage, &stage->children[i], is_well);
+    stop_one(stage, &stage->broker, is_well);
 }
 
 // show_log writes the end of what a child has written.
@@ -176,13 +186,19 @@ close_stage(struct drill_stage *stage)
         fprintf(stderr, "galleon: cannot remove %s: %s\n", stage->folder, strerror(errno));
 }
 
+bool
+drill_can_run(const struct drill *drill, mdp_dialect_t dialect)
+{
+    return !drill->needs_g1 || dialect == MDP_AUTO || dialect == MDP_G1;
+}
+
 void
-drill_run(const struct drill *drill, const char *const *broker_options,
+drill_run(const struct drill *drill, const struct drill_settings *settings,
           struct drill_verdict *verdict_out)
 {
     static struct drill_stage stage;
     uint64_t start_ns = galleon_now_ns();
-    stage = (struct drill_stage){.drill = drill, .broker_options = broker_options};
+    stage = (struct drill_stage){.drill = drill, .settings = *settings};
     if (open_stage(&stage))
         drill->run(&stage);
     drill_end_loads(&stage);

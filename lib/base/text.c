@@ -68,6 +68,18 @@ text_utf8_bytes(struct view text)
     return is_wrong ? 0 : size;
 }
 
+bool
+text_is_utf8(struct view text)
+{
+    while (text.size > 0) {
+        size_t size = text_utf8_bytes(text);
+        if (size == 0)
+            return false;
+        text = view_skip(text, size);
+    }
+    return true;
+}
+
 // is_control: U+0000 to U+001F, U+007F to U+009F.
 static bool
 is_control(struct view character)
@@ -85,4 +97,20 @@ text_next(struct view *text_p, struct view *character_out)
     *character_out = view_of(text_p->data, size == 0 ? 1 : size);
     *text_p = view_skip(*text_p, character_out->size);
     return size > 0 && !is_control(*character_out);
+}
+
+void
+text_copy(char *to, size_t room, struct view text)
+{
+    size_t used = 0;
+    while (text.size > 0) {
+        struct view character;
+        if (!text_next(&text, &character))
+            character = VIEW_LITERAL("?");
+        if (character.size >= room - used)
+            break;
+        memcpy(to + used, character.data, character.size);
+        used += character.size;
+    }
+    to[used] = '\0';
 }

@@ -37,8 +37,14 @@ bool text_parse_number(struct view text, uint64_t *number_out);
 // where it is none.
 size_t text_utf8_bytes(struct view text);
 
+bool text_is_utf8(struct view text);
+
 // text_next takes the next character off *text_p, which is not empty, or a byte that is
 // none. False: a terminal would obey it, or could not show it.
 bool text_next(struct view *text_p, struct view *character_out);
+
+// text_copy makes a string for people of what a peer sent, whatever it is: as much as fits, and
+// a `?` for each character that a terminal could not show.
+void text_copy(char *to, size_t room, struct view text);
 
 #endif

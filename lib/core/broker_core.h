@@ -75,6 +75,13 @@ enum broker_event_kind {
     BROKER_DRAIN   // finish what is out, take nothing new
 };
 
+// What the shell knows a connection by: a number that may be another's when it is over, and one
+// that never will be. Number 0: nothing is known.
+struct broker_connection {
+    uint64_t serial;
+    int number;
+};
+
 struct broker_event { // what does not belong to its kind is not looked at
     enum broker_event_kind kind;
     uint64_t now_ns; // never goes back
@@ -82,9 +89,9 @@ struct broker_event { // what does not belong to its kind is not looked at
     // RECORD
     const struct mdp_envelope *from;
     const struct mdp_record *record;
-    void *cargo;        // NULL where the record has no body and no fields to keep
-    size_t cargo_bytes; // what it costs in memory
-    int connection;     // READY: what the shell knows the connection by; 0: nothing
+    void *cargo;                         // NULL where the record has no body and no fields to keep
+    size_t cargo_bytes;                  // what it costs in memory
+    struct broker_connection connection; // READY: what it came over
 
     // UNSENT: what the refused SEND said. Several of one pack come last record
     // first. `cargo` is set where the SEND gave it away.
@@ -131,10 +138,10 @@ struct broker_effect {
     bool keeps_cargo;
     bool has_delimiter; // SEND: the peer gets an empty frame, and one record per message
     const struct broker_route *to;
-    // SEND of a HEARTBEAT to one that works: where nothing at all has come over the connection
-    // for so long, no beat of the link either, it is refused as gone. 0: nobody knows.
+    // SEND to a worker that is busy already: where nothing at all has come over the connection for
+    // so long, no beat of the link either, it is refused as gone. 0: not to be looked at.
     uint32_t silence_ms;
-    int connection;
+    struct broker_connection connection;
     uint64_t token; // to be given back in UNSENT
     void *cargo;    // NULL: the body is record.body alone
     void *into;     // JOIN

@@ -132,7 +132,7 @@ ttl_left_ms(const struct broker_core *self, const struct request *request)
 static void
 send_request(struct broker_core *self, const struct request *request, const struct attempt *attempt)
 {
-    const struct worker *worker = attempt->worker;
+    struct worker *worker = attempt->worker;
     struct broker_effect *effect = broker_add_effect(self, BROKER_SEND);
     effect->keeps_cargo = true;
     effect->to = &worker->route->address;
@@ -147,6 +147,10 @@ send_request(struct broker_core *self, const struct request *request, const stru
     record->ttl_ms = ttl_left_ms(self, request);
     record->attempt = request->attempts_made;
     record->ticket = attempt->ticket;
+    // One that gets more and more, and has room, would get no HEARTBEAT to look at.
+    uint64_t interval_ns = (uint64_t)self->config.heartbeat_ms * NS_PER_MS;
+    if (worker->held.size > 1 && awake_now(self) - worker->looked_at_ns >= interval_ns)
+        broker_look_for_silence(self, worker, effect);
 }
 
 // give hands a request that is on no list to a worker with a free slot.

@@ -95,13 +95,14 @@ struct worker {
     uint64_t number;
     uint64_t registered_at_ns;
     uint64_t longest_gap_ns; // of an idle 0.1 or 0.2 worker: the interval it shows
+    uint64_t looked_at_ns;   // for silence of its link, on the awake clock
+    struct broker_connection connection;
     uint64_t invalid_since_ns;
     uint32_t invalid_count;
     uint32_t credit;
     uint32_t unread; // 0.1, 0.2: messages to it since it last said something
     uint32_t probes_skipped;
     uint32_t silence_ms; // its link is never silent for so long, whatever it does; 0: who knows
-    int connection;      // the shell's name for it
     mdp_dialect_t dialect;
     bool has_delimiter;
     bool has_promise; // false: its silence proves nothing
@@ -175,6 +176,8 @@ struct broker_core {
     uint64_t now_ns;
     uint64_t paused_ns;
     uint64_t catching_up_until_ns; // after a pause: until then nothing is given to workers
+    uint64_t pause_ns;             // the last one: how long it was, and when it ended
+    uint64_t pause_end_ns;
 
     struct siphash_key map_key;
     struct siphash_key ticket_key;
@@ -330,6 +333,9 @@ void broker_worker_disconnect(struct broker_core *self, struct worker *worker,
 // broker_worker_wind_up returns attempts of a lost worker, latest first, while there
 // is room.
 void broker_worker_wind_up(struct broker_core *self, struct worker *worker);
+// broker_look_for_silence has a SEND to a busy worker refused where its link is silent.
+void broker_look_for_silence(struct broker_core *self, struct worker *worker,
+                             struct broker_effect *effect);
 void broker_send_to_worker(struct broker_core *self, struct worker *worker,
                            enum mdp_command command, uint32_t reason);
 const char *broker_dialect_name(mdp_dialect_t dialect);

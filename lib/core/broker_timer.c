@@ -21,6 +21,8 @@ broker_notice_pause(struct broker_core *self, uint64_t now_ns)
     uint64_t interval_ns = (uint64_t)self->config.heartbeat_ms * NS_PER_MS;
     if (due_ns < now_ns && now_ns - due_ns > interval_ns) {
         self->paused_ns += now_ns - due_ns;
+        self->pause_ns = now_ns - due_ns;
+        self->pause_end_ns = now_ns;
         uint64_t most_ns = CATCHING_UP_MS * NS_PER_MS;
         self->catching_up_until_ns = now_ns + (interval_ns < most_ns ? interval_ns : most_ns);
     }

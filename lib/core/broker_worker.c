@@ -83,6 +83,28 @@ broker_dialect_name(mdp_dialect_t dialect)
 
 // ---- sending -------------------------------------------------------------------------
 
+// silence_after_pause_ms: where we have slept during the silence, that part of it proves nothing.
+// The whole machine may have slept, and the kernel counts on.
+static uint32_t
+silence_after_pause_ms(const struct broker_core *self, uint32_t silence_ms)
+{
+    uint64_t since_ms = (self->now_ns - self->pause_end_ns) / NS_PER_MS;
+    uint64_t slept_ms = since_ms < silence_ms ? self->pause_ns / NS_PER_MS : 0;
+    return slept_ms < UINT32_MAX - silence_ms ? silence_ms + (uint32_t)slept_ms : UINT32_MAX;
+}
+
+void
+broker_look_for_silence(struct broker_core *self, struct worker *worker,
+                        struct broker_effect *effect)
+{
+    // What we have not read while we slept is not the worker's silence.
+    if (worker->silence_ms == 0 || worker->connection.number == 0 || is_catching_up(self))
+        return;
+    worker->looked_at_ns = awake_now(self);
+    effect->silence_ms = silence_after_pause_ms(self, worker->silence_ms);
+    effect->connection = worker->connection;
+}
+
 void
 broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_command command,
                       uint32_t reason)
@@ -95,12 +117,8 @@ broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_
     effect->record.command = command;
     effect->record.reason = reason;
     effect->record.interval_ms = self->config.heartbeat_ms;
-    bool is_busy = !list_is_empty(&worker->held);
-    // What we have not read while we slept is not the worker's silence.
-    if (command == MDP_HEARTBEAT && is_busy && worker->connection != 0 && !is_catching_up(self)) {
-        effect->silence_ms = worker->silence_ms;
-        effect->connection = worker->connection;
-    }
+    if (command == MDP_HEARTBEAT && !list_is_empty(&worker->held))
+        broker_look_for_silence(self, worker, effect);
     worker->unread++;
     heartbeat_spoke(&worker->beat, awake_now(self));
 }

@@ -187,6 +187,8 @@ ask_by_filter(struct titanic_core *self, const struct titanic_event *event,
     op->filter = event->request->filter;
     op->reason = event->request->reason;
     op->owner = event->owner;
+    // Behind all that was loaded: no cursor stands in the future.
+    op->due_ms = self->now_ms + 1;
 }
 
 static void

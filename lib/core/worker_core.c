@@ -46,6 +46,15 @@ requests_of_broker(const struct worker_config *config)
     return 2 * config->credit + REQUESTS_SPARE;
 }
 
+// addresses_max: 0.1 and 0.2 brokers give one request over each connection, but an
+// application may hold those of as many connections as it has credit.
+static uint32_t
+addresses_max(const struct worker_config *config)
+{
+    uint32_t held = config->dialect == MDP_G1 ? 0 : config->credit;
+    return held + config->broker_count * ADDRESSES_OF_BROKER;
+}
+
 static void
 cut_slab(struct region *region, struct slab *slab, size_t object_bytes, uint32_t capacity)
 {
@@ -61,7 +70,7 @@ lay_out(struct worker_core *self, struct region *region, const struct worker_con
     uint32_t brokers = config->broker_count;
     self->sessions = region_cut(region, brokers * sizeof *self->sessions);
     cut_slab(region, &self->requests, sizeof(struct request), brokers * requests_of_broker(config));
-    cut_slab(region, &self->addresses, sizeof(struct address), brokers * ADDRESSES_OF_BROKER);
+    cut_slab(region, &self->addresses, sizeof(struct address), addresses_max(config));
     cut_slab(region, &self->partials, sizeof(struct item), PARTIALS_MAX);
     return region_cut(region, config->service.size);
 }

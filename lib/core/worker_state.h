@@ -16,7 +16,7 @@ enum {
     // Requests of one broker beyond twice the credit: one connection's are held while
     // the next one's come in, and 0.1 brokers may not count.
     REQUESTS_SPARE = 16,
-    ADDRESSES_OF_BROKER = 16, // requests of a 0.1 or 0.2 broker at once
+    ADDRESSES_OF_BROKER = 16, // 0.1, 0.2: besides those that are held
     PARTIALS_MAX = 256,       // that wait for a socket to take them
     INTERVAL_MS_MIN = 100,    // a broker's interval is read as
     INTERVAL_MS_MAX = 60000

@@ -2,15 +2,12 @@
 
 #include "broker_outbox.h"
 
+#include "connection.h"
 #include "must.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 enum { SPARE_BOXES = 64 }; // empty packers that are kept between batches
 
@@ -295,23 +292,10 @@ broker_outbox_flush(struct broker_outbox *self)
 
 // ---- either ----------------------------------------------------------------------------------
 
-// is_silent: has nothing come over a TCP connection for so long? libzmq would end it by the TTL
-// of the peer's last PING, but forgets that with each message that follows. Where the descriptor
-// is another connection's by now, this one has ended, and is gone anyway.
-static bool
-is_silent(int fd, uint32_t ms)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    int unread = 0; // by us: then it is not the peer who is silent
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-           info.tcpi_last_data_recv > ms && ioctl(fd, FIONREAD, &unread) == 0 && unread == 0;
-}
-
 void
 broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
 {
-    if (effect->silence_ms != 0 && is_silent(effect->connection, effect->silence_ms)) {
+    if (effect->silence_ms != 0 && connection_is_silent(effect->connection, effect->silence_ms)) {
         end_single(self, effect, EHOSTUNREACH);
         return;
     }

@@ -10,6 +10,7 @@
 #include "broker_core.h"
 #include "broker_outbox.h"
 #include "cargo.h"
+#include "connection.h"
 #include "inbox.h"
 #include "listener.h"
 #include "log.h"
@@ -367,7 +368,8 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
     event.record = record;
     event.cargo = NULL;
     event.cargo_bytes = 0;
-    event.connection = record->command == MDP_READY ? inbox_connection(&self->inbox) : 0;
+    if (record->command == MDP_READY)
+        event.connection = connection_of(inbox_connection(&self->inbox));
     if (has_cargo(record)) {
         struct cargo *cargo = cargo_of_record(&self->pool, record, &self->inbox);
         if (cargo == NULL) {

@@ -129,23 +129,6 @@ mdp_client_new(const char *brokers, const mdp_client_options_t *options)
 
 // ---- answers -----------------------------------------------------------------------------
 
-// copy_text makes a line for people of what a broker sent, whatever it is.
-static void
-copy_text(char to[ANSWER_TEXT_BYTES], struct view text)
-{
-    struct view character;
-    size_t used = 0;
-    while (text.size > 0) {
-        bool is_shown = text_next(&text, &character);
-        size_t size = is_shown ? character.size : 1;
-        if (used + size >= ANSWER_TEXT_BYTES)
-            break;
-        memcpy(to + used, is_shown ? character.data : (const uint8_t *)"?", size);
-        used += size;
-    }
-    to[used] = '\0';
-}
-
 // message_of makes a message of parts that were gathered (NULL: none) and a body behind
 // them (NULL: none), and lets the parts go. By way of cargo, because its pool gives the
 // memory of messages that were sent to those that come. NULL when out of memory.
@@ -181,7 +164,7 @@ take_answer(mdp_client_t *self, const struct client_effect *effect)
     answer->part = effect->seq;
     answer->was_sent = effect->was_sent;
     answer->body = NULL;
-    copy_text(answer->text, effect->text);
+    text_copy(answer->text, sizeof answer->text, effect->text);
     if (effect->result != GALLEON_OK && effect->result != GALLEON_PENDING)
         return;
     answer->body = message_of(self, effect->cargo, effect->body);

@@ -100,12 +100,10 @@ write_fields(uint8_t to[FIELDS_BYTES_MAX], const struct titanic_effect *effect)
     request_id_write(&effect->id, to + strlen(name));
     size_t size = strlen(name) + REQUEST_ID_TEXT_BYTES;
     to[size++] = '\n';
-    // Where both do not fit, the client's own go: the id is what a worker's inbox goes by.
-    if (kept.size > 0 && size + kept.size <= TSP_FIELDS_BYTES_MAX) {
+    must(size == TITANIC_ID_LINE_BYTES && kept.size <= TITANIC_KEPT_FIELDS_MAX);
+    if (kept.size > 0)
         memcpy(to + size, kept.data, kept.size);
-        size += kept.size;
-    }
-    return size;
+    return size + kept.size;
 }
 
 bool

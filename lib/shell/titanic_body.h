@@ -8,6 +8,9 @@
 
 #include <czmq.h>
 
+// A request goes to its worker with the fields that were kept and a line of ours, its id.
+enum { TITANIC_ID_LINE_BYTES = 45, TITANIC_KEPT_FIELDS_MAX = 4096 - TITANIC_ID_LINE_BYTES };
+
 // titanic_body_new copies fields without the lines that are not the client's to say, and the
 // frames of a body from the given one on; NULL when out of memory. free() frees it.
 struct durable_body *titanic_body_new(struct view fields, const struct mdp_body *body, size_t from);

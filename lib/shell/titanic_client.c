@@ -36,6 +36,7 @@ struct titanic_client {
     uint32_t window;
     uint32_t open;       // sends whose outcome recv has not returned
     bool can_wait;       // a broker said that titanic.wait is served
+    bool is_mute;        // the broker, when it was asked whether that is so
     struct answers held; // of sends
 
     // What titanic said last.
@@ -86,25 +87,6 @@ forget_last(titanic_client_t *self)
     self->text[0] = '\0';
 }
 
-// copy_text makes a line for people of what a peer sent, whatever it is.
-static void
-copy_text(char to[ANSWER_TEXT_BYTES], zframe_t *frame)
-{
-    struct view text = frame == NULL ? VIEW_NONE : view_of(zframe_data(frame), zframe_size(frame));
-    size_t used = 0;
-    while (text.size > 0) {
-        struct view character;
-        bool is_shown = text_next(&text, &character);
-        if (!is_shown)
-            character = VIEW_LITERAL("?");
-        if (character.size >= ANSWER_TEXT_BYTES - used)
-            break;
-        memcpy(to + used, character.data, character.size);
-        used += character.size;
-    }
-    to[used] = '\0';
-}
-
 static int
 refuse(titanic_client_t *self, const char *text)
 {
@@ -135,8 +117,9 @@ judge(titanic_client_t *self, struct answer *answer)
     if (first != NULL)
         self->status = (int)tsp_status_of(view_of(zframe_data(first), zframe_size(first)));
     zframe_destroy(&first);
-    if (self->status != TSP_OK && self->status != TSP_PENDING)
-        copy_text(self->text, zmsg_first(answer->body));
+    zframe_t *text = zmsg_first(answer->body);
+    if (self->status != TSP_OK && self->status != TSP_PENDING && text != NULL)
+        text_copy(self->text, sizeof self->text, view_of(zframe_data(text), zframe_size(text)));
     switch (self->status) {
     case TSP_OK:
         return GALLEON_OK;
@@ -422,18 +405,24 @@ titanic_client_fetch(titanic_client_t *self, const titanic_id_t *id, zmsg_t **re
     return fetch_until(self, id, never_ns, reply_out);
 }
 
-// find_wait asks the broker whether titanic.wait is served, and remembers only that it is:
-// another titanic may come.
+// find_wait asks the broker whether titanic.wait is served, and does not remember that it is
+// not: another titanic may come. Half the time is left for a question to titanic itself.
 static bool
 find_wait(titanic_client_t *self, uint64_t until_ns)
 {
-    if (self->can_wait)
-        return true;
+    if (self->can_wait || self->is_mute)
+        return self->can_wait;
+    uint64_t now_ns = galleon_now_ns();
+    uint64_t half_ns = until_ns > now_ns ? (until_ns - now_ns) / 2 : 0;
+    uint64_t most_ns = self->timeout_ms * ms;
     zmsg_t *request = zmsg_new();
     zmsg_t *reply;
     zmsg_addstr(request, tsp_service_name(TSP_WAIT));
-    self->can_wait = ask(self, "mmi.service", &request, until_ns, &reply) == GALLEON_OK;
+    int result = ask(self, "mmi.service", &request,
+                     now_ns + (half_ns < most_ns ? half_ns : most_ns), &reply);
     zmsg_destroy(&reply);
+    self->can_wait = result == GALLEON_OK;
+    self->is_mute = result == GALLEON_TIMED_OUT;
     return self->can_wait;
 }
 
@@ -492,6 +481,8 @@ titanic_client_wait(titanic_client_t *self, const titanic_id_t *id, uint32_t tim
         uint64_t next_ns = galleon_now_ns() + pause_ms * ms;
         int result = find_wait(self, late_ns) ? hold_wait(self, id, until_ns, reply_out)
                                               : fetch_until(self, id, late_ns, reply_out);
+        if (result == GALLEON_TIMED_OUT)
+            self->is_mute = false; // it is all that is silent
         if (is_final(result))
             return result;
         if (galleon_now_ns() >= until_ns)

@@ -135,6 +135,10 @@ read_request(struct titanic_front *self, enum tsp_service service, struct asking
     if (event->status != TSP_OK || (service != TSP_REQUEST && service != TSP_SUBMIT))
         return;
     event->body = titanic_body_new(asking->tsp.fields, &body, asking->tsp.body_from);
+    if (event->body != NULL && event->body->fields_bytes > TITANIC_KEPT_FIELDS_MAX) {
+        event->status = TSP_TOO_LARGE;
+        event->why = "too many fields: they have to go to the worker with the request's id";
+    }
     event->body_bytes = event->body == NULL ? 0 : titanic_body_bytes(event->body);
 }
 

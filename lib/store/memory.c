@@ -385,7 +385,7 @@ change(struct memory_store *self, struct durable_op *op, struct request *request
     if (op->kind == DURABLE_RETRY) {
         request->row.state = DURABLE_PENDING;
         request->row.attempts = 0;
-        request->row.due_ms = op->now_ms;
+        request->row.due_ms = op->due_ms;
         request->row.deadline_ms = 0;
         set_reason(request, VIEW_NONE);
     } else if (op->kind == DURABLE_CANCEL) {

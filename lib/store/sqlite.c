@@ -81,13 +81,12 @@ sqlite_store_prepare(struct sqlite_store *self)
 typedef int operation_fn(struct sqlite_store *self, struct durable_op *op);
 
 static operation_fn *const operations[DURABLE_OPS] = {
-    [DURABLE_SUBMIT] = sqlite_change_submit, [DURABLE_ANSWER] = sqlite_change_answer,
-    [DURABLE_FAILED] = sqlite_change_failed, [DURABLE_KILL] = sqlite_change_kill,
-    [DURABLE_CLOSE] = sqlite_change_close,   [DURABLE_FETCH] = sqlite_change_fetch,
-    [DURABLE_LOAD] = sqlite_query_load,      [DURABLE_OVERDUE] = sqlite_query_overdue,
-    [DURABLE_LIST] = sqlite_query_filter,    [DURABLE_STATS] = sqlite_query_stats,
-    [DURABLE_RETRY] = sqlite_query_filter,   [DURABLE_CANCEL] = sqlite_query_filter,
-    [DURABLE_PURGE] = sqlite_query_filter};
+    [DURABLE_ANSWER] = sqlite_change_answer,  [DURABLE_FAILED] = sqlite_change_failed,
+    [DURABLE_KILL] = sqlite_change_kill,      [DURABLE_CLOSE] = sqlite_change_close,
+    [DURABLE_FETCH] = sqlite_change_fetch,    [DURABLE_LOAD] = sqlite_query_load,
+    [DURABLE_OVERDUE] = sqlite_query_overdue, [DURABLE_LIST] = sqlite_query_filter,
+    [DURABLE_STATS] = sqlite_query_stats,     [DURABLE_RETRY] = sqlite_query_filter,
+    [DURABLE_CANCEL] = sqlite_query_filter,   [DURABLE_PURGE] = sqlite_query_filter};
 
 static bool
 only_reads(enum durable_op_kind kind)
@@ -107,19 +106,29 @@ forget_outcome(struct durable_op *op)
     op->next_ms = 0;
 }
 
+int
+sqlite_store_tally(struct sqlite_store *self, uint32_t id, const uint64_t numbers[5],
+                   const uint8_t head[32])
+{
+    sqlite3_stmt *set = statement_of(self, STATEMENT_SET_TALLY);
+    sqlite3_bind_int64(set, 1, id);
+    for (int at = 0; at < 5; at++)
+        bind_number(set, 2 + at, numbers[at]);
+    if (head != NULL)
+        sqlite3_bind_blob(set, 7, head, 32, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(set, 7);
+    return sqlite_store_run(self, STATEMENT_SET_TALLY);
+}
+
 static int
 write_progress(struct sqlite_store *self)
 {
     struct progress *progress = &self->progress;
-    sqlite3_stmt *set = statement_of(self, STATEMENT_SET_PROGRESS);
     progress->commits++;
-    bind_number(set, 1, progress->next_seq);
-    bind_number(set, 2, progress->clock_ms);
-    bind_number(set, 3, progress->changes);
-    bind_number(set, 4, progress->commits);
-    bind_number(set, 5, progress->leaves);
-    sqlite3_bind_blob(set, 6, progress->head, sizeof progress->head, SQLITE_STATIC);
-    return sqlite_store_run(self, STATEMENT_SET_PROGRESS);
+    const uint64_t numbers[] = {progress->next_seq, progress->clock_ms, progress->changes,
+                                progress->commits, progress->leaves};
+    return sqlite_store_tally(self, 0, numbers, progress->head.bytes);
 }
 
 int
@@ -127,7 +136,9 @@ sqlite_store_commit(struct sqlite_store *self)
 {
     int code = SQLITE_OK;
     if (self->progress.changes != self->committed.changes) {
-        code = sqlite_counts_write(self);
+        code = sqlite_audit_write(self);
+        if (code == SQLITE_OK)
+            code = sqlite_counts_write(self);
         if (code == SQLITE_OK)
             code = write_progress(self);
     }
@@ -153,21 +164,57 @@ sqlite_store_undo(struct sqlite_store *self, int code)
             result = STORE_DOUBT;
     }
     sqlite_counts_rollback(self);
+    sqlite_audit_rollback(self);
+    uint64_t clock_ms = self->progress.clock_ms; // time went on all the same
     self->progress = self->committed;
-    if (result == STORE_DOUBT || (result == STORE_FAULT && (code & 0xff) != SQLITE_READONLY))
+    self->progress.clock_ms = clock_ms;
+    if (result == STORE_FULL) {
+        self->is_short = true;
+        ballast_drop(self->path);
+    }
+    // A store that cannot be written can still be read.
+    if (result == STORE_DOUBT || (result == STORE_FAULT && (code & 0xff) != SQLITE_READONLY)) {
         self->wrong = result;
+        fault_note(self->path, clock_ms, self->error);
+    }
     return result;
+}
+
+// run_of is how many operations from the first on are submits.
+static size_t
+run_of(struct durable_op *const *ops, size_t count)
+{
+    size_t run = 0;
+    while (run < count && run < STORE_BATCH_OPS_MAX && ops[run]->kind == DURABLE_SUBMIT)
+        run++;
+    return run;
+}
+
+enum store_result
+sqlite_store_doubt(struct sqlite_store *self, const char *what)
+{
+    snprintf(self->error, sizeof self->error, "%s", what);
+    self->wrong = STORE_DOUBT;
+    fault_note(self->path, self->progress.clock_ms, what);
+    return STORE_DOUBT;
 }
 
 static int
 do_all(struct sqlite_store *self, struct durable_op *const *ops, size_t count)
 {
     int code = SQLITE_OK;
-    for (size_t at = 0; at < count && code == SQLITE_OK; at++) {
+    for (size_t at = 0; at < count; at++) {
         must((unsigned)ops[at]->kind < DURABLE_OPS);
-        code = operations[ops[at]->kind](self, ops[at]);
         if (ops[at]->now_ms > self->progress.clock_ms)
             self->progress.clock_ms = ops[at]->now_ms;
+    }
+    for (size_t at = 0; at < count && code == SQLITE_OK;) {
+        size_t run = run_of(ops + at, count - at);
+        if (run > 0)
+            code = sqlite_group_submit(self, ops + at, run);
+        else
+            code = operations[ops[at]->kind](self, ops[at]);
+        at += run > 0 ? run : 1;
     }
     return code == SQLITE_OK ? sqlite_store_commit(self) : code;
 }
@@ -186,9 +233,11 @@ sqlite_apply(struct store *base, struct durable_op *const *ops, size_t count)
     int code = sqlite_store_run(self, writes ? STATEMENT_BEGIN : STATEMENT_BEGIN_READING);
     if (code == SQLITE_OK)
         code = do_all(self, ops, count);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK && (!self->anchors_every_commit || sqlite_audit_anchor(self)))
         return STORE_COMMITTED;
-    enum store_result result = sqlite_store_undo(self, code);
+    enum store_result result = code != SQLITE_OK
+                                   ? sqlite_store_undo(self, code)
+                                   : sqlite_store_doubt(self, "cannot write the anchor");
     for (size_t at = 0; at < count; at++) {
         free(ops[at]->reply);
         store_rows_free(ops[at]->found);
@@ -202,7 +251,11 @@ sqlite_apply(struct store *base, struct durable_op *const *ops, size_t count)
 static enum store_result
 sqlite_anchor(struct store *base)
 {
-    return sqlite_store_of(base)->wrong;
+    struct sqlite_store *self = sqlite_store_of(base);
+    if (self->wrong != STORE_COMMITTED)
+        return self->wrong;
+    return sqlite_audit_anchor(self) ? STORE_COMMITTED
+                                     : sqlite_store_doubt(self, "cannot write the anchor");
 }
 
 static enum store_result

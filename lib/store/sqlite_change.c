@@ -40,18 +40,20 @@ read_bytes(sqlite3_stmt *from, int column, void *to, size_t size)
 
 // ---- bodies ------------------------------------------------------------------------
 
-static uint32_t
-parts_of(const struct durable_body *body)
+uint32_t
+sqlite_change_parts(const struct durable_body *body)
 {
     return body->bytes <= CHUNK_BYTES ? 0
                                       : (uint32_t)((body->bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
 }
 
-static int
-write_chunks(struct sqlite_store *self, uint64_t seq, const struct durable_body *body)
+int
+sqlite_change_chunks(struct sqlite_store *self, uint64_t seq, const struct durable_body *body)
 {
     sqlite3_stmt *insert = statement_of(self, STATEMENT_INSERT_CHUNK);
-    must(parts_of(body) < (1u << CHUNK_BITS));
+    must(sqlite_change_parts(body) < (1u << CHUNK_BITS));
+    if (sqlite_change_parts(body) == 0)
+        return SQLITE_OK;
     for (size_t at = 0; at < body->bytes; at += CHUNK_BYTES) {
         size_t size = body->bytes - at < CHUNK_BYTES ? body->bytes - at : CHUNK_BYTES;
         bind_number(insert, 1, (seq << CHUNK_BITS) + at / CHUNK_BYTES);
@@ -201,18 +203,30 @@ find_open(struct sqlite_store *self, struct durable_op *op, struct request *requ
 
 // ---- what changes ------------------------------------------------------------------
 
+int
+sqlite_change_note(struct sqlite_store *self, const struct request *request, enum audit_kind kind,
+                   enum durable_state state, uint32_t attempts, struct view text, uint64_t now_ms)
+{
+    struct audit_record record = {.at_ms = now_ms,
+                                  .kind = kind,
+                                  .seq = request->seq,
+                                  .id = request->id,
+                                  .owner = request->owner,
+                                  .state = state,
+                                  .attempt = attempts,
+                                  .text = text};
+    return sqlite_audit_note(self, &record);
+}
+
 static void
 move(struct sqlite_store *self, const struct request *request, enum durable_state to)
 {
     sqlite_counts_subtract(self, request->service, request->state);
     sqlite_counts_add(self, request->service, to);
-    self->progress.changes++;
 }
 
-// find_key looks for the request that the key was used for; the outcome is REFUSED where
-// there is none.
-static int
-find_key(struct sqlite_store *self, struct durable_op *op)
+int
+sqlite_change_find_key(struct sqlite_store *self, struct durable_op *op)
 {
     sqlite3_stmt *find = statement_of(self, STATEMENT_FIND_KEY);
     bind_owner(find, 1, &op->owner);
@@ -233,48 +247,6 @@ find_key(struct sqlite_store *self, struct durable_op *op)
 }
 
 int
-sqlite_change_submit(struct sqlite_store *self, struct durable_op *op)
-{
-    if (op->key.size > 0) {
-        int code = find_key(self, op);
-        if (code != SQLITE_OK || op->outcome != DURABLE_REFUSED)
-            return code;
-    }
-    struct service *service = sqlite_counts_service(self, op->service);
-    if (service == NULL)
-        return SQLITE_OK; // refused
-    const struct durable_body *body = op->body;
-    uint32_t parts = parts_of(body);
-    uint64_t seq = self->progress.next_seq;
-    sqlite3_stmt *insert = statement_of(self, STATEMENT_INSERT);
-    bind_number(insert, 1, seq);
-    sqlite3_bind_int(insert, 2, (int)service->id);
-    sqlite3_bind_blob(insert, 3, op->id.bytes, REQUEST_ID_BYTES, SQLITE_STATIC);
-    bind_owner(insert, 4, &op->owner);
-    bind_text(insert, 5, op->key);
-    bind_number(insert, 6, op->attempts_max);
-    bind_number(insert, 7, op->now_ms);
-    bind_number(insert, 8, op->due_ms);
-    bind_number(insert, 9, op->deadline_ms);
-    bind_number(insert, 10, body->frames);
-    bind_number(insert, 11, body->fields_bytes);
-    bind_number(insert, 12, body->bytes);
-    bind_number(insert, 13, parts);
-    sqlite3_bind_blob(insert, 14, op->digest.bytes, DURABLE_DIGEST_BYTES, SQLITE_STATIC);
-    bind_text(insert, 15, parts == 0 ? view_of(body->data, body->bytes) : VIEW_NONE);
-    int code = sqlite_store_run(self, STATEMENT_INSERT);
-    if (code != SQLITE_OK || sqlite3_changes(self->db) == 0)
-        return code; // an id that is in use: refused
-    self->progress.next_seq++;
-    self->progress.changes++;
-    sqlite_counts_add(self, service, DURABLE_PENDING);
-    op->seq = seq;
-    op->state = DURABLE_PENDING;
-    op->outcome = DURABLE_OK;
-    return parts == 0 ? SQLITE_OK : write_chunks(self, seq, body);
-}
-
-int
 sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
 {
     struct request request;
@@ -283,7 +255,7 @@ sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
         return code;
     const struct durable_body *body = op->body;
     struct durable_digest digest = durable_answer_digest(body);
-    uint32_t parts = parts_of(body);
+    uint32_t parts = sqlite_change_parts(body);
     sqlite3_stmt *answer = statement_of(self, STATEMENT_ANSWER);
     bind_number(answer, 1, op->seq);
     bind_number(answer, 2, op->attempts);
@@ -300,7 +272,17 @@ sqlite_change_answer(struct sqlite_store *self, struct durable_op *op)
     if (code != SQLITE_OK)
         return code;
     move(self, &request, DURABLE_DONE);
-    return parts == 0 ? SQLITE_OK : write_chunks(self, op->seq, body);
+    struct audit_record record = {.at_ms = op->now_ms,
+                                  .kind = AUDIT_ANSWERED,
+                                  .seq = op->seq,
+                                  .id = request.id,
+                                  .owner = request.owner,
+                                  .state = DURABLE_DONE,
+                                  .attempt = op->attempts,
+                                  .has_digest = true,
+                                  .digest = digest};
+    code = sqlite_audit_note(self, &record);
+    return code == SQLITE_OK ? sqlite_change_chunks(self, op->seq, body) : code;
 }
 
 int
@@ -315,8 +297,11 @@ sqlite_change_failed(struct sqlite_store *self, struct durable_op *op)
     bind_number(failed, 2, op->attempts);
     bind_number(failed, 3, op->due_ms);
     bind_text(failed, 4, op->reason);
-    self->progress.changes++;
-    return sqlite_store_run(self, STATEMENT_FAILED);
+    code = sqlite_store_run(self, STATEMENT_FAILED);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, &request, AUDIT_FAILED, DURABLE_PENDING, op->attempts,
+                                  op->reason, op->now_ms);
+    return code;
 }
 
 int
@@ -331,7 +316,10 @@ sqlite_change_end(struct sqlite_store *self, const struct request *request,
     bind_text(end, 4, reason);
     bind_number(end, 5, now_ms);
     move(self, request, state);
-    return sqlite_store_run(self, STATEMENT_END);
+    int code = sqlite_store_run(self, STATEMENT_END);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, AUDIT_ENDED, state, attempts, reason, now_ms);
+    return code;
 }
 
 int
@@ -352,19 +340,27 @@ sqlite_change_revive(struct sqlite_store *self, const struct request *request, u
     bind_number(revive, 1, request->seq);
     bind_number(revive, 2, now_ms);
     move(self, request, DURABLE_PENDING);
-    return sqlite_store_run(self, STATEMENT_REVIVE);
+    int code = sqlite_store_run(self, STATEMENT_REVIVE);
+    if (code == SQLITE_OK)
+        code =
+            sqlite_change_note(self, request, AUDIT_RETRIED, DURABLE_PENDING, 0, VIEW_NONE, now_ms);
+    return code;
 }
 
 int
-sqlite_change_drop(struct sqlite_store *self, const struct request *request)
+sqlite_change_drop(struct sqlite_store *self, const struct request *request, enum audit_kind kind,
+                   uint64_t now_ms)
 {
     int code = delete_chunks(self, request->seq, request->parts);
     if (code != SQLITE_OK)
         return code;
     bind_number(statement_of(self, STATEMENT_DELETE), 1, request->seq);
     sqlite_counts_subtract(self, request->service, request->state);
-    self->progress.changes++;
-    return sqlite_store_run(self, STATEMENT_DELETE);
+    code = sqlite_store_run(self, STATEMENT_DELETE);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, kind, DURABLE_CLOSED, request->attempts, VIEW_NONE,
+                                  now_ms);
+    return code;
 }
 
 // What a key was used for is remembered: the row stays, without its body.
@@ -372,7 +368,7 @@ int
 sqlite_change_forget(struct sqlite_store *self, const struct request *request, uint64_t now_ms)
 {
     if (!request->has_key)
-        return sqlite_change_drop(self, request);
+        return sqlite_change_drop(self, request, AUDIT_CLOSED, now_ms);
     int code = delete_chunks(self, request->seq, request->parts);
     if (code != SQLITE_OK)
         return code;
@@ -380,7 +376,11 @@ sqlite_change_forget(struct sqlite_store *self, const struct request *request, u
     bind_number(close, 1, request->seq);
     bind_number(close, 2, now_ms);
     move(self, request, DURABLE_CLOSED);
-    return sqlite_store_run(self, STATEMENT_CLOSE);
+    code = sqlite_store_run(self, STATEMENT_CLOSE);
+    if (code == SQLITE_OK)
+        code = sqlite_change_note(self, request, AUDIT_CLOSED, DURABLE_CLOSED, request->attempts,
+                                  VIEW_NONE, now_ms);
+    return code;
 }
 
 int

@@ -1,7 +1,7 @@
 // sqlite_counts.c - services by number, and how many requests each has in which state.
 //
 // All services are in memory, some bytes each, and so is what they count. The table has the
-// same as of the last commit, so that nothing has to be counted when a store is opened. A
+// same, as of the last commit, so that nothing has to be counted when a store is opened. A
 // service's number is never given to another name while the process lives.
 
 #include "sqlite_store.h"
@@ -31,7 +31,7 @@ add_service(struct sqlite_store *self, uint32_t id, struct view name)
 static int
 read_services(struct sqlite_store *self)
 {
-    static const char sql[] = "SELECT id, name, pending, done, dead, closed, expired FROM service";
+    static const char sql[] = "SELECT id, name, a, b, c, d, e FROM service JOIN tally USING (id)";
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(self->db, sql, -1, &statement, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -39,7 +39,7 @@ read_services(struct sqlite_store *self)
         sqlite3_int64 id = sqlite3_column_int64(statement, 0);
         const void *text = sqlite3_column_blob(statement, 1);
         struct view name = view_of(text, (size_t)sqlite3_column_bytes(statement, 1));
-        if (id < 0 || id >= SERVICES_MAX || self->services[id] != NULL || name.size == 0 ||
+        if (id < 1 || id >= SERVICES_MAX || self->services[id] != NULL || name.size == 0 ||
             name.size > SERVICE_NAME_BYTES_MAX || sqlite_counts_find(self, name) != NULL) {
             code = SQLITE_CORRUPT;
             break;
@@ -49,6 +49,7 @@ read_services(struct sqlite_store *self)
             code = SQLITE_NOMEM;
             break;
         }
+        service->is_named = true;
         for (int state = 0; state < DURABLE_STATES; state++) {
             service->counts[state] = (uint64_t)sqlite3_column_int64(statement, 2 + state);
             service->committed[state] = service->counts[state];
@@ -70,6 +71,7 @@ sqlite_counts_init(struct sqlite_store *self)
         (ssize_t)sizeof self->services_key)
         return SQLITE_IOERR;
     map_init(&self->services_by_name, SERVICES_MAX, self->services_memory);
+    self->services_end = 1; // 0 is the tally of the whole
     return read_services(self);
 }
 
@@ -138,20 +140,28 @@ sqlite_counts_subtract(struct sqlite_store *self, struct service *service, enum 
     note_change(self, service);
 }
 
+static int
+name_service(struct sqlite_store *self, const struct service *service)
+{
+    sqlite3_stmt *name = statement_of(self, STATEMENT_NAME_SERVICE);
+    sqlite3_bind_int64(name, 1, service->id);
+    sqlite3_bind_blob(name, 2, service->name, (int)service->name_bytes, SQLITE_STATIC);
+    return sqlite_store_run(self, STATEMENT_NAME_SERVICE);
+}
+
 int
 sqlite_counts_write(struct sqlite_store *self)
 {
-    sqlite3_stmt *set = statement_of(self, STATEMENT_SET_SERVICE);
+    int code = SQLITE_OK;
     for (struct service *one = self->changed; one != NULL; one = one->next_changed) {
-        sqlite3_bind_int(set, 1, (int)one->id);
-        sqlite3_bind_blob(set, 2, one->name, (int)one->name_bytes, SQLITE_STATIC);
-        for (int state = 0; state < DURABLE_STATES; state++)
-            sqlite3_bind_int64(set, 3 + state, (sqlite3_int64)one->counts[state]);
-        int code = sqlite_store_run(self, STATEMENT_SET_SERVICE);
+        if (!one->is_named)
+            code = name_service(self, one);
+        if (code == SQLITE_OK)
+            code = sqlite_store_tally(self, one->id, one->counts, NULL);
         if (code != SQLITE_OK)
-            return code;
+            break;
     }
-    return SQLITE_OK;
+    return code;
 }
 
 static struct service *
@@ -169,8 +179,10 @@ void
 sqlite_counts_commit(struct sqlite_store *self)
 {
     struct service *service;
-    while ((service = take_changed(self)) != NULL)
+    while ((service = take_changed(self)) != NULL) {
         memcpy(service->committed, service->counts, sizeof service->counts);
+        service->is_named = true;
+    }
 }
 
 void

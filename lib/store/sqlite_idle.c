@@ -8,6 +8,7 @@
 #include "sqlite_store.h"
 
 enum {
+    LOG_PAGES_SHORT = 16,
     LOG_PAGES_SOFT = 1024,     // 8 MiB: copied to the database by the next idle slice
     LOG_PAGES_HARD = 8 * 1024, // 64 MiB: and cut to nothing
     SWEEP_ROWS = 500,
@@ -71,9 +72,21 @@ sweep(struct sqlite_store *self, uint64_t now_ms, bool *is_lap_over_out)
         bool is_found;
         code = sqlite_change_find(self, seqs[at], &request, &is_found);
         if (code == SQLITE_OK && is_found)
-            code = sqlite_change_drop(self, &request);
+            code = sqlite_change_drop(self, &request, AUDIT_DROPPED, now_ms);
     }
     return code == SQLITE_OK ? sqlite_store_commit(self) : code;
+}
+
+// look_for_room refuses what is new in good time, so that answers and closes still fit.
+static void
+look_for_room(struct sqlite_store *self)
+{
+    bool is_short = room_is_short(self->path, self->is_short);
+    if (is_short && !self->is_short)
+        ballast_drop(self->path);
+    else if (!is_short && self->is_short)
+        ballast_take(self->path);
+    self->is_short = is_short;
 }
 
 static bool
@@ -90,8 +103,11 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
     if (self->wrong != STORE_COMMITTED)
         return self->wrong;
     int code = SQLITE_OK;
-    if (self->log_pages >= LOG_PAGES_SOFT) {
+    // Where room is short the log is kept short too.
+    if (self->log_pages >= (self->is_short ? LOG_PAGES_SHORT : LOG_PAGES_SOFT)) {
         code = checkpoint(self);
+        if (code == SQLITE_OK && !sqlite_audit_anchor(self))
+            return sqlite_store_doubt(self, "cannot write the anchor");
     } else if (is_time_to_sweep(self, now_ms)) {
         bool is_lap_over = false;
         code = sweep(self, now_ms, &is_lap_over);
@@ -101,5 +117,8 @@ sqlite_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
             self->sweep_next_ms = now_ms + self->retain_ms / LAPS;
         }
     }
-    return code == SQLITE_OK ? STORE_COMMITTED : sqlite_store_undo(self, code);
+    if (code != SQLITE_OK)
+        return sqlite_store_undo(self, code);
+    look_for_room(self);
+    return STORE_COMMITTED;
 }

@@ -57,7 +57,7 @@ open_database(struct sqlite_store *self, const struct store_options *options,
 static bool
 sync_folder(struct sqlite_store *self, struct store_error *error_out)
 {
-    char folder[PATH_BYTES_MAX];
+    char folder[STORE_PATH_BYTES_MAX];
     memcpy(folder, self->path, sizeof folder);
     char *slash = strrchr(folder, '/');
     if (slash == NULL)
@@ -87,9 +87,10 @@ on_log(void *context, sqlite3 *db, const char *name, int pages)
 static int
 read_progress(struct sqlite_store *self)
 {
-    static const char sql[] = "SELECT next_seq, clock_ms, changes, commits, leaves, head, "
-                              "(SELECT value FROM meta WHERE key = 'store_id'), "
-                              "(SELECT value FROM meta WHERE key = 'incarnation') FROM progress";
+    static const char sql[] =
+        "SELECT a, b, c, d, e, head, "
+        "(SELECT value FROM meta WHERE key = 'store_id'), "
+        "(SELECT value FROM meta WHERE key = 'incarnation') FROM tally WHERE id = 0";
     sqlite3_stmt *read = NULL;
     int code = sqlite3_prepare_v2(self->db, sql, -1, &read, NULL);
     if (code == SQLITE_OK)
@@ -105,9 +106,9 @@ read_progress(struct sqlite_store *self)
         const void *id = sqlite3_column_text(read, 6);
         self->incarnation = (uint64_t)sqlite3_column_int64(read, 7);
         code = SQLITE_CORRUPT;
-        if (head != NULL && sqlite3_column_bytes(read, 5) == sizeof progress->head && id != NULL &&
-            sqlite3_column_bytes(read, 6) == sizeof self->store_id - 1) {
-            memcpy(progress->head, head, sizeof progress->head);
+        if (head != NULL && sqlite3_column_bytes(read, 5) == sizeof progress->head.bytes &&
+            id != NULL && sqlite3_column_bytes(read, 6) == sizeof self->store_id - 1) {
+            memcpy(progress->head.bytes, head, sizeof progress->head.bytes);
             memcpy(self->store_id, id, sizeof self->store_id);
             code = SQLITE_OK;
         }
@@ -124,13 +125,59 @@ read_all(struct sqlite_store *self, const struct store_options *options,
     sqlite3_wal_hook(self->db, on_log, self);
     int code = read_progress(self);
     if (code == SQLITE_OK)
+        code = sqlite_group_init(self);
+    if (code == SQLITE_OK)
         code = sqlite_store_prepare(self);
     if (code == SQLITE_OK)
         code = sqlite_counts_init(self);
     if (code != SQLITE_OK)
         return fail(self, "cannot read it", code, error_out);
+    if (!sqlite_audit_init(self, options))
+        return fail(self, "no signatures", SQLITE_ERROR, error_out);
+    if (!sqlite_audit_check(self, error_out))
+        return false;
     if (options->wall_ms > self->progress.clock_ms)
         self->progress.clock_ms = options->wall_ms;
+    ballast_take(self->path);
+    self->is_short = room_is_short(self->path, false);
+    return true;
+}
+
+// look_at_faults says what the faults of earlier runs ask for: to read from the disk and check
+// it all, or not to start.
+static bool
+look_at_faults(const struct sqlite_store *self, bool *is_suspect_out, struct store_error *error_out)
+{
+    enum fault_history history = fault_read(self->path);
+    *is_suspect_out = history != FAULT_NONE;
+    if (history == FAULT_TWICE) {
+        error_out->result = STORE_FAULT;
+        snprintf(error_out->text, sizeof error_out->text,
+                 "its storage failed twice within ten minutes: mend it, then remove %.150s.fault",
+                 self->path);
+        return false;
+    }
+    if (*is_suspect_out)
+        fault_forget_cached(self->path);
+    return true;
+}
+
+static bool
+check_all(struct sqlite_store *self, struct store_error *error_out)
+{
+    sqlite3_stmt *check = NULL;
+    bool is_whole = false;
+    if (sqlite3_prepare_v2(self->db, "PRAGMA quick_check(1)", -1, &check, NULL) == SQLITE_OK &&
+        sqlite3_step(check) == SQLITE_ROW)
+        is_whole = strcmp((const char *)sqlite3_column_text(check, 0), "ok") == 0;
+    sqlite3_finalize(check);
+    if (!is_whole) {
+        error_out->result = STORE_FAULT;
+        snprintf(error_out->text, sizeof error_out->text,
+                 "%.180s: damaged since its storage failed: restore a backup", self->path);
+        return false;
+    }
+    fault_checked(self->path, self->progress.clock_ms);
     return true;
 }
 
@@ -138,9 +185,17 @@ static bool
 open_all(struct sqlite_store *self, const struct store_options *options,
          struct store_error *error_out)
 {
+    bool is_suspect;
     self->lock_fd = store_lock(options, error_out);
-    return self->lock_fd >= 0 && open_database(self, options, error_out) &&
-           sync_folder(self, error_out) && read_all(self, options, error_out);
+    if (self->lock_fd < 0 || !look_at_faults(self, &is_suspect, error_out))
+        return false;
+    self->anchor_fd = anchor_open(self->path);
+    if (self->anchor_fd < 0)
+        return fail(self, "cannot open its anchor", SQLITE_CANTOPEN, error_out);
+    return open_database(self, options, error_out) && sync_folder(self, error_out) &&
+           read_all(self, options, error_out) && (!is_suspect || check_all(self, error_out)) &&
+           (sqlite_audit_anchor(self) ||
+            fail(self, "cannot write its anchor", SQLITE_IOERR, error_out));
 }
 
 struct store *
@@ -154,7 +209,7 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
         return NULL;
     }
     self->base.class = &sqlite_store_class;
-    self->lock_fd = -1;
+    self->lock_fd = self->anchor_fd = -1;
     memcpy(self->path, options->path, strlen(options->path) + 1);
     self->is_relaxed = options->is_relaxed;
     self->has_audit = options->has_audit;
@@ -164,12 +219,13 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
         sqlite_open_close(&self->base);
         return NULL;
     }
+    self->is_open = true;
     *error_out = (struct store_error){.result = STORE_COMMITTED};
     return &self->base;
 }
 
 // After doubt nothing is written any more: what a checkpoint would read may not be what the
-// disk has.
+// disk has. Nor where the store was refused: the log is evidence.
 void
 sqlite_open_close(struct store *base)
 {
@@ -177,10 +233,16 @@ sqlite_open_close(struct store *base)
     for (int which = 0; which < STATEMENTS; which++)
         sqlite3_finalize(self->statements[which]);
     if (self->db != NULL) {
-        bool is_well = self->wrong == STORE_COMMITTED;
+        bool is_well = self->is_open && self->wrong == STORE_COMMITTED;
         sqlite3_db_config(self->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_well ? 0 : 1, NULL);
         sqlite3_close(self->db);
     }
+    if (self->anchor_fd >= 0) {
+        if (self->is_open && self->wrong == STORE_COMMITTED)
+            sqlite_audit_anchor(self);
+        close(self->anchor_fd);
+    }
+    free(self->records);
     if (self->services != NULL)
         sqlite_counts_release(self);
     if (self->lock_fd >= 0)

@@ -319,10 +319,10 @@ change(struct sqlite_store *self, const struct durable_op *op, struct durable_ro
     case DURABLE_RETRY:
         row->state = DURABLE_PENDING;
         row->attempts = 0;
-        row->due_ms = op->now_ms;
+        row->due_ms = op->due_ms;
         row->deadline_ms = 0;
         *reason = VIEW_NONE;
-        return sqlite_change_revive(self, &request, op->now_ms);
+        return sqlite_change_revive(self, &request, op->due_ms);
     case DURABLE_CANCEL:
         row->state = DURABLE_DEAD;
         *reason = op->reason;

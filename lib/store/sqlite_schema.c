@@ -16,16 +16,18 @@
 // those with one, `ended` those that an operator may look for. A request without an owner has
 // an empty one, because two NULLs are never the same.
 //
+// What every commit changes is on one page: the tallies. Row 0 has the next seq, the clock, how
+// many changes and commits there were, and how far the audit chain is; row n has how many requests
+// of service n are pending, done, dead, closed and expired.
+//
 // The rows of `request` have no length checks: a check is a call for each row, and what is bound
 // comes from fields of that size.
 static const char tables[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), next_seq INTEGER NOT NULL,"
-    " clock_ms INTEGER NOT NULL, changes INTEGER NOT NULL, commits INTEGER NOT NULL,"
-    " leaves INTEGER NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32)) STRICT;"
+    "CREATE TABLE tally (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b INTEGER NOT NULL,"
+    " c INTEGER NOT NULL, d INTEGER NOT NULL, e INTEGER NOT NULL, head BLOB) STRICT;"
     "CREATE TABLE service (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE"
-    " CHECK (length(name) BETWEEN 1 AND 255), pending INTEGER NOT NULL, done INTEGER NOT NULL,"
-    " dead INTEGER NOT NULL, closed INTEGER NOT NULL, expired INTEGER NOT NULL) STRICT;"
+    " CHECK (length(name) BETWEEN 1 AND 255)) STRICT;"
     "CREATE TABLE request (seq INTEGER PRIMARY KEY, state INTEGER NOT NULL,"
     " service INTEGER NOT NULL, rid BLOB NOT NULL, owner BLOB NOT NULL, ikey BLOB,"
     " attempts INTEGER NOT NULL, attempts_max INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
@@ -42,7 +44,7 @@ static const char tables[] =
     "CREATE TABLE audit (upto INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
     " records BLOB NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32), signature BLOB) STRICT;"
     "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16)))), ('incarnation', 1);"
-    "INSERT INTO progress VALUES (1, 1, 0, 0, 0, 0, zeroblob(32));";
+    "INSERT INTO tally VALUES (0, 1, 0, 0, 0, 0, zeroblob(32));";
 
 // From each older schema to the next. Version 1 is the first.
 static const struct migration migrations[] = {{0, tables}};
@@ -106,9 +108,7 @@ is_wal(sqlite3 *db, struct store_error *error_out)
 bool
 sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store_error *error_out)
 {
-    static const char first[] = "PRAGMA locking_mode = EXCLUSIVE;"
-                                "PRAGMA page_size = 8192;"
-                                "PRAGMA auto_vacuum = INCREMENTAL;";
+    static const char of_new[] = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL";
     static const char then[] = "PRAGMA wal_autocheckpoint = 0;"
                                "PRAGMA journal_size_limit = 67108864;"
                                "PRAGMA mmap_size = 0;"
@@ -120,7 +120,11 @@ sqlite_schema_set(sqlite3 *db, const struct store_options *options, struct store
                                "PRAGMA recursive_triggers = OFF;"
                                "PRAGMA trusted_schema = OFF;"
                                "PRAGMA cell_size_check = ON;";
-    if (sqlite3_exec(db, first, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        return fail(db, "cannot use it", error_out);
+    // Of an old file these would write: a store that is refused is left as it was found.
+    if (sqlite_schema_number(db, "PRAGMA page_count") == 0 &&
+        sqlite3_exec(db, of_new, NULL, NULL, NULL) != SQLITE_OK)
         return fail(db, "cannot use it", error_out);
     if (!is_wal(db, error_out))
         return false;

@@ -4,8 +4,10 @@
 // sqlite_open.c    the open sequence, and the close
 // sqlite_schema.c  the tables, the settings, and older schemas
 // sqlite_change.c  operations on one request
+// sqlite_group.c   many submits at once
 // sqlite_query.c   operations on many
 // sqlite_idle.c    what can wait
+// sqlite_audit.c   the chain of records, and the anchor
 // sqlite_counts.c  services by number, and how many requests each has in which state
 //
 // Functions that return int return SQLite's result code; anything but SQLITE_OK ends the batch.
@@ -13,18 +15,19 @@
 #ifndef GALLEON_STORE_SQLITE_STORE_H
 #define GALLEON_STORE_SQLITE_STORE_H
 
+#include "audit_chain.h"
 #include "list.h"
 #include "map.h"
 #include "rows.h"
 #include "siphash.h"
 #include "store.h"
+#include "store_files.h"
 
 #include <sqlite3.h>
 
 enum {
     SERVICES_MAX = 65536,
     SERVICE_NAME_BYTES_MAX = 255,
-    PATH_BYTES_MAX = 4096,
     // A body up to this size stands in its request's row, a larger one in chunks of this size.
     CHUNK_BYTES = 64 * 1024,
     CHUNK_BITS = 16 // of a chunk's number: the part; above them stands the request's seq
@@ -42,15 +45,17 @@ enum { ROW_COLUMN_COUNT = 16 };
     X(BEGIN_READING, "BEGIN")                                                                      \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
-    X(SET_PROGRESS, "UPDATE progress SET next_seq = ?1, clock_ms = ?2, changes = ?3, "             \
-                    "commits = ?4, leaves = ?5, head = ?6 WHERE id = 1")                           \
-    X(SET_SERVICE, "INSERT OR REPLACE INTO service (id, name, pending, done, dead, closed, "       \
-                   "expired) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                 \
+    X(SET_TALLY, "REPLACE INTO tally (id, a, b, c, d, e, head) VALUES (?1, ?2, ?3, ?4, ?5, "       \
+                 "?6, ?7)")                                                                        \
+    X(NAME_SERVICE, "REPLACE INTO service (id, name) VALUES (?1, ?2)")                             \
     X(INSERT, "INSERT OR IGNORE INTO request (seq, state, service, rid, owner, ikey, attempts, "   \
-              "attempts_max, accepted_ms, due_ms, deadline_ms, frames, fields_bytes, bytes, "      \
-              "reply_frames, reply_bytes, parts, over_ms, digest, reply_digest, reason, body) "    \
-              "VALUES (?1, 0, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13, 0, "    \
-              "?14, NULL, NULL, ?15)")                                                             \
+              "attempts_max, accepted_ms, due_ms, deadline_ms, frames, bytes, reply_frames, "      \
+              "reply_bytes, fields_bytes, parts, over_ms, digest, reply_digest, reason, body) "    \
+              "SELECT seq, 0, service, rid, owner, ikey, 0, attempts_max, accepted_ms, due_ms, "   \
+              "deadline_ms, frames, bytes, 0, 0, fields_bytes, parts, 0, digest, NULL, NULL, "     \
+              "body FROM submits")                                                                 \
+    X(INSERT_AUDIT, "INSERT INTO audit (upto, first, records, head, signature) "                   \
+                    "VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
     X(INSERT_CHUNK, "INSERT INTO chunk (id, data) VALUES (?1, ?2)")                                \
     X(DELETE_CHUNKS, "DELETE FROM chunk WHERE id >= ?1 AND id < ?2")                               \
     X(READ_CHUNKS, "SELECT id, data FROM chunk WHERE id >= ?1 AND id < ?2 ORDER BY id")            \
@@ -100,14 +105,15 @@ enum statement {
         STATEMENTS
 };
 
-// What moves with every commit, one row of its own.
+// What moves with every commit: row 0 of the tallies.
 struct progress {
     uint64_t next_seq;
     uint64_t clock_ms;
     uint64_t changes; // of state, ever
     uint64_t commits;
-    uint64_t leaves;  // of the audit chain
-    uint8_t head[32]; // of the audit chain
+    uint64_t leaves;        // of the audit chain
+    uint64_t leaves_signed; // not stored
+    struct audit_head head;
 };
 
 struct service {
@@ -115,19 +121,26 @@ struct service {
     struct service *next_changed;
     uint32_t id;
     bool is_changed;
+    bool is_named; // in the table
     uint64_t counts[DURABLE_STATES];
     uint64_t committed[DURABLE_STATES];
     size_t name_bytes;
     uint8_t name[];
 };
 
+struct group { // submits that are inserted together
+    size_t count;
+    struct durable_op *ops[STORE_BATCH_OPS_MAX];
+    struct service *services[STORE_BATCH_OPS_MAX];
+};
+
 struct sqlite_store {
     struct store base;
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
-    char path[PATH_BYTES_MAX];
+    char path[STORE_PATH_BYTES_MAX];
     int lock_fd;
-    bool is_relaxed, has_audit, anchors_every_commit;
+    bool is_open, is_relaxed, has_audit, anchors_every_commit;
     uint64_t retain_ms;
 
     // Not STORE_COMMITTED: what is wrong, for good.
@@ -138,6 +151,19 @@ struct sqlite_store {
 
     struct progress progress, committed;
 
+    // The records of this batch, and from which leaf on.
+    uint8_t *records;
+    size_t records_bytes, records_max;
+    uint64_t records_first;
+    bool has_audit_key;
+    uint8_t audit_key[STORE_KEY_BYTES];
+
+    int anchor_fd;
+    unsigned anchor_slot;
+    uint64_t anchored; // changes, by the anchor
+
+    bool is_short; // of room: what is new is refused
+
     struct map services_by_name;
     void *services_memory;
     struct siphash_key services_key;
@@ -145,6 +171,8 @@ struct sqlite_store {
     uint32_t services_end;     // above the highest id
     struct service *changed;   // since the last commit
     uint64_t totals[DURABLE_STATES];
+
+    struct group group;
 
     int log_pages; // in the WAL
     uint64_t checkpoints;
@@ -194,6 +222,9 @@ int sqlite_store_commit(struct sqlite_store *self);
 // may do no more.
 enum store_result sqlite_store_undo(struct sqlite_store *self, int code);
 
+// sqlite_store_doubt ends the store where something beside SQLite failed.
+enum store_result sqlite_store_doubt(struct sqlite_store *self, const char *what);
+
 // ---- sqlite_open.c -----------------------------------------------------------------
 
 void sqlite_open_close(struct store *base);
@@ -222,8 +253,26 @@ bool sqlite_schema_bring(sqlite3 *db, struct store_error *error_out);
 // sqlite_schema_migrate goes from one version to another by the steps, in one transaction.
 int sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, int to);
 
+// sqlite_store_tally writes a row of the tallies.
+int sqlite_store_tally(struct sqlite_store *self, uint32_t id, const uint64_t numbers[5],
+                       const uint8_t head[32]);
+
 // sqlite_schema_number is the integer that a query gives, -1 where there is none.
 int64_t sqlite_schema_number(sqlite3 *db, const char *sql);
+
+// ---- sqlite_audit.c -----------------------------------------------------------------
+
+bool sqlite_audit_init(struct sqlite_store *self, const struct store_options *options);
+// sqlite_audit_check compares the chain's end with the store, and the anchor with both.
+bool sqlite_audit_check(struct sqlite_store *self, struct store_error *error_out);
+
+// sqlite_audit_note counts a change, and adds its record to the chain. It fills in n and epoch.
+int sqlite_audit_note(struct sqlite_store *self, struct audit_record *record);
+int sqlite_audit_write(struct sqlite_store *self); // within the transaction
+void sqlite_audit_rollback(struct sqlite_store *self);
+
+// sqlite_audit_anchor notes what is committed, where it is not yet noted.
+bool sqlite_audit_anchor(struct sqlite_store *self);
 
 // ---- sqlite_counts.c ----------------------------------------------------------------
 
@@ -247,7 +296,6 @@ void sqlite_counts_rollback(struct sqlite_store *self);
 
 // ---- sqlite_change.c ----------------------------------------------------------------
 
-int sqlite_change_submit(struct sqlite_store *self, struct durable_op *op);
 int sqlite_change_answer(struct sqlite_store *self, struct durable_op *op);
 int sqlite_change_failed(struct sqlite_store *self, struct durable_op *op);
 int sqlite_change_kill(struct sqlite_store *self, struct durable_op *op);
@@ -274,16 +322,35 @@ int sqlite_change_end(struct sqlite_store *self, const struct request *request,
                       enum durable_state state, uint32_t attempts, struct view reason,
                       uint64_t now_ms);
 int sqlite_change_revive(struct sqlite_store *self, const struct request *request, uint64_t now_ms);
+// sqlite_change_note records what happened to a request.
+int sqlite_change_note(struct sqlite_store *self, const struct request *request,
+                       enum audit_kind kind, enum durable_state state, uint32_t attempts,
+                       struct view text, uint64_t now_ms);
 // sqlite_change_forget closes it: its row goes, or stays without a body where it has a key.
 int sqlite_change_forget(struct sqlite_store *self, const struct request *request, uint64_t now_ms);
 // sqlite_change_drop leaves nothing of it.
-int sqlite_change_drop(struct sqlite_store *self, const struct request *request);
+int sqlite_change_drop(struct sqlite_store *self, const struct request *request,
+                       enum audit_kind kind, uint64_t now_ms);
+
+// sqlite_change_parts is how many chunks a body takes: 0 where it stands in its row.
+uint32_t sqlite_change_parts(const struct durable_body *body);
+int sqlite_change_chunks(struct sqlite_store *self, uint64_t seq, const struct durable_body *body);
+
+// sqlite_change_find_key looks for the request that the key of a submit was used for, and sets
+// the outcome where there is one.
+int sqlite_change_find_key(struct sqlite_store *self, struct durable_op *op);
 
 // sqlite_change_body reads a body out of a row: from `column` of the statement, or from the
 // chunks. *body_out is NULL where it is not what its row says.
 int sqlite_change_body(struct sqlite_store *self, sqlite3_stmt *from, int column, uint64_t seq,
                        uint32_t parts, uint32_t frames, uint64_t fields_bytes, uint64_t bytes,
                        struct durable_body **body_out);
+
+// ---- sqlite_group.c -----------------------------------------------------------------
+
+int sqlite_group_init(struct sqlite_store *self);
+// sqlite_group_submit does a run of submits.
+int sqlite_group_submit(struct sqlite_store *self, struct durable_op *const *ops, size_t count);
 
 // ---- sqlite_query.c -----------------------------------------------------------------
 

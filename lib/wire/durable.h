@@ -162,7 +162,7 @@ struct durable_op {
     uint32_t attempts_max;
     uint64_t deadline_ms;
 
-    uint64_t due_ms;   // SUBMIT, FAILED
+    uint64_t due_ms;   // SUBMIT, FAILED, RETRY
     uint32_t attempts; // ANSWER, FAILED, KILL: made so far, with the last
     struct view reason;
 

@@ -169,18 +169,6 @@ read_filter(struct tsp_request *request, const struct view *frames, size_t count
     return count > 0 ? tsp_filter_read(request, frames[0]) : "no filter";
 }
 
-static bool
-is_utf8(struct view text)
-{
-    while (text.size > 0) {
-        size_t size = text_utf8_bytes(text);
-        if (size == 0)
-            return false;
-        text = view_skip(text, size);
-    }
-    return true;
-}
-
 static const char *
 read_change(struct tsp_request *request, const struct view *frames, size_t count)
 {
@@ -189,7 +177,7 @@ read_change(struct tsp_request *request, const struct view *frames, size_t count
         return why;
     if (count < 2)
         return "no reason";
-    if (frames[1].size > DURABLE_REASON_BYTES_MAX || !is_utf8(frames[1]))
+    if (frames[1].size > DURABLE_REASON_BYTES_MAX || !text_is_utf8(frames[1]))
         return "reason: more than 256 bytes, or not UTF-8";
     request->reason = frames[1];
     return NULL;

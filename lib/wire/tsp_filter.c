@@ -4,6 +4,7 @@
 // filter that is not exactly of the form is refused whole.
 
 #include "tsp_filter.h"
+#include "hex.h"
 #include "service_name.h"
 #include "text.h"
 
@@ -25,18 +26,6 @@ enum term {
 
 enum { DURATION_DIGITS_MAX = 9, LIMIT_DIGITS_MAX = 4 };
 
-static int
-hex_value(uint8_t character)
-{
-    if (character >= '0' && character <= '9')
-        return character - '0';
-    if (character >= 'A' && character <= 'F')
-        return character - 'A' + 10;
-    if (character >= 'a' && character <= 'f')
-        return character - 'a' + 10;
-    return -1;
-}
-
 // unescape writes `text` with each %HH as one byte; 0: half an escape, or more than fits.
 static size_t
 unescape(uint8_t *to, size_t room, struct view text)
@@ -45,9 +34,9 @@ unescape(uint8_t *to, size_t room, struct view text)
     for (size_t at = 0; at < text.size; at++) {
         uint8_t byte = text.data[at];
         if (byte == '%') {
-            int high = at + 1 < text.size ? hex_value(text.data[at + 1]) : -1;
-            int low = at + 2 < text.size ? hex_value(text.data[at + 2]) : -1;
-            if (high < 0 || low < 0)
+            uint8_t high = at + 1 < text.size ? hex_value(text.data[at + 1]) : HEX_NONE;
+            uint8_t low = at + 2 < text.size ? hex_value(text.data[at + 2]) : HEX_NONE;
+            if (high == HEX_NONE || low == HEX_NONE)
                 return 0;
             byte = (uint8_t)(high << 4 | low);
             at += 2;

@@ -1,22 +1,10 @@
 // tsp_id.c - the ids of durable requests: hex digits, with dashes or without.
 
 #include "bytes.h"
+#include "hex.h"
 #include "tsp.h"
 
 enum { DASHED_TEXT_BYTES = 36 };
-
-// digit_value is 16 where the character is no digit.
-static uint8_t
-digit_value(uint8_t character)
-{
-    if (character >= '0' && character <= '9')
-        return (uint8_t)(character - '0');
-    if (character >= 'A' && character <= 'F')
-        return (uint8_t)(character - 'A' + 10);
-    if (character >= 'a' && character <= 'f')
-        return (uint8_t)(character - 'a' + 10);
-    return 16;
-}
 
 static bool
 is_place_of_dash(size_t at)
@@ -38,8 +26,8 @@ request_id_read(struct view text, struct request_id *id_out)
                 return false;
             continue;
         }
-        uint8_t value = digit_value(text.data[at]);
-        if (value == 16)
+        uint8_t value = hex_value(text.data[at]);
+        if (value == HEX_NONE)
             return false;
         id.bytes[digits / 2] = (uint8_t)(id.bytes[digits / 2] << 4 | value);
         digits++;
@@ -51,10 +39,9 @@ request_id_read(struct view text, struct request_id *id_out)
 void
 request_id_write(const struct request_id *id, uint8_t text_out[REQUEST_ID_TEXT_BYTES])
 {
-    static const uint8_t digits[16] = "0123456789ABCDEF";
     for (size_t i = 0; i < REQUEST_ID_BYTES; i++) {
-        text_out[2 * i] = digits[id->bytes[i] >> 4];
-        text_out[2 * i + 1] = digits[id->bytes[i] & 15];
+        text_out[2 * i] = hex_digit(id->bytes[i] >> 4);
+        text_out[2 * i + 1] = hex_digit(id->bytes[i] & 15);
     }
 }
 

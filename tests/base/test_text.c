@@ -192,6 +192,31 @@ anything_else_is_no_character(void **state)
         assert_int_equal(text_utf8_bytes(wrong[i]), 0);
 }
 
+static void
+text_of_a_peer_becomes_a_string_for_people(void **state)
+{
+    (void)state;
+    char to[8];
+    text_copy(to, sizeof to, VIEW_LITERAL("a\033\xC2\x9B\xFF\xC3\xA4"));
+    assert_string_equal(to, "a???\xC3\xA4");
+    text_copy(to, sizeof to, VIEW_LITERAL("123456\xC3\xA4"));
+    assert_string_equal(to, "123456");
+    text_copy(to, sizeof to, VIEW_LITERAL("1234567890"));
+    assert_string_equal(to, "1234567");
+    text_copy(to, sizeof to, VIEW_NONE);
+    assert_string_equal(to, "");
+}
+
+static void
+utf8_is_well_formed_to_its_end(void **state)
+{
+    (void)state;
+    assert_true(text_is_utf8(VIEW_NONE));
+    assert_true(text_is_utf8(VIEW_LITERAL("a\n\xC3\xA4\xF0\x9F\x98\x80")));
+    assert_false(text_is_utf8(VIEW_LITERAL("a\xC3")));
+    assert_false(text_is_utf8(VIEW_LITERAL("\xED\xA0\x80")));
+}
+
 int
 main(void)
 {
@@ -208,6 +233,8 @@ main(void)
         cmocka_unit_test(anything_else_is_no_number),
         cmocka_unit_test(character_of_utf8_has_one_to_four_bytes),
         cmocka_unit_test(anything_else_is_no_character),
+        cmocka_unit_test(text_of_a_peer_becomes_a_string_for_people),
+        cmocka_unit_test(utf8_is_well_formed_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ struct sent {
     bool had_cargo; // which was given away with it
     uint64_t token;
     uint32_t silence_ms;
-    int connection;
+    struct broker_connection connection;
     void *cargo; // kept by the core still, where keeps_cargo
     uint32_t route_number;
     uint64_t route_serial;
@@ -41,9 +41,9 @@ struct world {
     size_t sent_count;
     uint64_t cargo_live;
     bool is_stopped;
-    bool is_large;  // an audit of each step would take too long
-    int connection; // that records come over
-    bool is_manual; // do not tick until nothing is due after each step
+    bool is_large;                       // an audit of each step would take too long
+    struct broker_connection connection; // that records come over
+    bool is_manual;                      // do not tick until nothing is due after each step
 };
 
 // world_config is a broker with small limits: heartbeat 1000 ms, liveness 3.

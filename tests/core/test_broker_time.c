@@ -372,13 +372,13 @@ thousand_requests_that_expire_at_once_take_several_steps(void **state)
 // ---- links that beat ---------------------------------------------------------------------------
 
 static void
-ready_with_fields(struct world *world, mdp_dialect_t dialect, const char *fields)
+ready_on_link(struct world *world, mdp_dialect_t dialect, const char *fields, uint32_t credit)
 {
     struct mdp_record record = {.dialect = dialect,
                                 .side = MDP_WORKER_SIDE,
                                 .command = MDP_READY,
                                 .flags = MDP_FLAG_FIELDS,
-                                .credit = 1,
+                                .credit = credit,
                                 .interval_ms = 1000,
                                 .service = VIEW_LITERAL("echo"),
                                 .fields = view_of(fields, strlen(fields))};
@@ -386,28 +386,37 @@ ready_with_fields(struct world *world, mdp_dialect_t dialect, const char *fields
 }
 
 static void
+ready_with_fields(struct world *world, mdp_dialect_t dialect, const char *fields)
+{
+    ready_on_link(world, dialect, fields, 1);
+}
+
+static const struct broker_connection own = {.number = 17, .serial = 1};
+
+static void
 beat_to_a_busy_worker_asks_whether_its_link_is_silent(void **state)
 {
     struct world *world = *state;
-    world->connection = 17;
+    world->connection = own;
     ready_with_fields(world, MDP_G1, "user: me\nlink-silence: 3000\n");
     world_pass(world, 1000);
     assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->silence_ms, 0); // idle: MDP's own
 
-    world->connection = 18; // the client's
+    world->connection = (struct broker_connection){.number = 18, .serial = 2}; // the client's
     ask(world, 1, 0);
     world_clear(world);
     world_pass(world, 1000);
 
     assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->silence_ms, 3000);
-    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection, 17);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection.number, 17);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection.serial, 1);
 }
 
 static void
 busy_worker_whose_link_is_silent_loses_its_request_to_another(void **state)
 {
     struct world *world = *state;
-    world->connection = 17;
+    world->connection = own;
     ready_with_fields(world, MDP_G1, "link-silence: 3000\n");
     ask(world, 1, 0);
     world_ready(world, "W2", MDP_G1, "echo", 1);
@@ -418,6 +427,68 @@ busy_worker_whose_link_is_silent_loses_its_request_to_another(void **state)
 
     assert_int_equal(world_stats(world)->workers, 1);
     assert_int_equal(world_last(world, "W2", MDP_REQUEST)->record.attempt, 2);
+}
+
+// A worker with room gets one request after the other, and no HEARTBEAT between them.
+static void
+requests_to_a_busy_worker_ask_once_in_an_interval(void **state)
+{
+    struct world *world = *state;
+    world->connection = own;
+    ready_on_link(world, MDP_G1, "link-silence: 3000\n", 100);
+    uint32_t asked = 0;
+    for (uint64_t i = 0; i < 10; i++) {
+        world_clear(world);
+        world_pass(world, 450);
+        ask(world, i, 0);
+        bool is_asked = world_last(world, "W", MDP_REQUEST)->silence_ms != 0;
+        assert_false(is_asked && i == 0); // it was idle
+        asked += is_asked ? 1 : 0;
+    }
+    assert_int_equal(asked, 3); // the third, the sixth and the ninth
+}
+
+static void
+request_that_finds_a_silent_link_is_given_to_another(void **state)
+{
+    struct world *world = *state;
+    world->connection = own;
+    ready_on_link(world, MDP_G1, "link-silence: 3000\n", 100);
+    ask(world, 1, 0);
+    world_pass(world, 900);
+    ask(world, 2, 0);
+    world_ready(world, "W2", MDP_G1, "echo", 2);
+
+    world_unsent(world, world_last(world, "W", MDP_REQUEST), true);
+    world_tick(world);
+
+    assert_int_equal(world_stats(world)->workers, 1);
+    assert_int_equal(world_stats(world)->workers_lost, 1);
+    assert_int_equal(world_stats(world)->requests_out, 2);
+}
+
+// The kernel counts on while all of the machine sleeps.
+static void
+pause_of_our_own_is_not_the_silence_of_a_link(void **state)
+{
+    struct world *world = *state;
+    world->connection = own;
+    ready_with_fields(world, MDP_G1, "link-silence: 3000\n");
+    ask(world, 1, 0);
+    world_pass(world, 1000);
+    uint64_t slept_ms = 60000;
+    world_sleep(world, slept_ms);
+    // Of the minute one interval was no pause: a beat was due.
+    uint32_t most_ms = 0;
+    for (int i = 0; i < 6; i++) {
+        world_clear(world);
+        world_pass(world, 1000);
+        uint32_t ms = world_last(world, "W", MDP_HEARTBEAT)->silence_ms;
+        if (i >= 3)
+            assert_int_equal(ms, 3000);
+        most_ms = ms > most_ms ? ms : most_ms;
+    }
+    assert_in_range(most_ms, 3000 + slept_ms - 1000, 3000 + slept_ms);
 }
 
 static void
@@ -437,7 +508,7 @@ link_that_promises_nothing_is_not_asked(void **state)
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         world_configure(world, &world->config);
-        world->connection = rows[i].connection;
+        world->connection.number = rows[i].connection;
         ready_with_fields(world, rows[i].dialect, rows[i].fields);
         ask(world, 1, 0);
         world_pass(world, 1000);
@@ -627,6 +698,9 @@ main(void)
         world_test(thousand_requests_that_expire_at_once_take_several_steps),
         world_test(beat_to_a_busy_worker_asks_whether_its_link_is_silent),
         world_test(busy_worker_whose_link_is_silent_loses_its_request_to_another),
+        world_test(requests_to_a_busy_worker_ask_once_in_an_interval),
+        world_test(request_that_finds_a_silent_link_is_given_to_another),
+        world_test(pause_of_our_own_is_not_the_silence_of_a_link),
         world_test(link_that_promises_nothing_is_not_asked),
         world_test(pause_of_our_own_process_expires_no_worker),
         world_test(pause_is_what_is_longer_than_an_interval),

@@ -71,6 +71,23 @@ foreign_address_is_echoed_as_it_is(void **state)
     rig_free(rig);
 }
 
+// A sound 0.1 broker gives one request over each connection, and an application with a
+// large credit may hold those of many: that is no breach of anybody's.
+static void
+requests_of_many_connections_keep_their_addresses(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_serve(MDP_01, 32);
+    for (uint32_t i = 0; i < 30; i++) {
+        rig_hear_request(rig, 0, i, "question");
+        assert_true(rig_take(rig));
+        rig_down(rig, 0);
+        rig_come_back(rig);
+    }
+    assert_int_equal(worker_core_stats(rig->core)->breaches, 0);
+    rig_free(rig);
+}
+
 static void
 application_holds_no_more_than_its_credit(void **state)
 {
@@ -451,6 +468,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_is_answered_with_what_names_it),
         cmocka_unit_test(foreign_address_is_echoed_as_it_is),
+        cmocka_unit_test(requests_of_many_connections_keep_their_addresses),
         cmocka_unit_test(application_holds_no_more_than_its_credit),
         cmocka_unit_test(answer_may_have_no_frames),
         cmocka_unit_test(worker_sends_only_the_statuses_it_may),

@@ -126,10 +126,8 @@ take_send(struct titanic_rig *self, const struct titanic_effect *effect)
 {
     assert_true(self->sent_count < RIG_SENT);
     struct rig_sent *sent = &self->sent[self->sent_count++];
-    *sent = (struct rig_sent){.token = effect->token,
-                              .id = effect->id,
-                              .at_ms = rig_clock_ms(self),
-                              .is_open = true};
+    *sent = (struct rig_sent){
+        .token = effect->token, .id = effect->id, .at_ms = rig_clock_ms(self), .is_open = true};
     snprintf(sent->service, sizeof sent->service, "%.*s", (int)effect->service.size,
              (const char *)effect->service.data);
     text_of(sent->body, effect->body);
@@ -381,8 +379,9 @@ rig_lost(struct titanic_rig *self, size_t sent)
 void
 rig_known(struct titanic_rig *self, const char *service, bool has_workers)
 {
-    struct titanic_event event = {
-        .kind = TITANIC_KNOWN, .service = view_of(service, strlen(service)), .is_true = has_workers};
+    struct titanic_event event = {.kind = TITANIC_KNOWN,
+                                  .service = view_of(service, strlen(service)),
+                                  .is_true = has_workers};
     rig_step(self, &event);
     rig_wait(self, 0);
 }

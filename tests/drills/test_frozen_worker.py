@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -19,6 +20,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(os.environ.get("GALLEON_BIN") or ROOT / "build" / "asan")
 PATIENCE = 60           # seconds
 NOTICED = 8             # seconds: 3 of silence, two heartbeats, and more than enough
+LIMIT = 5               # seconds that a worker may take, where there is a limit
+
+# A worker of 7/MDP that is not ours: its socket sends no heartbeats of ZMTP.
+FOREIGN = """
+import pathlib, sys, time, zmq
+endpoint, path = sys.argv[1:]
+socket = zmq.Context().socket(zmq.DEALER)
+socket.connect(endpoint)
+socket.send_multipart([b"", b"MDPW01", b"\\x01", b"work"])
+while True:
+    if socket.poll(200):
+        if socket.recv_multipart()[2] == b"\\x02":
+            pathlib.Path(path).touch()
+            time.sleep(600)
+    else:
+        socket.send_multipart([b"", b"MDPW01", b"\\x04"])
+"""
 
 
 class FrozenWorker(unittest.TestCase):
@@ -26,14 +44,16 @@ class FrozenWorker(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        broker = self.start("mdbroker", "--bind", "tcp://127.0.0.1:*", "--heartbeat", "500",
-                            stderr=subprocess.PIPE)
+
+    def start_broker(self, *options):
+        broker = self.start(FOLDER / "mdbroker", "--bind", "tcp://127.0.0.1:*", "--heartbeat",
+                            "500", *options, stderr=subprocess.PIPE)
         self.addCleanup(broker.stderr.close)
         self.endpoint = re.match(r"mdbroker: ready on (\S+)", broker.stderr.readline())[1]
 
-    def start(self, name, *arguments, **options):
+    def start(self, program, *arguments, **options):
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", str(FOLDER / name), *arguments],
+            ["setpriv", "--pdeathsig", "KILL", str(program), *arguments],
             stdin=subprocess.DEVNULL, text=True, **options)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -41,11 +61,11 @@ class FrozenWorker(unittest.TestCase):
 
     def start_worker(self, name, seconds=0.1):
         """One that says in a file that it has begun, and takes its time."""
-        return self.start("mdworker", "--broker", self.endpoint, "--heartbeat", "500", "work", "--",
+        return self.start(FOLDER / "mdworker", "--broker", self.endpoint, "--heartbeat", "500", "work", "--",
                           "sh", "-c", f"touch {self.folder / name}; sleep {seconds}; echo {name}")
 
     def start_client(self):
-        client = self.start("mdclient", "--broker", self.endpoint, "--attempts", "1", "--timeout",
+        client = self.start(FOLDER / "mdclient", "--broker", self.endpoint, "--attempts", "1", "--timeout",
                             str(NOTICED * 1000), "work", stdout=subprocess.PIPE)
         self.addCleanup(client.stdout.close)
         return client
@@ -61,6 +81,7 @@ class FrozenWorker(unittest.TestCase):
             time.sleep(0.001)
 
     def test_worker_frozen_as_soon_as_it_works_is_noticed(self):
+        self.start_broker()
         victim = self.start_worker("victim")
         client = self.start_client()
         self.await_file("victim")
@@ -68,7 +89,20 @@ class FrozenWorker(unittest.TestCase):
         self.start_worker("other")
         self.assert_answered_by(client, "other")
 
+    def test_frozen_worker_that_is_not_ours_is_noticed_by_the_limit_alone(self):
+        self.start_broker("--service", f"work,limit={LIMIT * 1000}")
+        victim = self.start(sys.executable, "-c", FOREIGN, self.endpoint,
+                            str(self.folder / "victim"))
+        began = time.monotonic()
+        client = self.start_client()
+        self.await_file("victim")
+        victim.send_signal(signal.SIGSTOP)
+        self.start_worker("other")
+        self.assert_answered_by(client, "other")
+        self.assertGreaterEqual(time.monotonic() - began, LIMIT)
+
     def test_worker_that_works_for_long_is_not_taken_for_a_frozen_one(self):
+        self.start_broker()
         self.start_worker("busy", seconds=5)
         client = self.start_client()
         self.await_file("busy")

@@ -354,8 +354,7 @@ wake(struct node *node)
     struct broker_node *self = self_of(node);
     struct world *world = node->world;
     struct message *message;
-    for (uint32_t i = 0; i < world->plan.batch && (message = mail_take(&self->router->inbox));
-         i++) {
+    for (uint32_t i = 0; i < world->plan.batch && (message = router_take(self->router)); i++) {
         read_message(self, message);
         world_give(world, message);
     }
@@ -402,7 +401,7 @@ broker_node_add(struct world *world, uint32_t index)
 struct broker_node *
 broker_node_of(struct world *world, uint32_t index)
 {
-    return self_of(links_router(world, index)->node);
+    return index == world->plan.false_broker ? NULL : self_of(links_router(world, index)->node);
 }
 
 void

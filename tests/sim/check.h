@@ -20,7 +20,8 @@ struct call {
     uint64_t ends_by_ns; // on the client's clock
     bool is_open;
     bool is_cancelled;
-    bool is_out; // an attempt is
+    bool is_tainted; // a liar was handed it
+    bool is_out;     // an attempt is
     uint32_t out_at;
     uint64_t out_since_ns; // or since its last part
     uint32_t charged;      // attempts that a broker has had
@@ -39,6 +40,8 @@ uint64_t check_new_run(struct world *world, uint64_t call);
 void check_run_ended(struct world *world, uint64_t run, int status);
 // check_call_body: this is what is asked.
 void check_call_body(struct world *world, uint64_t number, const struct parcel *request);
+// check_taint: somebody who lies was handed this call: its answer may be anything.
+void check_taint(struct world *world, uint64_t number);
 uint64_t check_call_count(const struct world *world);
 const struct call *check_call(const struct world *world, uint64_t number);
 

@@ -9,7 +9,7 @@
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
 
-enum { SLACK_MS = 20, ADDRESSES_MAX = 14 };
+enum { SLACK_MS = 20, SPARE_MAX = 16, REQUEST_BYTES_MAX = 200000 };
 
 struct run {
     uint64_t call;
@@ -88,6 +88,14 @@ check_call_body(struct world *world, uint64_t number, const struct parcel *reque
     call_at(world, number)->digest = workload_digest(&body);
 }
 
+void
+check_taint(struct world *world, uint64_t number)
+{
+    struct call *call = call_at(world, number);
+    if (call != NULL)
+        call->is_tainted = true;
+}
+
 uint64_t
 check_new_run(struct world *world, uint64_t call)
 {
@@ -139,7 +147,7 @@ check_worker_delivers(struct worker_node *worker, const struct worker_effect *ef
 {
     const struct parcel *parcel = effect->cargo;
     const struct call *call = call_at(worker->node.world, parcel->call);
-    if (call != NULL && call->service != worker->plan->service)
+    if (call != NULL && call->service != worker->plan->service && !call->is_tainted)
         check_fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
                    (unsigned long long)parcel->call);
     if (worker->job_count >= worker->plan->config.credit)
@@ -162,13 +170,13 @@ beats_sent(const struct worker_node *worker)
 }
 
 // credit_kept (B2), at the worker: no broker of ours breaks the protocol. (A request that
-// found no memory looks like a breach to the core, and so does one that finds no place for
-// its address, because the application holds those of many connections.)
+// found no memory looks like a breach to the core, and a false broker makes them.)
 static void
 no_breach(struct worker_node *worker)
 {
     const struct worker_stats *stats = worker_core_stats(worker->core);
-    if (worker->job_count + worker->node.core_parcels >= ADDRESSES_MAX)
+    bool has_false = worker->node.world->plan.false_broker != UINT32_MAX;
+    if (has_false)
         worker->breaches = UINT64_MAX;
     if (stats->breaches > worker->breaches)
         check_fail(&worker->node, "B2 credit_kept", "its broker broke the protocol");
@@ -176,9 +184,21 @@ no_breach(struct worker_node *worker)
         worker->node.world->marks[MARK_WORKER_GAVE_UP_BROKER] = 1;
 }
 
+// bounds_kept (B6), at the worker, whatever its brokers send: one body for each request that
+// it has room for, and one for what is said of each.
+static void
+worker_bounds_kept(const struct worker_node *worker)
+{
+    uint64_t most = 4 * (uint64_t)worker->plan->config.credit + 2 * SPARE_MAX;
+    if (worker->node.core_parcels > most)
+        check_fail(&worker->node, "B6 bounds_kept", "it keeps %llu bodies",
+                   (unsigned long long)worker->node.core_parcels);
+}
+
 void
 check_worker_turn(struct worker_node *worker)
 {
+    worker_bounds_kept(worker);
     beats_sent(worker);
     no_breach(worker);
 }
@@ -229,6 +249,8 @@ on_send(struct client_node *client, const struct client_effect *effect)
     call->charged++;
     call->is_out = true;
     call->out_at = effect->endpoint;
+    if (client->plan->brokers[effect->endpoint] == client->node.world->plan.false_broker)
+        call->is_tainted = true;
     call->out_since_ns = node_now(&client->node);
     note(client->node.world, &client->node, "sends call %llu to its broker %llu, attempt %llu",
          call->id, effect->endpoint, call->charged);
@@ -357,11 +379,13 @@ read_body(struct reading *self, const struct mdp_body *body)
 }
 
 // may_mix: 0.2 has no word for "the answer starts again", so a service that is set to
-// resume gives such a client parts of two runs (mdp.md, 3.7).
+// resume gives such a client parts of two runs (mdp.md, 3.7). And a liar gives what it likes.
 static bool
 may_mix(const struct client_node *client, const struct call *call)
 {
     bool is_02 = client->plan->config.dialect == MDP_02;
+    if (call->is_tainted)
+        return true;
     return is_02 && client->node.world->plan.service_configs[call->service].may_resume;
 }
 
@@ -411,7 +435,7 @@ static void
 right_failure(struct client_node *client, struct call *call, const struct client_effect *effect)
 {
     struct reading reading = {.client = client, .call = call};
-    if (is_failure(&reading, effect->text))
+    if (!call->is_tainted && is_failure(&reading, effect->text))
         mark(client->node.world, MARK_ANSWERED_WITH_ERROR);
 }
 
@@ -457,10 +481,24 @@ check_client_step(struct client_node *client, const struct client_event *event)
                    (unsigned long long)client->node.core_parcels);
 }
 
+// bounds_kept (B6), at the client, whatever its brokers send: for each call its request, and
+// an answer that is gathered.
+static void
+client_bounds_kept(const struct client_node *client)
+{
+    const struct client_config *config = &client->plan->config;
+    uint64_t most = config->window * (config->answer_bytes_max + REQUEST_BYTES_MAX);
+    if (client->node.core_parcels > 2 * (uint64_t)config->window || client->node.core_cost > most)
+        check_fail(&client->node, "B6 bounds_kept", "it keeps %llu bodies of %llu bytes",
+                   (unsigned long long)client->node.core_parcels,
+                   (unsigned long long)client->node.core_cost);
+}
+
 // open_calls_end (B10): no call is open after its deadline.
 void
 check_client_turn(struct client_node *client)
 {
+    client_bounds_kept(client);
     uint64_t now_ns = node_now(&client->node);
     while (client->first_open < client->call_count) {
         const struct call *call = call_at(client->node.world, client->calls[client->first_open]);
@@ -503,6 +541,9 @@ check_client_end(struct client_node *client)
 
 // ---- (end) --------------------------------------------------------------------------------------
 
+// It is longer than the invariant's by two terms, and cannot be shorter: a request that a
+// client sends once more on its last attempt begins its own time to live only then, and one
+// of a client that has died waits for all of that, because nobody tells a broker of it.
 uint64_t
 check_bound_ns(const struct world *world)
 {

@@ -268,7 +268,7 @@ kill(struct node *node)
 static uint64_t
 deadline(const struct node *node)
 {
-    return ((const struct hostile_node *)node)->next_ns; // its clock is the world's
+    return clock_of(&node->clock, ((const struct hostile_node *)node)->next_ns);
 }
 
 static void

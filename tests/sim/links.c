@@ -302,6 +302,7 @@ static void
 hand_over(struct world *world, struct pipe *self, enum lane lane, struct message *message)
 {
     if (lane == LANE_UP && !self->is_parked && self->broker->is_alive) {
+        self->unread++;
         mail_append(&links_router(world, self->broker->index)->inbox, message);
         node_poke(self->broker);
     } else if (lane == LANE_DOWN && self->link != NULL) {
@@ -312,13 +313,45 @@ hand_over(struct world *world, struct pipe *self, enum lane lane, struct message
     }
 }
 
+// lose_breath: a socket that is not read does not answer the links' heartbeats either
+// (mdp.md, Z15), so the peer gives it up.
+static void
+lose_breath(struct world *world, void *object, uint64_t serial)
+{
+    struct pipe *self = object;
+    if (self->serial != serial || self->is_cut || self->unread_since_ns == 0 ||
+        world->now_ns - self->unread_since_ns < world->plan.patience_ns)
+        return;
+    mark(world, MARK_RECEIVE_MARK_CUT);
+    pipe_cut(self);
+}
+
+// has_room: what a broker does not read stays where it is, until the writer's own mark is
+// reached (ZMQ_RCVHWM). Workers and clients of ours have no such mark.
+static bool
+has_room(struct world *world, struct pipe *self, enum lane lane)
+{
+    if (lane == LANE_DOWN || self->unread < world->plan.receive_mark) {
+        if (lane == LANE_UP)
+            self->unread_since_ns = 0;
+        return true;
+    }
+    mark(world, MARK_RECEIVE_MARK);
+    if (self->unread_since_ns == 0) {
+        self->unread_since_ns = world->now_ns;
+        world_at(world, world->now_ns + world->plan.patience_ns, lose_breath, self, self->serial);
+    }
+    return false;
+}
+
 static void
 arrive(struct world *world, struct pipe *self, enum lane lane)
 {
     struct mail *mail = &self->lanes[lane];
     if (self->stalled_until_ns[lane] > world->now_ns)
         return;
-    while (mail->first != NULL && mail->first->arrive_ns <= world->now_ns)
+    while (mail->first != NULL && mail->first->arrive_ns <= world->now_ns &&
+           has_room(world, self, lane))
         hand_over(world, self, lane, mail_take(mail));
 }
 
@@ -353,6 +386,8 @@ send_over(struct pipe *self, enum lane lane, const struct draft *draft)
     if (at_ns < self->last_arrival_ns[lane])
         at_ns = self->last_arrival_ns[lane];
     self->last_arrival_ns[lane] = message->arrive_ns = at_ns;
+    message->pipe = self;
+    message->serial = self->serial;
     mail_append(mail, message);
     world_at(world, at_ns, lane == LANE_UP ? arrive_up : arrive_down, self, self->serial);
     return SENT_TAKEN;
@@ -375,6 +410,19 @@ router_send(struct router *self, struct view routing_id, const struct draft *dra
             return send_over(pipe, LANE_DOWN, draft);
     }
     return SENT_GONE;
+}
+
+struct message *
+router_take(struct router *self)
+{
+    struct message *message = mail_take(&self->inbox);
+    if (message == NULL || message->pipe->serial != message->serial)
+        return message;
+    message->pipe->unread--;
+    message->pipe->unread_since_ns = 0;
+    if (message->pipe->is_known)
+        arrive(self->node->world, message->pipe, LANE_UP);
+    return message;
 }
 
 enum link_news

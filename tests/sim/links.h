@@ -36,6 +36,8 @@ struct pipe {
     uint64_t last_arrival_ns[LANES];
     uint64_t stalled_until_ns[LANES];
     uint64_t stalled_since_ns; // 0: it is not
+    size_t unread;             // in the router's inbox
+    uint64_t unread_since_ns;  // that it is more than it takes; 0: it is not
 };
 
 struct link {
@@ -75,6 +77,8 @@ enum link_news link_news(struct link *self);
 
 // ---- the ROUTER's side --------------------------------------------------------------------------
 
+// router_take takes what has arrived; NULL: nothing has.
+struct message *router_take(struct router *self);
 enum sent router_send(struct router *self, struct view routing_id, const struct draft *draft);
 
 // ---- trouble ------------------------------------------------------------------------------------

@@ -12,8 +12,12 @@
 
 enum { DRAFT_FRAMES_MAX = MDP_PARTS_MAX + 16 };
 
+struct pipe;
+
 struct message {
     struct message *next;
+    struct pipe *pipe; // that it came over
+    uint64_t serial;   // of it
     uint64_t arrive_ns;
     size_t frame_count;
     struct view frames[]; // the first one is the routing id

@@ -69,7 +69,14 @@
     X(MARK_WORKER_GAVE_UP_BROKER, "worker gave a broker up for its silence")                       \
     X(MARK_ANSWER_LOST_BY_WORKER, "worker's answer lost with its connection")                      \
     X(MARK_CREDIT, "worker with more than one request out")                                        \
-    X(MARK_MIDDLE_OF_CLOCK, "clock that passes the middle of its range")
+    X(MARK_MIDDLE_OF_CLOCK, "clock that passes the middle of its range")                           \
+    X(MARK_CLOCK_AT_ZERO, "clock that begins at 0")                                                \
+    X(MARK_SUSPENDED, "machine that slept")                                                        \
+    X(MARK_WALL_STEP, "wall clock that was set")                                                   \
+    X(MARK_RECEIVE_MARK, "broker that does not read a connection fast enough")                     \
+    X(MARK_LIAR_ANSWERED, "call answered wrongly by a worker that lies")                           \
+    X(MARK_FALSE_BROKER_SPOKE, "word of a broker that makes everything up")                        \
+    X(MARK_RECEIVE_MARK_CUT, "connection given up by a peer because the broker did not read it")
 
 enum mark {
 #define X(name, text) name,

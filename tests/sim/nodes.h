@@ -54,6 +54,7 @@ struct broker_node {
 
 void broker_node_add(struct world *world, uint32_t index);
 void broker_node_drain(struct node *node);
+// broker_node_of: NULL where it is a false one.
 struct broker_node *broker_node_of(struct world *world, uint32_t index);
 
 // ---- a worker -----------------------------------------------------------------------------------
@@ -122,8 +123,11 @@ struct client_node {
 void client_node_add(struct world *world, uint32_t index);
 // client_node_add_probe adds a client of one broker that everything must be well for.
 struct node *client_node_add_probe(struct world *world, uint32_t broker);
-// hostile_node_add adds a peer that keeps to no rule; it is gone when all is mended.
+// hostile_node_add adds a peer that keeps to no rule; it is gone when all is mended, as are
+// a worker that lies about what it was handed, and a broker that makes everything up.
 void hostile_node_add(struct world *world);
+void liar_node_add(struct world *world);
+void false_broker_add(struct world *world, uint32_t index);
 
 // client_node_is_done: has the probe had all its answers?
 bool client_node_is_done(const struct node *node);

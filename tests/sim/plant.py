@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """plant.py - plants bugs into copies of the cores, to see whether the simulator finds them.
 
+The bugs of DRILL_PLANTS are for tests/drills/test_planted.py: what they break, a real broker shows.
+
 Usage: plant.py copy TO CORE_FOLDER FILE...      copy the files, with all bugs behind a switch
        plant.py hunt SIM_PLANTED TABLE [NUMBER]  run each, and hold it to the table
 
@@ -114,10 +116,20 @@ PLANTS = {
          "        broker_request_of(self, route, record->id, id_hash) != NULL) {"),
 }
 
+DRILL_PLANTS = {
+    100: ("broker_dispatch.c", "requests of a client that is gone run",
+          "    if (request->client->is_gone) {\n        // Nobody would hear the answer.",
+          "    if (request->client->is_gone && !planted(100)) {\n"
+          "        // Nobody would hear the answer."),
+    101: ("broker_worker.c", "the silence of a link is not looked at",
+          "    if (worker->silence_ms == 0 || worker->connection.number == 0 ||",
+          "    if (planted(101) || worker->silence_ms == 0 || worker->connection.number == 0 ||"),
+}
+
 
 def plant(name, text):
     """Puts every bug of a file into its text."""
-    for number, (file, what, right, wrong) in sorted(PLANTS.items()):
+    for number, (file, what, right, wrong) in sorted({**PLANTS, **DRILL_PLANTS}.items()):
         if file != name:
             continue
         if text.count(right) != 1:
@@ -129,7 +141,7 @@ def plant(name, text):
 
 def copy(to, folder, names):
     os.makedirs(to, exist_ok=True)
-    missing = {file for file, *_ in PLANTS.values()} - set(names)
+    missing = {file for file, *_ in [*PLANTS.values(), *DRILL_PLANTS.values()]} - set(names)
     if missing:
         sys.exit("plant.py: no such files: " + " ".join(sorted(missing)))
     for name in names:

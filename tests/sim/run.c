@@ -19,9 +19,11 @@ static struct world *running; // for the hook: must() knows no world
 static void
 on_broken_must(const char *file, int line, const char *condition)
 {
-    const char *name = strrchr(file, '/');
-    world_fail(running, "B9 books_agree", "%s:%d: must(%s)", name == NULL ? file : name + 1, line,
-               condition);
+    // Each is an invariant of its own: its file is part of the name.
+    const char *slash = strrchr(file, '/');
+    char name[REASON_BYTES / 4];
+    snprintf(name, sizeof name, "must of %s", slash == NULL ? file : slash + 1);
+    world_fail(running, name, "line %d: must(%s)", line, condition);
 }
 
 // ---- the nodes ----------------------------------------------------------------------------------
@@ -51,13 +53,18 @@ static void
 add_nodes(struct world *world)
 {
     for (uint32_t i = 0; i < world->plan.brokers; i++)
-        broker_node_add(world, i);
+        if (i == world->plan.false_broker)
+            false_broker_add(world, i);
+        else
+            broker_node_add(world, i);
     for (uint32_t i = 0; i < world->plan.workers; i++)
         worker_node_add(world, i);
     for (uint32_t i = 0; i < world->plan.clients; i++)
         client_node_add(world, i);
-    if (world->plan.is_hostile)
+    if (world->plan.has_stranger)
         hostile_node_add(world);
+    if (world->plan.has_liar)
+        liar_node_add(world);
     for (uint32_t i = 0; i < world->node_count; i++)
         world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i], 0);
 }
@@ -91,6 +98,8 @@ has_ended(struct world *world)
 {
     for (uint32_t i = 0; i < world->plan.brokers; i++) {
         const struct broker_node *broker = broker_node_of(world, i);
+        if (broker == NULL)
+            continue;
         if (!broker->node.is_alive || !check_broker_is_idle(broker))
             return false;
     }
@@ -112,17 +121,20 @@ static void
 all_answered(struct world *world)
 {
     uint64_t backlog = 0;
-    for (uint32_t i = 0; i < world->plan.brokers; i++)
-        if (broker_node_of(world, i)->node.is_alive)
-            backlog += check_broker_open_count(broker_node_of(world, i));
+    for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        const struct broker_node *broker = broker_node_of(world, i);
+        if (broker != NULL && broker->node.is_alive)
+            backlog += check_broker_open_count(broker);
+    }
     uint64_t round_trip_ns = 4 * world->plan.latency_ns_max + 4 * world->plan.lateness_ns + 5 * ms;
     uint64_t bound_ns = check_bound_ns(world) + backlog * round_trip_ns;
     uint64_t until_ns = world->now_ns + bound_ns;
-    while (!has_ended(world)) {
+    // What a broker has not read yet, because it stood still until now, is none of its books'.
+    do {
         if (world->now_ns >= until_ns)
             check_still_open(world, bound_ns);
-        (void)go_on(world, world->now_ns + second, UINT64_MAX);
-    }
+        (void)go_on(world, world->now_ns + second + round_trip_ns, UINT64_MAX);
+    } while (!has_ended(world));
 }
 
 // probe_all: and then each broker answers for each service.
@@ -131,13 +143,15 @@ probe_all(struct world *world)
 {
     if (world->plan.workers < world->plan.services)
         return;
-    struct node *probes[BROKERS_MAX];
+    struct node *probes[BROKERS_MAX] = {0};
     for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        if (i == world->plan.false_broker)
+            continue;
         probes[i] = client_node_add_probe(world, i);
         node_start(probes[i]);
     }
     for (uint32_t i = 0; i < world->plan.brokers; i++)
-        while (!client_node_is_done(probes[i]))
+        while (probes[i] != NULL && !client_node_is_done(probes[i]))
             (void)go_on(world, world->now_ns + second, UINT64_MAX);
 }
 
@@ -147,7 +161,8 @@ leave(struct world *world)
 {
     world->is_over = true;
     for (uint32_t i = 0; i < world->plan.brokers; i++)
-        broker_node_drain(&broker_node_of(world, i)->node);
+        if (i != world->plan.false_broker)
+            broker_node_drain(&broker_node_of(world, i)->node);
     uint64_t until_ns = world->now_ns + world->plan.broker.drain_ms * ms + 10 * second;
     (void)go_on(world, until_ns, UINT64_MAX);
     for (uint32_t i = 0; i < world->node_count; i++) {

@@ -21,8 +21,8 @@ void run_once(const struct options *options, uint8_t fill, struct outcome *outco
 // run_twice lets it run twice, and fails where the traces differ (W2).
 void run_twice(const struct options *options, struct outcome *outcome_out);
 
-// run_shrink makes the options of a failing seed smaller as long as it fails; *outcome_io
-// is what fails, then what still does.
+// run_shrink makes the options of a failing seed smaller as long as the same invariant does
+// not hold; *outcome_io is what fails, then what still does.
 void run_shrink(struct options *options_io, struct outcome *outcome_io);
 
 #endif

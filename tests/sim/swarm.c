@@ -15,7 +15,16 @@ static const uint64_t second = 1000000000;
     }
 
 // What a stream of numbers is for. Nodes have one each, so that one less changes no other.
-enum part { PART_FAULTS = 1, PART_NETWORK, PART_SIZES, PART_BROKER, PART_NODE, PART_SERVICES };
+enum part {
+    PART_FAULTS = 1,
+    PART_NETWORK,
+    PART_SIZES,
+    PART_BROKER,
+    PART_NODE,
+    PART_SERVICES,
+    PART_DISK,
+    PART_HOSTILE
+};
 
 const char *
 fault_text(enum fault fault)
@@ -273,6 +282,17 @@ draw_client(struct plan *self, uint32_t number)
     plan->start_ns = draw_start(self, &dice);
 }
 
+static void
+draw_disk(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_DISK, 0);
+    struct disk_plan *plan = &self->disk;
+    plan->latency_ns_min = spread(&dice, 10, 10000) * us;
+    plan->latency_ns_max = plan->latency_ns_min + spread(&dice, 10, 50000) * us;
+    plan->stall_ns_max = spread(&dice, 100, 60000) * ms;
+    plan->bytes_max = spread(&dice, 4096, 1 << 20);
+}
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 static void
@@ -287,8 +307,21 @@ draw_network(struct plan *self)
     self->pack_bytes = (uint32_t)spread(&dice, 64, MDP_PACK_BYTES_MAX);
     uint32_t hwm = (uint32_t)spread(&dice, 1, 100);
     self->hwm = self->has[FAULT_FULL] ? hwm : 2176;
+    uint32_t receive_mark = (uint32_t)spread(&dice, 1, 100);
+    self->receive_mark = self->has[FAULT_RECEIVE_MARK] ? receive_mark : 2176;
     self->work_ns = spread(&dice, 1, 500) * ms;
     self->fault_gap_ns = spread(&dice, 100, 30000) * ms;
+}
+
+// draw_enemies: each is there with probability 1/2, and one of them at least.
+static void
+draw_enemies(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_HOSTILE, 0);
+    self->has_liar = chance(&dice, 2) && self->is_hostile;
+    bool has_false = chance(&dice, 2) && self->is_hostile;
+    self->has_stranger = self->is_hostile && (chance(&dice, 2) || !(self->has_liar || has_false));
+    self->false_broker = has_false ? 0 : UINT32_MAX; // draw_sizes says which
 }
 
 static void
@@ -301,7 +334,10 @@ draw_sizes(struct plan *self, const struct options *options)
     self->services = (uint32_t)between(&dice, 1, SERVICES_MAX);
     if (chance(&dice, 2))
         brokers = 1;
-    self->brokers = smaller(brokers, options->brokers_max);
+    // Besides a false one there is at least one that is not.
+    bool has_false = self->false_broker != UINT32_MAX && options->brokers_max > 1;
+    self->brokers = smaller(has_false && brokers < 2 ? 2 : brokers, options->brokers_max);
+    self->false_broker = has_false ? self->brokers - 1 : UINT32_MAX;
     self->workers = smaller(workers, options->workers_max);
     self->clients = smaller(clients, options->clients_max);
     self->trouble_ns = between(&dice, 1, options->minutes) * 60 * second;
@@ -321,10 +357,12 @@ swarm_draw(struct plan *self, const struct options *options)
         bool has = chance(&dice, 2);
         self->has[i] = has && !(options->faults_off >> i & 1);
     }
+    draw_enemies(self);
     draw_sizes(self, options);
     draw_network(self);
     draw_broker(self);
     draw_services(self);
+    draw_disk(self);
     for (uint32_t i = 0; i < self->workers; i++)
         draw_worker(self, i);
     for (uint32_t i = 0; i < self->clients; i++)

@@ -38,7 +38,14 @@ enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, ST
     X(FAULT_FULL, "full")           /* high-water marks that are reached */                        \
     X(FAULT_LIMITS, "limits")       /* queue limits that are reached */                            \
     X(FAULT_DRIFT, "drift")         /* clocks that do not agree */                                 \
-    X(FAULT_LATE_START, "late_start")
+    X(FAULT_LATE_START, "late_start")                                                              \
+    X(FAULT_DISK_SLOW, "disk_slow")                                                                \
+    X(FAULT_DISK_FAIL, "disk_fail") /* a batch is there or not, and nobody knows */                \
+    X(FAULT_DISK_FULL, "disk_full")                                                                \
+    X(FAULT_DISK_LIE, "disk_lie")   /* it says "stowed" too early */                               \
+    X(FAULT_SUSPEND, "suspend")     /* a machine sleeps: its clock has gone on, it has not */      \
+    X(FAULT_WALL_STEP, "wall_step") /* the wall clock is set to another time */                    \
+    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */
 
 enum fault {
 #define X(name, text) name,
@@ -56,7 +63,7 @@ struct options {
     uint64_t events_max;
     uint64_t trouble_ms; // 0: as the seed has it
     uint32_t brokers_max, workers_max, clients_max;
-    uint32_t faults_off; // a bit for each kind
+    uint64_t faults_off; // a bit for each kind
     bool is_hostile;
     bool is_tracing;
     bool shows_notes; // of a run that fails
@@ -65,6 +72,12 @@ struct options {
 struct clock_plan {
     uint64_t offset_ns;
     int64_t drift; // of 2^20
+};
+
+struct disk_plan {
+    uint64_t latency_ns_min, latency_ns_max; // of a batch
+    uint64_t stall_ns_max;                   // and of one that takes long
+    uint64_t bytes_max;                      // where it can be full
 };
 
 struct worker_plan {
@@ -90,7 +103,10 @@ struct client_plan {
 
 struct plan {
     uint64_t seed;
-    bool is_hostile;
+    bool is_hostile;       // some of these three are there:
+    bool has_stranger;     // a peer that keeps to no rule
+    bool has_liar;         // a worker whose answers are wrong
+    uint32_t false_broker; // that makes everything up; UINT32_MAX: none
     bool has[FAULTS];
     uint64_t fault_gap_ns; // between faults, on the average
     uint64_t trouble_ns;
@@ -100,13 +116,15 @@ struct plan {
     uint64_t work_ns;     // of a service, on the average
     uint64_t lateness_ns; // of a loop that is woken
     uint32_t hwm;
-    uint32_t batch;      // messages in a turn of the broker
-    uint32_t pack_bytes; // of one message with more than one record
+    uint32_t receive_mark; // messages that wait for a reader, of one connection
+    uint32_t batch;        // messages in a turn of the broker
+    uint32_t pack_bytes;   // of one message with more than one record
     uint32_t brokers, workers, clients, services;
     struct broker_config broker;
     struct broker_service_config service_configs[SERVICES_MAX];
     struct clock_plan broker_clocks[BROKERS_MAX];
     uint64_t broker_start_ns[BROKERS_MAX];
+    struct disk_plan disk; // of each node that has one
     struct worker_plan worker[WORKERS_MAX];
     struct client_plan client[CLIENTS_MAX];
 };

@@ -129,6 +129,30 @@ pause_one(struct world *world, bool is_frozen)
 }
 
 static void
+suspend_one(struct world *world)
+{
+    struct node *node = pick(world, roll(world, STREAM_TROUBLE, 2) == 0 ? "broker" : NULL);
+    if (node == NULL)
+        return;
+    mark(world, MARK_SUSPENDED);
+    node_suspend(node, a_while(world));
+}
+
+// set_wall_clock sets it by up to a day, forth or back. Nothing that runs here may change by it:
+// only the node's wall clock does.
+static void
+set_wall_clock(struct world *world)
+{
+    struct node *node = pick(world, NULL);
+    if (node == NULL)
+        return;
+    int64_t by_ns = (int64_t)roll(world, STREAM_TROUBLE, 2 * 86400) - 86400;
+    mark(world, MARK_WALL_STEP);
+    note(world, node, "has its wall clock set by %llu s", by_ns, 0, 0);
+    node->wall_ns += by_ns * (int64_t)second;
+}
+
+static void
 drain_broker(struct world *world)
 {
     struct node *node = pick(world, "broker");
@@ -210,12 +234,22 @@ happen(struct world *world, enum fault fault)
     case FAULT_DRAIN_WORKER:
         drain_worker(world);
         break;
+    case FAULT_SUSPEND:
+        suspend_one(world);
+        break;
+    case FAULT_WALL_STEP:
+        set_wall_clock(world);
+        break;
     default:
         break;
     }
 }
 
-enum { FAULTS_IN_TIME = FAULT_DRAIN_WORKER + 1 };
+// Those that come at a time; the others are part of what nodes do.
+static const enum fault in_time[] = {
+    FAULT_CUT,          FAULT_HALF_OPEN,   FAULT_CLOG,        FAULT_BLOCK,       FAULT_PAUSE,
+    FAULT_FREEZE,       FAULT_KILL_WORKER, FAULT_KILL_CLIENT, FAULT_KILL_BROKER, FAULT_DRAIN_BROKER,
+    FAULT_DRAIN_WORKER, FAULT_SUSPEND,     FAULT_WALL_STEP};
 
 static void
 go_wrong(struct world *world, void *object, uint64_t argument)
@@ -224,7 +258,7 @@ go_wrong(struct world *world, void *object, uint64_t argument)
     (void)argument;
     if (world->is_healed)
         return;
-    enum fault fault = (enum fault)roll(world, STREAM_TROUBLE, FAULTS_IN_TIME);
+    enum fault fault = in_time[roll(world, STREAM_TROUBLE, sizeof in_time / sizeof *in_time)];
     if (world->plan.has[fault])
         happen(world, fault);
     uint64_t gap_ns = roll_gap(world, STREAM_TROUBLE, world->plan.fault_gap_ns);
@@ -244,6 +278,8 @@ trouble_end(struct world *world)
     world->is_healed = true;
     if (world->plan.hwm < 64)
         world->plan.hwm = 64;
+    if (world->plan.receive_mark < 64)
+        world->plan.receive_mark = 64;
     links_heal(world);
     for (uint32_t i = 0; i < world->node_count; i++) {
         struct node *node = world->nodes[i];

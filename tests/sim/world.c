@@ -274,9 +274,12 @@ wake(struct world *world, void *object, uint64_t serial)
         return;
     }
     watch_for_spinning(self);
-    if (self->stood_since_ns != 0 && self->kind->slept != NULL)
-        self->kind->slept(self, node_now(self) - clock_of(&self->clock, self->stood_since_ns));
-    self->stood_since_ns = 0;
+    uint64_t stood_ns = self->skipped_ns;
+    if (self->stood_since_ns != 0)
+        stood_ns += node_now(self) - clock_of(&self->clock, self->stood_since_ns);
+    if (stood_ns > 0 && self->kind->slept != NULL)
+        self->kind->slept(self, stood_ns);
+    self->stood_since_ns = self->skipped_ns = 0;
     self->kind->wake(self);
     if (self->is_alive)
         node_rest(self);
@@ -335,7 +338,9 @@ node_start(struct node *self)
         return;
     self->is_alive = true;
     self->life++;
-    self->stands_until_ns = self->frozen_until_ns = self->stood_since_ns = 0;
+    self->stands_until_ns = self->frozen_until_ns = self->stood_since_ns = self->skipped_ns = 0;
+    if (node_now(self) == 0)
+        mark(self->world, MARK_CLOCK_AT_ZERO);
     self->wake_at_ns = UINT64_MAX;
     note(self->world, self, "starts, life %llu", self->life, 0, 0);
     self->kind->start(self);
@@ -360,4 +365,13 @@ node_stand(struct node *self, uint64_t until_ns)
         self->stood_since_ns = self->world->now_ns;
     if (until_ns > self->stands_until_ns)
         self->stands_until_ns = until_ns;
+}
+
+void
+node_suspend(struct node *self, uint64_t for_ns)
+{
+    note(self->world, self, "sleeps for %llu ms", for_ns / 1000000, 0, 0);
+    self->clock.offset_ns += for_ns;
+    self->skipped_ns += for_ns;
+    node_poke(self);
 }

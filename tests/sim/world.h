@@ -24,7 +24,15 @@ enum {
     REASON_BYTES = 400
 };
 
-enum stream { STREAM_LINKS, STREAM_TROUBLE, STREAM_CALLS, STREAM_APPS, STREAM_MEMORY, STREAMS };
+enum stream {
+    STREAM_LINKS,
+    STREAM_TROUBLE,
+    STREAM_CALLS,
+    STREAM_APPS,
+    STREAM_MEMORY,
+    STREAM_DISK,
+    STREAMS
+};
 
 struct world;
 struct node;
@@ -55,6 +63,8 @@ struct node {
     uint64_t stands_until_ns; // its loop
     uint64_t frozen_until_ns; // all of the process
     uint64_t stood_since_ns;  // 0: it did not
+    uint64_t skipped_ns;      // that its clock went on while nothing ran, since it last did
+    int64_t wall_ns;          // the wall clock: what it is ahead of the node's own
     uint64_t busy_since_ns;   // wakes at one time, for W1
     uint32_t busy_count;
     uint64_t core_parcels; // that its core has, and what they cost
@@ -206,5 +216,15 @@ void node_wake_at(struct node *self, uint64_t at_ns);
 void node_rest(struct node *self);
 // node_stand lets its loop stand still.
 void node_stand(struct node *self, uint64_t until_ns);
+// node_suspend: its machine slept. Nothing ran, nothing came in, and its clock, which counts
+// that (CLOCK_BOOTTIME), goes on so much later.
+void node_suspend(struct node *self, uint64_t for_ns);
+// node_wall is the time of the day there, which anybody may set. The cores of today have no
+// use for it: it is for those that keep a time longer than their machine runs.
+static inline uint64_t
+node_wall(const struct node *self)
+{
+    return node_now(self) + (uint64_t)self->wall_ns;
+}
 
 #endif

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""test_planted.py - does a drill fail where what it drills is broken?
+
+Brokers with a bug that was planted (tests/sim/plant.py has them by number), brokers that die, come
+too late, or are told not to do what the drill is about. Usage: test_planted.py [-v] MDBROKER, one
+that carries the bugs. Most drills wait long before they give up: those run where GALLEON_LONG is set.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(os.environ.get("GALLEON_BIN") or ROOT / "build" / "asan")
+PLANTED = None          # the broker that carries the bugs
+PATIENCE = 120          # seconds
+
+is_slow = unittest.skipUnless(os.environ.get("GALLEON_LONG"), "slow: GALLEON_LONG is not set")
+
+
+class BrokenBroker(unittest.TestCase):
+    """The tool takes the mdbroker that lies next to it, which is ours."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        shutil.copy(FOLDER / "galleon", self.folder)
+
+    def put_script(self, text):
+        path = self.folder / "mdbroker"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def run_drill(self, name, *options, code, **environment):
+        run = subprocess.run(
+            [self.folder / "galleon", "drill", "run", name, "--json", *options],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        (one,) = json.loads(run.stdout)
+        return one
+
+    def assert_fails_with(self, name, number, why):
+        os.symlink(PLANTED, self.folder / "mdbroker")
+        one = self.run_drill(name, GALLEON_PLANT=str(number), code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], why)
+        return one
+
+    def test_broker_that_carries_bugs_is_well_without_them(self):
+        os.symlink(PLANTED, self.folder / "mdbroker")
+        one = self.run_drill("worker-killed", code=0)
+        self.assertEqual(one["verdict"], "pass")
+
+    def test_client_gone_fails_where_its_requests_run_on(self):
+        self.assert_fails_with("client-gone", 100, "requests ran for a client that was dead")
+
+    def test_worker_hung_fails_where_nothing_is_tried_again(self):
+        os.symlink(PLANTED, self.folder / "mdbroker")
+        one = self.run_drill("worker-hung", "--broker-option=--attempts=1", code=1)
+        self.assertEqual((one["verdict"], one["lost"]), ("fail", 1))
+
+    def test_slow_service_fails_where_all_services_share_what_is_scarce(self):
+        os.symlink(PLANTED, self.folder / "mdbroker")
+        one = self.run_drill("slow-service", "--broker-option=--queue-limit=1", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertGreater(one["lost"], 0)
+
+    @is_slow
+    def test_broker_that_dies_fails_a_drill(self):
+        self.put_script(f'(sleep 1; kill -9 $$) & exec {PLANTED} "$@"')
+        one = self.run_drill("broker-frozen", code=1)
+        self.assertEqual(one["why"], "mdbroker ended by itself, by signal 9")
+
+    @is_slow
+    def test_broker_restarted_fails_where_the_broker_is_back_too_late(self):
+        self.put_script(f'[ -e "$0.was" ] && sleep 6; touch "$0.was"; exec {PLANTED} "$@"')
+        one = self.run_drill("broker-restarted", code=1)
+        self.assertRegex(one["why"], "recovered after [0-9]+ ms, not within 5000")
+        self.assertEqual(one["lost"], 0)
+
+    @is_slow
+    def test_end_of_a_connection_that_is_ignored_fails(self):
+        for name in ("worker-killed", "network-cut"):
+            with self.subTest(drill=name):
+                self.assert_fails_with(name, 2, "request of the harmed worker is answered: not")
+                (self.folder / "mdbroker").unlink()
+
+    @is_slow
+    def test_request_that_is_not_queued_again_fails(self):
+        one = self.assert_fails_with("worker-killed", 3, "harmed worker is answered: not within")
+        self.assertGreater(one["lost"], 0)
+
+    @is_slow
+    def test_silence_of_a_link_that_is_ignored_fails(self):
+        for name in ("worker-frozen", "network-half-open"):
+            with self.subTest(drill=name):
+                self.assert_fails_with(name, 101, "request of the harmed worker is answered: not")
+                (self.folder / "mdbroker").unlink()
+
+
+if __name__ == "__main__":
+    PLANTED = pathlib.Path(sys.argv.pop()).resolve()
+    unittest.main()
