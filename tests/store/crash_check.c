@@ -2,6 +2,7 @@
 
 #include "crash_check.h"
 
+#include "audit_chain.h"
 #include "durable_digest.h"
 #include "must.h"
 
@@ -303,6 +304,31 @@ expect(struct check *self, sqlite3 *db, const char *sql, const char *wanted)
     return is_right;
 }
 
+// check_chain walks the audit chain from its beginning.
+static bool
+check_chain(struct check *self, sqlite3 *db)
+{
+    static const char sql[] = "SELECT records, first, head, "
+                              "(SELECT value FROM meta WHERE key = 'store_id') "
+                              "FROM audit ORDER BY upto";
+    sqlite3_stmt *walk = NULL;
+    struct audit_head head;
+    uint64_t n = 0;
+    bool is_right = sqlite3_prepare_v2(db, sql, -1, &walk, NULL) == SQLITE_OK;
+    while (is_right && sqlite3_step(walk) == SQLITE_ROW) {
+        if (n == 0)
+            audit_head_start(&head, view_of(sqlite3_column_text(walk, 3), AUDIT_STORE_ID_BYTES));
+        const void *records = sqlite3_column_blob(walk, 0);
+        size_t size = (size_t)sqlite3_column_bytes(walk, 0);
+        is_right = (uint64_t)sqlite3_column_int64(walk, 1) == n + 1 &&
+                   audit_head_walk(&head, &n, view_of(records, size)) &&
+                   memcmp(sqlite3_column_blob(walk, 2), &head, sizeof head) == 0;
+    }
+    sqlite3_finalize(walk);
+    return is_right ||
+           complain(self, "the audit chain is broken after record %llu", (unsigned long long)n);
+}
+
 bool
 check_file(struct check *self, const char *path)
 {
@@ -316,7 +342,8 @@ check_file(struct check *self, const char *path)
                expect(self, db,
                       "SELECT count(*) FROM request WHERE parts <> "
                       "(SELECT count(*) FROM chunk WHERE id >> 16 = seq)",
-                      "0");
+                      "0") &&
+               check_chain(self, db);
     sqlite3_close(db);
     return is_right;
 }

@@ -31,6 +31,8 @@ struct life {
     char path[PATH_BYTES];
     uint32_t round;
     bool has_faults; // in this round: errors, and no crash
+    bool has_lies;   // in this round: the log is not synced, and nobody says so
+    bool is_lost;    // what the disk lied about was missed: the end of this store
     bool is_broken;  // the store is of no more use
     bool in_doubt;   // `after` may be what is there, or `before`
     bool has_flood;
@@ -95,6 +97,20 @@ came_of_it(struct life *self, enum store_result result)
 }
 
 static bool
+do_idle(struct life *self)
+{
+    bool has_more = true;
+    for (int slices = 0; has_more && slices < 100; slices++) {
+        enum store_result result = store_idle(self->store, self->before.now_ms, &has_more);
+        if (!came_of_it(self, result))
+            return false;
+        self->is_broken = self->is_broken || result == STORE_FULL;
+        has_more = has_more && result == STORE_COMMITTED;
+    }
+    return true;
+}
+
+static bool
 do_batch(struct life *self)
 {
     struct durable_op *ops[WORK_OPS_MAX];
@@ -116,26 +132,16 @@ do_batch(struct life *self)
         self->in_doubt = true;
     }
     work_forget(&self->work);
-    return is_right;
-}
-
-static bool
-do_idle(struct life *self)
-{
-    bool has_more = true;
-    for (int slices = 0; has_more && slices < 100; slices++) {
-        enum store_result result = store_idle(self->store, self->before.now_ms, &has_more);
-        if (!came_of_it(self, result))
-            return false;
-        has_more = has_more && result == STORE_COMMITTED;
-    }
-    return true;
+    // A store that was full refuses what is new until it has looked for room again.
+    return is_right && (result != STORE_FULL || do_idle(self));
 }
 
 static bool
 do_step(struct life *self)
 {
     uint64_t kind = roll(self, 1000);
+    if (self->has_lies)
+        return do_batch(self);
     if (kind < 780)
         return do_batch(self) && (roll(self, 2) == 0 || do_idle(self));
     if (kind < 880)
@@ -222,6 +228,11 @@ look(struct life *self)
     options.wall_ms = 1;
     struct store_error error;
     struct store *store = store_open_sqlite(&options, &error);
+    self->is_lost = store == NULL && self->has_lies && error.result == STORE_FAULT;
+    if (self->is_lost) {
+        crash_vfs_mount(self->disk, self->options->folder);
+        return true;
+    }
     bool is_right = store != NULL || fail(self, "what is left does not open: %s", error.text);
     is_right = is_right && look_at_store(self, store);
     if (store != NULL)
@@ -260,11 +271,15 @@ plan_fault(struct life *self)
 static void
 plan_trouble(struct life *self)
 {
+    self->has_lies = false;
     bool is_asked =
         self->round == 0 && (self->options->fault.kinds != 0 || self->options->no_memory.at != 0);
     self->has_faults = is_asked || roll(self, 6) == 0;
     if (!self->has_faults) {
         plan_crash(self);
+        // Only an anchor with every commit sees all of it.
+        self->has_lies = self->store_options.anchors_every_commit && roll(self, 4) == 0;
+        crash_disk_lie(self->disk, self->has_lies ? "-wal" : NULL);
         return;
     }
     // Two notes of faults within ten minutes, and it does not open any more: so one at a time.
@@ -281,6 +296,7 @@ end_trouble(struct life *self)
 {
     self->result->faults += crash_disk_faults(self->disk) + crash_memory_faults();
     crash_disk_fail(self->disk, NULL);
+    crash_disk_lie(self->disk, NULL);
     crash_memory_fail(NULL);
 }
 
@@ -297,7 +313,7 @@ do_round(struct life *self)
 {
     plan_trouble(self);
     bool is_right = do_steps(self, self->has_faults ? STEPS_OF_A_FAULT : STEPS_MAX);
-    bool was_cut = roll(self, 4) > 0 || has_forgotten(self);
+    bool was_cut = roll(self, 4) > 0 || has_forgotten(self) || self->has_lies;
     close_store(self);
     end_trouble(self);
     if (!is_right)
@@ -356,7 +372,7 @@ crash_life_run(const struct life_options *options, struct life_result *result_ou
     begin(self, options, result_out);
     bool is_right = true;
     for (; is_right && self->round < options->rounds; self->round++)
-        is_right = do_round(self) && self->before.count + 40 < MODEL_ROWS_MAX;
+        is_right = do_round(self) && !self->is_lost && self->before.count + 40 < MODEL_ROWS_MAX;
     is_right = result_out->why[0] == '\0';
     end(self);
     free(self);

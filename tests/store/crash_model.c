@@ -187,11 +187,11 @@ model_close(struct model *self, struct model_row *row)
 }
 
 void
-model_revive(struct model *self, struct model_row *row)
+model_revive(struct model_row *row, uint64_t due_ms)
 {
     row->state = DURABLE_PENDING;
     row->attempts = 0;
-    row->due_ms = self->now_ms;
+    row->due_ms = due_ms;
     row->deadline_ms = 0;
     row->reason = 0;
     row->over_ms = 0;

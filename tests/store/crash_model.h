@@ -66,6 +66,6 @@ enum durable_outcome model_failed(struct model_row *row, uint32_t attempts, uint
 enum durable_outcome model_end(struct model *self, struct model_row *row, enum durable_state state,
                                uint32_t attempts, uint32_t reason);
 enum durable_outcome model_close(struct model *self, struct model_row *row);
-void model_revive(struct model *self, struct model_row *row);
+void model_revive(struct model_row *row, uint64_t due_ms);
 
 #endif

@@ -180,6 +180,7 @@ make_by_filter(struct work *self, struct work_op *made, struct model *model,
                                    .now_ms = model->now_ms,
                                    .owner = model_owner(owner),
                                    .reason = model_text(made->reason, 'r', reason),
+                                   .due_ms = model->now_ms + roll(self, 9000),
                                    .filter = {.service = model_service(service),
                                               .newer_than_ms = MODEL_RETAIN_MS,
                                               .limit = limit}};
@@ -191,7 +192,7 @@ make_by_filter(struct work *self, struct work_op *made, struct model *model,
             model->now_ms - row->accepted_ms < MODEL_RETAIN_MS) {
             made->found++;
             if (kind == DURABLE_RETRY)
-                model_revive(model, row);
+                model_revive(row, made->op.due_ms);
             else if (kind == DURABLE_CANCEL)
                 model_end(model, row, DURABLE_DEAD, row->attempts, reason);
             else

@@ -21,9 +21,9 @@ import plant as sim  # noqa: E402
 # number: (file, what is wrong, text, text with the bug)
 PLANTS = {
     1: ("sqlite.c", "a batch is acknowledged whose commit failed",
-        "    if (code == SQLITE_OK)\n        return STORE_COMMITTED;\n    enum store_result result",
-        "    if (code == SQLITE_OK || planted(1))\n        return STORE_COMMITTED;\n"
-        "    enum store_result result"),
+        "    if (code == SQLITE_OK && (!self->anchors_every_commit || sqlite_audit_anchor(self)))",
+        "    if (planted(1) ||\n"
+        "        (code == SQLITE_OK && (!self->anchors_every_commit || sqlite_audit_anchor(self))))"),
     2: ("sqlite_open.c", "a commit is not synced",
         "    sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);",
         "    sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);\n    if (planted(2))\n"
@@ -31,9 +31,9 @@ PLANTS = {
         "    if (planted(3))\n"
         '        sqlite3_exec(self->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);'),
     3: ("sqlite_open.c", "nothing is synced", None, None),  # planted by 2
-    4: ("sqlite_change.c", "a key is not looked for",
-        "    if (op->key.size > 0) {\n        int code = find_key",
-        "    if (op->key.size > 0 && !planted(4)) {\n        int code = find_key"),
+    4: ("sqlite_group.c", "keys are not kept",
+        "        return give_text(to, op->key), SQLITE_OK;",
+        "        return give_text(to, planted(4) ? VIEW_NONE : op->key), SQLITE_OK;"),
     5: ("sqlite_change.c", "a stranger may fetch and close",
         "        memcmp(&request_out->owner, &op->owner, sizeof op->owner) == 0) {",
         "        (planted(5) || memcmp(&request_out->owner, &op->owner, sizeof op->owner) == 0)) {"),
@@ -62,22 +62,37 @@ PLANTS = {
     13: ("sqlite_open.c", "the folder is not synced",
          "fd >= 0 && fsync(fd) == 0;", "fd >= 0 && (planted(13) || fsync(fd) == 0);"),
     14: ("sqlite.c", "the clock may go back",
-         "    bind_number(set, 2, progress->clock_ms);",
-         "    bind_number(set, 2, planted(14) ? 1 : progress->clock_ms);"),
+         "{progress->next_seq, progress->clock_ms,",
+         "{progress->next_seq, planted(14) ? 1 : progress->clock_ms,"),
     15: ("sqlite.c", "a batch is two transactions",
-         "        code = operations[ops[at]->kind](self, ops[at]);",
+         "        size_t run = run_of(ops + at, count - at);",
+         "        size_t run = run_of(ops + at, count - at);\n"
          "        if (planted(15) && at == count / 2 && at > 0) {\n"
          "            code = sqlite_store_commit(self);\n"
          "            if (code == SQLITE_OK)\n"
          "                code = sqlite_store_run(self, STATEMENT_BEGIN);\n"
-         "            if (code != SQLITE_OK)\n                break;\n        }\n"
-         "        code = operations[ops[at]->kind](self, ops[at]);"),
+         "            if (code != SQLITE_OK)\n                break;\n        }"),
     16: ("sqlite.c", "what was rolled back is still counted",
          "    sqlite_counts_rollback(self);",
          "    if (!planted(16))\n        sqlite_counts_rollback(self);"),
     17: ("sqlite_change.c", "a failed attempt is due at once again",
          "    bind_number(failed, 3, op->due_ms);",
          "    bind_number(failed, 3, planted(17) ? op->now_ms : op->due_ms);"),
+    18: ("sqlite_audit.c", "the anchor never moves",
+         "progress->changes == self->anchored)", "progress->changes == self->anchored || planted(18))"),
+    19: ("sqlite_audit.c", "a log is accepted that lacks its end",
+         "    if (anchor.changes > progress->changes)",
+         "    if (anchor.changes > progress->changes && !planted(19))"),
+    20: ("store_files.c", "what a killed process left in the log is not synced",
+         "    bool is_synced = fdatasync(fd) == 0;",
+         "    bool is_synced = planted(20) || fdatasync(fd) == 0;"),
+    21: ("sqlite_open.c", "after a failed sync the cache is believed",
+         "    if (*is_suspect_out)\n        fault_forget", "    if (*is_suspect_out && !planted(21))\n"
+         "        fault_forget"),
+    22: ("sqlite_audit.c", "a record is not in the chain",
+         "    audit_head_add(&progress->head, view_of(at, size));",
+         "    if (!planted(22) || record->n % 16 != 0)\n"
+         "        audit_head_add(&progress->head, view_of(at, size));"),
 }
 
 # Text that is always another: (file, text, other text).
