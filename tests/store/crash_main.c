@@ -1,13 +1,19 @@
 // crash_main.c - many lives, and of the first that goes wrong the command that repeats it.
 //
 //     store_crash [--points N] [--seed S] [--rounds R] [--jobs J] [--plant N]
+//     store_crash --nth N [--seed S]
+//     store_crash --flips N [--seed S]
 //
-// Each life is a store that crashes some times. Lives are dealt out to processes.
+// Each life is a store that crashes some times. Lives are dealt out to processes. With --nth one
+// operation of a life fails: each kind of operation, and SQLite's allocations, the first N of each
+// in turn, once and for ever. With --flips one bit of what is left of a store is another, or the
+// end of a file is cut off.
 
 #include "crash_life.h"
 #include "plants.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +27,7 @@ enum { JOBS_MAX = 16, ROUNDS = 10 };
 struct task {
     uint64_t points, seed;
     uint32_t rounds, jobs, plant;
+    uint64_t nth, flips;
 };
 
 struct share {
@@ -58,10 +65,14 @@ read_options(int count, char **texts, struct task *task)
             task->rounds = (uint32_t)number;
         else if (strcmp(texts[at], "--jobs") == 0)
             task->jobs = number > JOBS_MAX ? JOBS_MAX : (uint32_t)number;
+        else if (strcmp(texts[at], "--nth") == 0)
+            task->nth = number;
+        else if (strcmp(texts[at], "--flips") == 0)
+            task->flips = number;
         else if (strcmp(texts[at], "--plant") == 0)
             task->plant = (uint32_t)number;
         else
-            complain("the options are --points, --seed, --rounds, --jobs and --plant");
+            complain("the options are --points, --seed, --rounds, --jobs, --plant, --nth, --flips");
     }
 }
 
@@ -86,6 +97,64 @@ run_life(const struct task *task, uint64_t seed, const char *folder, struct shar
         (unsigned long long)seed, (unsigned long long)share->points, result.why, folder,
         (unsigned long long)seed, task->rounds);
     fflush(stdout);
+}
+
+// ---- the Nth operation ---------------------------------------------------------------
+
+struct nth {
+    const char *name;
+    uint32_t kinds; // 0: an allocation
+    int error;
+};
+
+static const struct nth nths[] = {
+    {"write", DISK_WRITE, EIO},       {"no room", DISK_WRITE, ENOSPC}, {"sync", DISK_SYNC, EIO},
+    {"truncate", DISK_TRUNCATE, EIO}, {"create", DISK_CREATE, EIO},    {"delete", DISK_DELETE, EIO},
+    {"open", DISK_OPEN, EMFILE},      {"read", DISK_READ, EIO},        {"memory", 0, 0}};
+enum { NTHS = sizeof nths / sizeof *nths };
+
+// The first allocations are those of the opening; a batch's come much later.
+static uint64_t
+allocation(uint64_t at)
+{
+    return at <= 100 ? at : (at - 90) * 150;
+}
+
+// run_nth lives once and says whether something failed in it; *is_right: and nothing was wrong.
+static bool
+run_nth(const struct task *task, const struct nth *nth, uint64_t at, bool is_for_ever,
+        const char *folder, bool *is_right)
+{
+    struct life_options options = {.seed = task->seed + at, .rounds = 1, .folder = folder};
+    options.fault = (struct disk_fault){nth->kinds, at, is_for_ever, nth->error};
+    if (nth->kinds == 0)
+        options.no_memory = (struct memory_fault){allocation(at), is_for_ever};
+    struct life_result result;
+    *is_right = crash_life_run(&options, &result);
+    if (!*is_right)
+        printf("%s %llu fails %s, seed %llu: %s\nits files are in %s; it is repeated by: "
+               "store_crash --nth %llu --seed %llu\n",
+               nth->name, (unsigned long long)at, is_for_ever ? "for ever" : "once",
+               (unsigned long long)options.seed, result.why, folder, (unsigned long long)at,
+               (unsigned long long)task->seed);
+    return result.faults > 0;
+}
+
+static bool
+run_nths(const struct task *task, const char *folder)
+{
+    bool is_right = true;
+    for (size_t which = 0; which < 2 * NTHS && is_right; which++) {
+        const struct nth *nth = &nths[which / 2];
+        uint64_t lives = 0, hits = 0;
+        // A life has so many of a kind and no more.
+        for (uint64_t at = 1; at <= task->nth && at < hits + 20 && is_right; at++, lives++)
+            hits += run_nth(task, nth, at, which % 2 == 1, folder, &is_right);
+        printf("%-8s fails %s: %llu lives, it happened in %llu\n", nth->name,
+               which % 2 == 1 ? "for ever" : "once", (unsigned long long)lives,
+               (unsigned long long)hits);
+    }
+    return is_right;
 }
 
 static void
@@ -113,6 +182,19 @@ run_job(const struct task *task, uint32_t job, struct share *share)
         empty_folder(folder);
 }
 
+// run_alone is for what runs in this process.
+static int
+run_alone(const struct task *task)
+{
+    char folder[] = "/var/tmp/galleon-crash-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        complain("cannot make a folder in /var/tmp");
+    bool is_right = run_nths(task, folder);
+    if (is_right)
+        empty_folder(folder);
+    return is_right ? 0 : 1;
+}
+
 static uint64_t
 milliseconds(void)
 {
@@ -129,6 +211,8 @@ main(int count, char **texts)
     if (!plants_switch_on(task.plant))
         complain("there are no planted bugs in this build");
     crash_memory_install();
+    if (task.nth > 0)
+        return run_alone(&task);
     if (task.points == 1)
         task.jobs = 1;
     struct share *share =
