@@ -198,6 +198,8 @@ open_all(struct sqlite_store *self, const struct store_options *options,
     self->lock_fd = store_lock(options, error_out);
     if (self->lock_fd < 0 || !look_at_faults(self, &is_suspect, error_out))
         return false;
+    if (!log_sync(self->path))
+        return fail(self, "cannot sync its log", SQLITE_IOERR_FSYNC, error_out);
     self->anchor_fd = anchor_open(self->path);
     if (self->anchor_fd < 0)
         return fail(self, "cannot open its anchor", SQLITE_CANTOPEN, error_out);

@@ -166,6 +166,17 @@ fault_forget_cached(const char *path)
     }
 }
 
+bool
+log_sync(const char *path)
+{
+    int fd = open_beside(path, "-wal", O_RDONLY);
+    if (fd < 0)
+        return errno == ENOENT;
+    bool is_synced = fdatasync(fd) == 0;
+    close(fd);
+    return is_synced;
+}
+
 // ---- room ----------------------------------------------------------------------------
 
 enum { MIB = 1024 * 1024, ENOUGH_MIB = 512, BALLAST_MIB = 64 };

@@ -46,6 +46,11 @@ enum fault_history fault_read(const char *path);
 // what the disk lacks. Only before SQLite opens it.
 void fault_forget_cached(const char *path);
 
+// log_sync syncs what the process before wrote to the log and did not live to sync: this one
+// sees it and tells of it, so no loss of power may take it away again. Only before SQLite opens
+// it. False: the sync failed.
+bool log_sync(const char *path);
+
 // ---- room ----------------------------------------------------------------------------
 
 // room_is_short says whether the disk has less left than a store needs to go on, with some

@@ -28,7 +28,7 @@ STRANGERS = {("store", "core"), ("core", "store")}
 PURE_PUBLIC_HEADERS = {"galleon/status.h", "galleon/heartbeat.h", "galleon/mdp.h"}
 SOCKET_HEADERS = {"czmq.h", "zmq.h"}
 PROGRAM_FOLDERS = ["brokers", "workers", "clients"]
-SOURCE_FOLDERS = ["lib"] + PROGRAM_FOLDERS + ["tests", "bench"]
+SOURCE_FOLDERS = ["lib"] + PROGRAM_FOLDERS + ["examples", "tests", "bench"]
 
 # What base, wire and core may leave undefined besides each other.
 ALLOWED_SYMBOLS = re.compile(
