@@ -235,14 +235,22 @@ ask_the_store(struct titanic_core *self, const struct titanic_event *event)
     must(false);
 }
 
+static struct view
+view_of_words(const char *words)
+{
+    size_t size = 0;
+    while (words != NULL && words[size] != '\0')
+        size++;
+    return view_of(words, size);
+}
+
 void
 titanic_on_ask(struct titanic_core *self, const struct titanic_event *event)
 {
     const struct tsp_request *request = event->request;
     if (event->status != TSP_OK) {
         self->stats.asks_malformed++;
-        reply_text(self, event->asker, request->service, event->status,
-                   view_of(event->why, event->why == NULL ? 0 : strlen(event->why)));
+        reply_text(self, event->asker, request->service, event->status, view_of_words(event->why));
         self->bytes += event->body != NULL ? event->body_bytes : 0;
         titanic_dump(self, event->body, event->body_bytes);
     } else if (self->is_draining) {
