@@ -21,7 +21,8 @@
 enum {
     BATCH_BYTES_MAX = 4 << 20,
     MOMENT_MS = 50,
-    LOOK_MS = 1000 // between looks at the free space
+    LOOK_MS = 1000, // between looks at the free space
+    SPARE_BYTES_MAX = 64 << 20
 };
 
 static const uint64_t ns_per_ms = 1000000;
@@ -129,9 +130,11 @@ has_free_space(const struct store_writer *self)
     if (self->options.path == NULL || statvfs(self->options.path, &disk) != 0)
         return true;
     uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    // Where room was short, an eighth more than the least has to be there again.
+    // Where room was short, a little more than the least has to be there again. Not an eighth
+    // of the tenth of a large disk: nobody would understand what it waits for.
     uint64_t least = self->options.free_bytes_min;
-    return free_bytes >= (self->state.has_room ? least : least + least / 8);
+    uint64_t spare = least / 8 < SPARE_BYTES_MAX ? least / 8 : SPARE_BYTES_MAX;
+    return free_bytes >= (self->state.has_room ? least : least + spare);
 }
 
 static uint64_t
