@@ -161,6 +161,8 @@ go_on_acked(struct client_node *self, struct errand *errand)
 }
 
 // finish: all is mended, so each request that was accepted has to end, and its client to hear it.
+// It asks for one at a time, and waits for none at Titanic: waits would fill a small broker, which
+// then has no room for what Titanic has to be done.
 static void
 finish(struct client_node *self, struct errand *errand)
 {
@@ -170,7 +172,7 @@ finish(struct client_node *self, struct errand *errand)
     else if (!errand->is_acked || is_known)
         errand->is_over = true;
     else
-        ask_by_id(self, errand, TSP_WAIT);
+        ask_by_id(self, errand, TSP_REPLY);
 }
 
 static void
@@ -193,6 +195,14 @@ go_on(struct client_node *self, struct errand *errand)
     }
 }
 
+static bool
+may_ask(const struct client_node *self)
+{
+    if (self->node.world->is_healed && client_core_open_count(self->core) > 0)
+        return false;
+    return client_core_has_room(self->core);
+}
+
 static void
 act(struct client_node *self)
 {
@@ -209,7 +219,7 @@ act(struct client_node *self)
             errand->call = 0; // nobody will ever know
         if (errand->is_over || errand->call != 0)
             continue;
-        if (errand->next_ns <= world->now_ns && client_core_has_room(self->core))
+        if (errand->next_ns <= world->now_ns && may_ask(self))
             go_on(self, errand);
         if (errand->call == 0 && !errand->is_over && errand->next_ns < next_ns)
             next_ns = errand->next_ns;
@@ -218,12 +228,14 @@ act(struct client_node *self)
         if (world->now_ns >= self->next_call_ns) {
             self->next_call_ns =
                 world->now_ns + roll_gap(world, STREAM_TITANIC, self->plan->think_ns);
-            begin_errand(self);
+            uint64_t burst = roll_between(world, STREAM_TITANIC, 1, world->plan.titanic.burst);
+            while (burst-- > 0)
+                begin_errand(self);
             next_ns = world->now_ns;
         }
         next_ns = self->next_call_ns < next_ns ? self->next_call_ns : next_ns;
     }
-    if (next_ns <= world->now_ns && !client_core_has_room(self->core))
+    if (next_ns <= world->now_ns && !may_ask(self))
         return; // it wakes when a call ends
     node_wake_at(&self->node, next_ns);
 }
@@ -252,7 +264,7 @@ answered(struct client_node *self, const struct client_effect *effect)
     if (errand == NULL)
         return;
     errand->call = 0;
-    uint64_t think_ns = world->is_healed ? 20 * ms : self->plan->think_ns;
+    uint64_t think_ns = world->is_healed ? 500 * ms : self->plan->think_ns;
     errand->next_ns = world->now_ns + roll_gap(world, STREAM_TITANIC, think_ns);
     node_poke(&self->node);
     if (effect->result != GALLEON_OK)

@@ -312,7 +312,7 @@ draw_titanic_config(struct plan *self, struct prng *dice)
         .asks_max = 256,
         .waits_max = 64,
         .services_max = 64,
-        .inflight = (uint32_t)spread(dice, 1, 16),
+        .inflight = (uint32_t)(chance(dice, 2) ? between(dice, 1, 3) : spread(dice, 1, 16)),
         .bytes_max = 64 << 20,
         .attempts = (uint32_t)between(dice, 1, 6),
         .retry_min_ms = spread(dice, 1, 2000),
@@ -395,6 +395,7 @@ draw_titanic(struct plan *self)
     plan->is_there = chance(&dice, 3) && !self->is_hostile && self->workers > 0;
     plan->clock = draw_clock(self, &dice);
     plan->start_ns = draw_start(self, &dice);
+    plan->burst = chance(&dice, 2) ? 1 : (uint32_t)spread(&dice, 1, 32);
     plan->kill_gap_ns = chance(&dice, 4) ? 0 : spread(&dice, 1, 120) * second;
     plan->targets = smaller(self->services, self->workers);
     plan->durables = (uint32_t)between(&dice, 1, DURABLES_MAX);

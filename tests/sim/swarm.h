@@ -113,6 +113,7 @@ struct titanic_plan {
     uint32_t targets;     // services that durable requests are for
     uint32_t durables;    // clients
     uint32_t errands;     // requests of each
+    uint32_t burst;       // of them at once, at most
     struct worker_plan front[FRONTS_MAX];
     struct client_plan back, questions;
     struct client_plan durable[DURABLES_MAX];

@@ -72,6 +72,8 @@ struct titanic_node {
     size_t later_count, later_capacity;
     struct durable_body **cargo; // that the core has
     size_t cargo_count, cargo_capacity;
+    struct request_id ending; // the attempt that the core is told of: its end is to be stowed
+    bool is_end_stowed;
     bool accepts;
     bool is_draining;
     bool is_stopped;
@@ -394,6 +396,10 @@ stow(struct titanic_node *self, struct titanic_effect *effect)
 {
     struct durable_op *op = &effect->op;
     check_titanic_stows(&self->node, op);
+    bool is_end =
+        op->kind == DURABLE_ANSWER || op->kind == DURABLE_FAILED || op->kind == DURABLE_KILL;
+    if (is_end && request_id_equals(&op->id, &self->ending))
+        self->is_end_stowed = true;
     if (op->kind == DURABLE_SUBMIT)
         op->digest = durable_digest(op->service, op->body);
     titanic_store_push(self->store, op);
@@ -471,6 +477,8 @@ take_stowed(struct titanic_node *self)
     struct stowed *stowed;
     while ((stowed = titanic_store_take(self->store)) != NULL) {
         struct durable_op *op = &stowed->op;
+        note(self->node.world, &self->node, "is told of operation %llu: %llu, seq %llu", op->kind,
+             op->outcome, op->seq);
         struct titanic_event event = {.kind = TITANIC_STOWED, .op = op};
         bool is_answer = op->kind == DURABLE_ANSWER;
         check_titanic_told(&self->node, op);
@@ -537,7 +545,12 @@ take_answer(struct titanic_node *self, const struct answer *answer)
     out->call = 0;
     self->out_count--;
     into_core(self, answer->reply);
+    self->ending = out->id;
+    self->is_end_stowed = false;
     step(self, &event);
+    // T9: what a worker may have done is an attempt, and the store hears of it.
+    if (answer->ending != TITANIC_NOT_TRIED && !self->is_end_stowed)
+        check_fail(&self->node, "T9 one_ending", "an attempt has ended, and the store is not told");
 }
 
 static void
@@ -645,6 +658,8 @@ start(struct node *node)
     self->core = titanic_core_init(aligned, &config, node_now(node));
     self->slots = titanic_core_slots(self->core);
     self->out = world_take_zeroed(world, self->slots * sizeof *self->out);
+    note(world, node, "has %llu out, %llu questions, %llu services at most", config.inflight,
+         config.asks_max, config.services_max);
     self->accepts = true;
     self->is_draining = self->is_stopped = false;
     for (uint32_t i = 0; self->fronts[i] != NULL; i++)
