@@ -74,6 +74,7 @@ struct job {
     struct durable_body *body;
     uint64_t body_bytes;
     bool was_out;                 // DOOMED: its answer is not to come any more
+    bool is_unwanted;             // ENDING: somebody else has ended it before
     enum durable_op_kind end;     // ENDING, STUCK: ANSWER, FAILED or KILL
     enum durable_state end_state; // of a KILL
     struct durable_body *reply;   // ENDING, STUCK

@@ -506,6 +506,26 @@ cancelled_request_is_dead_and_retried_one_runs_again(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+retry_finds_the_answer_of_before_that_had_no_room(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    struct durable_filter all = {.service = VIEW_LITERAL("echo")};
+    rig->refuses = true;
+    rig_ask_filter(rig, TSP_CANCEL, &all);
+    rig_ask_filter(rig, TSP_RETRY, &all);
+    rig_answer(rig, 0, 200, "y"); // meets both at the store, and a full disk
+    rig_wait(rig, 3000);
+    rig->refuses = false;
+    rig_wait(rig, 3000);
+    if (rig_open(rig, "echo") > 0)
+        rig_answer(rig, rig->sent_count - 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
 // ---- limits ------------------------------------------------------------------------------------
 
 static void
@@ -662,6 +682,7 @@ main(void)
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
+        cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
         cmocka_unit_test(retried_request_whose_service_finds_no_room_runs_when_there_is_some),
