@@ -380,6 +380,8 @@ changed(struct titanic_core *self, const struct durable_op *op)
             struct service *service = titanic_service_get(self, row->service);
             if (service != NULL)
                 titanic_service_due(self, service, row->due_ms);
+            else
+                titanic_start_again(self);
             continue;
         }
         struct job *job = titanic_job_find(self, &row->id);

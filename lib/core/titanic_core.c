@@ -154,6 +154,13 @@ ask_for_services(struct titanic_core *self)
     titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->filter.limit = DURABLE_ROWS_MAX;
 }
 
+void
+titanic_start_again(struct titanic_core *self)
+{
+    self->is_started = false;
+    self->start_again_ms = self->now_ms + TITANIC_PROBE_MS_MAX;
+}
+
 static void
 services_found(struct titanic_core *self, const struct durable_op *op)
 {
@@ -169,8 +176,8 @@ services_found(struct titanic_core *self, const struct durable_op *op)
         has_all &= service != NULL;
     }
     // Those that find no place now find one when others have no work any more.
-    self->is_started = has_all;
-    self->start_again_ms = self->now_ms + TITANIC_PROBE_MS_MAX;
+    if (!has_all)
+        titanic_start_again(self);
 }
 
 static void

@@ -528,6 +528,26 @@ cancelled_request_is_dead_and_retried_one_runs_again(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+retry_finds_the_answer_of_before_that_had_no_room(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    struct durable_filter all = {.service = VIEW_LITERAL("echo")};
+    rig->refuses = true;
+    rig_ask_filter(rig, TSP_CANCEL, &all);
+    rig_ask_filter(rig, TSP_RETRY, &all);
+    rig_answer(rig, 0, 200, "y"); // meets both at the store, and a full disk
+    rig_wait(rig, 3000);
+    rig->refuses = false;
+    rig_wait(rig, 3000);
+    if (rig_open(rig, "echo") > 0)
+        rig_answer(rig, rig->sent_count - 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
 // ---- limits ------------------------------------------------------------------------------------
 
 static void
@@ -559,6 +579,38 @@ more_services_than_the_limit_are_refused_and_room_comes_back(void **state)
     rig_answer(rig, 0, 200, "y");
     rig_known(rig, "s0", true);
     rig_accepted(rig, "one-more", "x");
+    titanic_rig_free(rig);
+}
+
+static void
+retried_request_whose_service_finds_no_room_runs_when_there_is_some(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    char name[16];
+    struct request_id id = rig_accepted(rig, "late", "x");
+    struct durable_filter late = {.service = VIEW_LITERAL("late")};
+    rig_ask_filter(rig, TSP_CANCEL, &late);
+    rig_wait(rig, 0);
+    rig_known(rig, "late", true);
+    size_t from = rig->sent_count;
+    for (uint32_t i = 0; i < rig->config.services_max; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        rig_accepted(rig, name, "x");
+    }
+    size_t retry = rig_ask_filter(rig, TSP_RETRY, &late);
+    rig_wait(rig, 10);
+    assert_string_equal(rig->askers[retry].text, "1");
+    assert_int_equal(rig_open(rig, "late"), 0);
+    for (uint32_t i = 0; i < rig->config.services_max; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        rig_answer(rig, from + i, 200, "y");
+        rig_known(rig, name, true);
+    }
+    rig_wait(rig, 60000);
+    assert_int_equal(rig_open(rig, "late"), 1);
+    rig_answer(rig, rig->sent_count - 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
     titanic_rig_free(rig);
 }
 
@@ -653,8 +705,10 @@ main(void)
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
+        cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
+        cmocka_unit_test(retried_request_whose_service_finds_no_room_runs_when_there_is_some),
         cmocka_unit_test(bodies_beyond_the_limit_are_refused),
         cmocka_unit_test(what_was_pending_runs_after_a_restart),
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
