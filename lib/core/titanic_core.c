@@ -226,6 +226,15 @@ on_stowed(struct titanic_core *self, struct durable_op *op)
     }
 }
 
+// is_untaken: is it out, and in the broker's queue? The service has no worker, as the broker
+// says: no drain has to wait for one.
+static bool
+is_untaken(const struct job *job)
+{
+    const struct service *service = job->service;
+    return job->state == JOB_OUT && !service->is_open && !service->is_questioned;
+}
+
 static void
 on_drain(struct titanic_core *self)
 {
@@ -236,7 +245,7 @@ on_drain(struct titanic_core *self)
     titanic_asks_drain(self);
     for (uint32_t i = 0; i < self->jobs.touched; i++) {
         struct job *job = slab_at(&self->jobs, i);
-        if (job != NULL && job->state == JOB_READY)
+        if (job != NULL && (job->state == JOB_READY || is_untaken(job)))
             titanic_job_doom(self, job);
     }
 }

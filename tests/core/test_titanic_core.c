@@ -676,6 +676,22 @@ drain_waits_for_what_is_out_and_takes_nothing_new(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+drain_does_not_wait_for_a_service_without_workers(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "none", "hello");
+    rig_known(rig, "none", false);
+    assert_int_equal(rig_open(rig, "none"), 1);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig_wait(rig, 0);
+    assert_int_equal(rig->cancelled, 1);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -712,6 +728,7 @@ main(void)
         cmocka_unit_test(bodies_beyond_the_limit_are_refused),
         cmocka_unit_test(what_was_pending_runs_after_a_restart),
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
+        cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

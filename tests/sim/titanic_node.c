@@ -182,7 +182,9 @@ read_asked(struct titanic_node *self, struct asking *asking, struct titanic_even
     size_t count = frames_of(&body, frames, 0);
     enum tsp_service service = swarm_front(asking->front->node.index);
     *event = (struct titanic_event){.kind = TITANIC_ASK, .asker = asking, .request = &asking->tsp};
-    event->status = tsp_read(service, frames, count, &asking->tsp, &event->why);
+    const char *why = NULL;
+    event->status = tsp_read(service, frames, count, &asking->tsp, &why);
+    event->why = view_of(why, why == NULL ? 0 : strlen(why));
     asking->tsp.service = service;
     bool has_body = service == TSP_REQUEST || service == TSP_SUBMIT;
     if (event->status != TSP_OK || !has_body || runs_out_of_memory(self))
