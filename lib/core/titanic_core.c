@@ -190,6 +190,10 @@ start_stowed(struct titanic_core *self, struct durable_op *op)
     } else if (op->kind == DURABLE_OVERDUE) {
         titanic_overdue_found(self, op);
     } else if (op->outcome == DURABLE_OK) {
+        // It may have been loaded while the store was asked to end it.
+        struct job *job = titanic_job_find(self, &op->id);
+        if (job != NULL)
+            titanic_job_doom(self, job);
         self->stats.overdue++;
         titanic_wake(self, &op->id, NULL);
     } else if (op->outcome == DURABLE_REFUSED) {

@@ -548,6 +548,37 @@ retry_finds_the_answer_of_before_that_had_no_room(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 2;
+    titanic_rig_start(rig);
+    rig_accepted(rig, "a", "x");
+    rig_accepted(rig, "b", "x");
+    rig_submit_with(rig, "first", "x", &(struct tsp_request){.not_before_ms = 50});
+    rig_submit_with(rig, "late", "x",
+                    &(struct tsp_request){.not_before_ms = 100, .deadline_ms = 500});
+    rig_commit(rig);
+    // The store is asked for what is overdue, and then for the same request, to run.
+    rig->now_ns += 600 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_answer(rig, 1, 200, "y");
+    rig_commit(rig);
+    assert_int_equal(rig_open(rig, "first"), 1);
+    assert_int_equal(rig_stats(rig).overdue, 1);
+    struct durable_filter late = {.service = VIEW_LITERAL("late")};
+    size_t retry = rig_ask_filter(rig, TSP_RETRY, &late);
+    rig_wait(rig, 10);
+    assert_string_equal(rig->askers[retry].text, "1");
+    rig_answer(rig, 0, 200, "y");
+    rig_wait(rig, 10);
+    assert_int_equal(rig_open(rig, "late"), 1);
+    titanic_rig_free(rig);
+}
+
 // ---- limits ------------------------------------------------------------------------------------
 
 static void
@@ -722,6 +753,7 @@ main(void)
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
         cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
+        cmocka_unit_test(retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
         cmocka_unit_test(retried_request_whose_service_finds_no_room_runs_when_there_is_some),
