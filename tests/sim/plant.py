@@ -167,10 +167,8 @@ PLANTS = {
          "    if (event->ending == TITANIC_NOT_TRIED ||\n"
          "        (planted(39) && event->ending == TITANIC_LOST)) {"),
     40: ("titanic_job.c", "a request is sent after its deadline",
-         "    if (job->deadline_ms != 0 && job->deadline_ms < self->now_ms) {\n"
-         "        job->end_state",
-         "    if (job->deadline_ms != 0 && job->deadline_ms < self->now_ms && !planted(40)) {\n"
-         "        job->end_state"),
+         "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms;",
+         "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms && !planted(40);"),
     41: ("titanic_ask.c", "a request is sent before it is due",
          "    bool is_next = op->due_ms <= self->now_ms && !service->has_more",
          "    bool is_next = (op->due_ms <= self->now_ms || planted(41)) && !service->has_more"),
