@@ -169,12 +169,15 @@ all_answered(struct world *world)
     } while (!has_ended(world));
 }
 
-// probe_all: and then each broker answers for each service.
+// probe_all: and then each broker answers for each service. First the links are given the time
+// to find out which of them have nobody at the other end: until then a request may go to a
+// worker that is no more.
 static void
-probe_all(struct world *world)
+probe_all(struct world *world, uint64_t healed_ns)
 {
     if (world->plan.workers < world->plan.services)
         return;
+    (void)go_on(world, healed_ns + world->plan.patience_ns + 2 * second, UINT64_MAX);
     struct node *probes[BROKERS_MAX] = {0};
     for (uint32_t i = 0; i < world->plan.brokers; i++) {
         if (i == world->plan.false_broker)
@@ -230,10 +233,11 @@ run(struct world *world)
     add_nodes(world);
     trouble_begin(world);
     (void)go_on(world, world->plan.trouble_ns, world->plan.events_max);
+    uint64_t healed_ns = world->now_ns;
     trouble_end(world);
     end_durables(world);
     all_answered(world);
-    probe_all(world);
+    probe_all(world, healed_ns);
     audit_all(world);
     leave(world);
 }
