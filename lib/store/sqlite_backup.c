@@ -98,13 +98,18 @@ sqlite_backup(struct store *base, const char *path, bool *is_done_out)
     return STORE_COMMITTED;
 }
 
+bool
+sqlite_backup_is_copy(sqlite3 *db)
+{
+    return sqlite_schema_number(db, "SELECT count(*) FROM meta WHERE key = 'is_copy'") == 1;
+}
+
 int
 sqlite_backup_restored(struct sqlite_store *self)
 {
-    static const char is_copy[] = "SELECT count(*) FROM meta WHERE key = 'is_copy'";
     struct store_anchor anchor;
     unsigned slot;
-    if (sqlite_schema_number(self->db, is_copy) != 1)
+    if (!sqlite_backup_is_copy(self->db))
         return SQLITE_OK;
     if (anchor_read(self->anchor_fd, &anchor, &slot) && anchor.incarnation > self->incarnation)
         self->incarnation = anchor.incarnation;

@@ -45,6 +45,12 @@ anchor_open(const char *path)
     return open_beside(path, ".anchor", O_RDWR | O_CREAT);
 }
 
+int
+anchor_open_to_read(const char *path)
+{
+    return open_beside(path, ".anchor", O_RDONLY);
+}
+
 static bool
 decode_slot(const uint8_t *slot, struct store_anchor *anchor_out)
 {

@@ -22,6 +22,7 @@ struct store_anchor {
 
 // Two slots of 64 bytes, written in turn: a torn write leaves the other. -1: it failed.
 int anchor_open(const char *path);
+int anchor_open_to_read(const char *path); // it makes none
 // anchor_read is the newer of the slots that are whole; false: there is none. *slot_out is
 // the one to write next.
 bool anchor_read(int fd, struct store_anchor *anchor_out, unsigned *slot_out);
