@@ -23,6 +23,7 @@ enum {
     RETAIN,
     ANCHOR,
     AUDIT,
+    AUDIT_KEY,
     FREE_MIN,
     MAX_MESSAGE,
     STANDBY,
@@ -43,6 +44,7 @@ static const struct options_rule rules[] = {
     [RETAIN] = {"retain", "SECONDS", "keep answers that nobody closed, and keys (604800)"},
     [ANCHOR] = {"anchor", "100ms|every-commit", "how often the store's length is noted (100ms)"},
     [AUDIT] = {"audit", "on|off", "keep a chain of what happened (on)"},
+    [AUDIT_KEY] = {"audit-key", "FILE", "sign the chain with this key (galleon audit keygen)"},
     [FREE_MIN] = {"free-min", "BYTES",
                   "accept nothing new with less free space (the greater of 512 MiB and a tenth)"},
     [MAX_MESSAGE] = {"max-message", "BYTES", "largest message, as the brokers' (1048576)"},
@@ -95,6 +97,9 @@ set(const struct options *options, int rule, struct settings *settings)
         break;
     case AUDIT:
         titanic->no_audit = options_choice(options, switches) == 1;
+        break;
+    case AUDIT_KEY:
+        titanic->audit_key = options->value;
         break;
     case FREE_MIN:
         titanic->free_bytes_min = options_number(options, 1, (uint64_t)1 << 50);

@@ -6,6 +6,7 @@
 
 #include <galleon/titanic.h>
 
+#include "audit_key.h"
 #include "clock.h"
 #include "durable_digest.h"
 #include "log.h"
@@ -439,19 +440,36 @@ defaults_of(const titanic_options_t *options)
     return chosen;
 }
 
+// read_audit_key reads it where there is one; false: that is not possible.
+static bool
+read_audit_key(const titanic_options_t *options, uint8_t key[STORE_KEY_BYTES], char **why_out)
+{
+    char why[256];
+    if (options->audit_key == NULL || audit_key_read(options->audit_key, key, why, sizeof why))
+        return true;
+    *why_out = zsys_sprintf("the audit key: %s", why);
+    errno = EINVAL;
+    return false;
+}
+
 static struct store *
 open_store(const titanic_options_t *options, const char *path, char **why_out)
 {
     struct store_error error = {0};
+    uint8_t key[STORE_KEY_BYTES];
+    if (!read_audit_key(options, key, why_out))
+        return NULL;
     struct store_options chosen = {.path = path,
                                    .is_relaxed = options->relaxed,
                                    .waits_for_lock = options->standby,
                                    .has_audit = !options->no_audit,
+                                   .audit_key = options->audit_key == NULL ? NULL : key,
                                    .anchors_every_commit = options->anchor_every_commit,
                                    .retain_ms = options->retain_ms,
                                    .body_bytes_max = options->message_bytes_max,
                                    .wall_ms = clock_wall_ms()};
     struct store *store = store_open_sqlite(&chosen, &error);
+    explicit_bzero(key, sizeof key);
     if (store != NULL)
         return store;
     // What SQLite says of a file does not name it.

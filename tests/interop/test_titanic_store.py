@@ -1,0 +1,90 @@
+"""The store of titanic, looked at: audit, check, backup, faults, by the programs themselves.
+
+    GALLEON_BIN=build/asan /usr/bin/python3 tests/interop/test_titanic_store.py [-v]
+"""
+
+import json
+import unittest
+
+from durable import LifeTest
+from support import run
+
+
+class StoreTest(LifeTest):
+    """A titanic with a store that the tool looks at afterwards."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.folder / "titanic.db"
+
+    def tool(self, *words, code=0):
+        """Run galleon; return what it printed, and what it complained about."""
+        found, output, errors = run("galleon", *words)
+        self.assertEqual(found, code, errors)
+        return output.decode(), errors
+
+    def facts_of(self, *words, code=0):
+        return json.loads(self.tool(*words, "--json", code=code)[0])
+
+    def fill(self, count=5):
+        return [self.submit(b"nobody", b"%d" % n) for n in range(count)]
+
+    def fill_and_close(self):
+        """Leave ten records and nothing that a drain would wait for."""
+        for name in self.fill():
+            self.close(name)
+
+
+class Audit(StoreTest):
+
+    def test_a_killed_store_is_verified_as_it_is(self):
+        titanic = self.start_titanic()
+        self.fill()
+        titanic.kill()
+        facts = self.facts_of("audit", "verify", f"sqlite:{self.path}")
+        self.assertEqual((facts["chain"], facts["n"]), ("whole", 5))
+        head = self.facts_of("audit", "head", self.path)
+        self.assertEqual((head["n"], head["head"]), (5, facts["head"]))
+        output, _ = self.tool("audit", "verify", self.path)
+        self.assertIn(facts["head"], output)
+
+    def test_a_store_that_runs_is_refused_with_its_pid(self):
+        titanic = self.start_titanic()
+        _, errors = self.tool("audit", "verify", self.path, code=1)
+        self.assertIn(f"process {titanic.process.pid} has", errors)
+
+    def test_signatures_are_of_the_key(self):
+        key, other = self.folder / "key", self.folder / "other"
+        self.tool("audit", "keygen", key)
+        self.tool("audit", "keygen", other)
+        titanic = self.start_titanic("--audit-key", key)
+        self.fill()
+        titanic.kill()
+        facts = self.facts_of("audit", "verify", self.path, "--pubkey", f"{key}.pub")
+        self.assertEqual(facts["chain"], "whole")
+        self.assertGreaterEqual(facts["signed"], 1)
+        facts = self.facts_of("audit", "verify", self.path, "--pubkey", f"{other}.pub", code=1)
+        self.assertEqual(facts["chain"], "broken")
+        self.assertIn("signature", facts["why"])
+
+    def test_an_older_copy_is_behind_its_anchor(self):
+        titanic = self.start_titanic("--anchor", "every-commit")
+        self.fill_and_close()
+        titanic.stop()
+        older = self.path.read_bytes()
+        titanic = self.start_titanic("--anchor", "every-commit")
+        self.fill_and_close()
+        titanic.stop()
+        self.path.write_bytes(older)
+        facts = self.facts_of("audit", "verify", self.path, code=1)
+        self.assertEqual((facts["chain"], facts["broken"]), ("broken", 11))
+        self.assertIn("anchor", facts["why"])
+
+    def test_no_store(self):
+        _, errors = self.tool("audit", "head", self.folder / "none", code=1)
+        self.assertIn("none", errors)
+        self.assertEqual([path.name for path in self.folder.iterdir()], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
