@@ -92,6 +92,8 @@ int tool_request_purge(struct tool *self);
 int tool_audit_verify(struct tool *self);
 int tool_audit_head(struct tool *self);
 int tool_audit_keygen(struct tool *self);
+int tool_store_check(struct tool *self);
+int tool_store_info(struct tool *self);
 int tool_bench_call(struct tool *self);
 int tool_bench_submit(struct tool *self);
 int tool_bench_durable(struct tool *self);

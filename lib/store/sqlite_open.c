@@ -263,6 +263,8 @@ look(struct sqlite_store *self, const struct store_options *options, struct stor
     if (code == SQLITE_OK)
         code = sqlite_group_init(self);
     if (code == SQLITE_OK)
+        code = sqlite_store_prepare(self);
+    if (code == SQLITE_OK)
         code = sqlite_counts_init(self);
     return code == SQLITE_OK || fail(self, "cannot read it", code, error_out);
 }

@@ -12,6 +12,7 @@
 // sqlite_counts.c  services by number, and how many requests each has in which state
 // store_check.c    a look at a store that no process has
 // store_chain.c    its chain of records, from the first to the last
+// store_contents.c its pages, bodies, answers and counts
 //
 // Functions that return int return SQLite's result code; anything but SQLITE_OK ends the batch.
 

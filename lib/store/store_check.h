@@ -49,4 +49,18 @@ struct store_chain {
 void store_check_chain(struct store_check *self, const uint8_t *public_key,
                        struct store_chain *chain_out);
 
+// What looking at all pages and all requests found.
+struct store_contents {
+    bool is_whole;
+    uint64_t requests;
+    uint64_t counts[DURABLE_STATES]; // so many are in each state
+    uint64_t digests;                // bodies and answers that are what was stored
+    uint64_t damaged;                // of them, so many are not
+    char why[STORE_ERROR_BYTES];     // what was wrong first
+};
+
+// store_check_contents reads everything: every page has to fit to the others and to its
+// checksum, every body and answer to its digest, and the counts to what is counted.
+void store_check_contents(struct store_check *self, struct store_contents *contents_out);
+
 #endif

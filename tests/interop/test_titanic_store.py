@@ -86,5 +86,36 @@ class Audit(StoreTest):
         self.assertEqual([path.name for path in self.folder.iterdir()], [])
 
 
+class Check(StoreTest):
+
+    def test_a_killed_store_is_whole(self):
+        self.serve("g1", self.endpoint, b"echo")
+        titanic = self.start_titanic()
+        done = self.submit(b"echo", b"x" * 300000)
+        self.fetch(done)
+        self.fill()
+        titanic.kill()
+        facts = self.facts_of("store", "check", f"sqlite:{self.path}")
+        self.assertEqual((facts["contents"], facts["chain"]), ("whole", "whole"))
+        self.assertEqual((facts["done"], facts["pending"], facts["digests"]), (1, 5, 6))
+        self.assertEqual(facts["incarnation"], 1)
+        self.tool("store", "info", self.path)
+        self.start_titanic()
+        self.assertEqual(self.count("pending"), 5)
+
+    def test_a_flipped_bit_is_found(self):
+        titanic = self.start_titanic()
+        self.fill_and_close()
+        self.submit(b"nobody", b"x" * 200000)
+        self.changed(b"cancel", b"state=pending")
+        titanic.stop()
+        found = bytearray(self.path.read_bytes())
+        at = found.index(b"x" * 1000) + 500
+        found[at] ^= 1
+        self.path.write_bytes(found)
+        facts = self.facts_of("store", "check", self.path, code=1)
+        self.assertEqual(facts["contents"], "damaged")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -348,6 +348,109 @@ outline_says_what_is_signed(void **state)
     assert_int_equal(outline.anchored, 6);
 }
 
+// ---- contents --------------------------------------------------------------------------
+
+static struct store_contents
+read_all(struct store_rig *rig)
+{
+    struct store_contents contents;
+    end(rig);
+    struct store_check *store = store_check_open(rig->path, &rig->error);
+    if (store == NULL)
+        fail_msg("%s", rig->error.text);
+    store_check_contents(store, &contents);
+    store_check_close(&store);
+    return contents;
+}
+
+static void
+expect_damaged(struct store_rig *rig, const char *part)
+{
+    struct store_contents contents = read_all(rig);
+    assert_false(contents.is_whole);
+    if (strstr(contents.why, part) == NULL)
+        fail_msg("not \"%s\" but \"%s\"", part, contents.why);
+}
+
+static void
+whole_contents_are_whole(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id closed;
+    char large[200001] = "";
+    memset(large, 'x', sizeof large - 1);
+    fill(rig);
+    rig_accept(rig, "echo", large);
+    rig_answer(rig, rig_accept(rig, "echo", "hello"), large);
+    rig_answer(rig, rig_accept(rig, "other", "hello"), "hello");
+    rig_accept_id(rig, "echo", "hello", &closed);
+    rig_close(rig, closed);
+    struct store_contents contents = read_all(rig);
+    if (!contents.is_whole)
+        fail_msg("%s", contents.why);
+    assert_int_equal(contents.requests, 9);
+    assert_int_equal(contents.digests, 9);
+    assert_int_equal(contents.counts[DURABLE_PENDING], 7);
+    assert_int_equal(contents.counts[DURABLE_DONE], 2);
+}
+
+static void
+changed_body_is_found(void **state)
+{
+    struct store_rig *rig = *state;
+    fill(rig);
+    tamper(rig, "UPDATE request SET body = CAST(substr(body, 1, 4) || 'hullo' AS BLOB) "
+                "WHERE seq = 3");
+    expect_damaged(rig, "the body of");
+}
+
+static void
+changed_answer_is_found(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_answer(rig, rig_accept(rig, "echo", "hello"), "hello");
+    tamper(rig, "UPDATE request SET body = CAST(substr(body, 1, 4) || 'hullo' AS BLOB)");
+    expect_damaged(rig, "the answer of");
+}
+
+static void
+request_that_was_taken_out_is_missed(void **state)
+{
+    struct store_rig *rig = *state;
+    fill(rig);
+    tamper(rig, "DELETE FROM request WHERE seq = 3");
+    expect_damaged(rig, "pending");
+}
+
+static void
+flipped_bit_is_found(void **state)
+{
+    struct store_rig *rig = *state;
+    unsigned found = 0;
+    struct store_contents contents;
+    fill(rig);
+    end(rig);
+    struct stat is;
+    assert_int_equal(stat(rig->path, &is), 0);
+    // Byte 100 of each page but the first, whose header says what the file is.
+    for (off_t at = 8192 + 100; at < is.st_size; at += 8192) {
+        int fd = open(rig->path, O_RDWR);
+        uint8_t byte;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        struct store_check *store = store_check_open(rig->path, &rig->error);
+        if (store != NULL)
+            store_check_contents(store, &contents);
+        found += store == NULL || !contents.is_whole;
+        store_check_close(&store);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+    }
+    assert_int_equal(found, is.st_size / 8192 - 1);
+}
+
 // ---- keys ----------------------------------------------------------------------------
 
 static void
@@ -397,6 +500,11 @@ main(void)
         ON(signature_of_another_key_breaks_the_chain),
         ON(chain_without_a_signature_proves_nothing_to_a_key),
         ON(outline_says_what_is_signed),
+        ON(whole_contents_are_whole),
+        ON(changed_body_is_found),
+        ON(changed_answer_is_found),
+        ON(request_that_was_taken_out_is_missed),
+        ON(flipped_bit_is_found),
         ON(keys_are_made_once_and_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
