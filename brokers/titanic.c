@@ -46,7 +46,7 @@ static const struct options_rule rules[] = {
     [AUDIT] = {"audit", "on|off", "keep a chain of what happened (on)"},
     [AUDIT_KEY] = {"audit-key", "FILE", "sign the chain with this key (galleon audit keygen)"},
     [FREE_MIN] = {"free-min", "BYTES",
-                  "accept nothing new with less free space (the greater of 512 MiB and a tenth)"},
+                  "accept nothing new with less free space (512 MiB, or a tenth if less)"},
     [MAX_MESSAGE] = {"max-message", "BYTES", "largest message, as the brokers' (1048576)"},
     [STANDBY] = {"standby", NULL, "wait while another process has the store"},
     {0}};

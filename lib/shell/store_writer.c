@@ -15,13 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     BATCH_BYTES_MAX = 4 << 20,
     MOMENT_MS = 50,
-    LOOK_MS = 1000 // between looks at the free space
+    FULL_MS = 1000 // how long it is full at least
 };
 
 static const uint64_t ns_per_ms = 1000000;
@@ -42,10 +41,11 @@ struct store_writer {
 
     // The thread's own.
     uint64_t anchor_due_ns;
-    uint64_t look_due_ns;
-    bool is_anchored; // nothing was committed since
-    bool has_more;    // of what can wait
-    bool is_full;     // the last batch did not fit
+    uint64_t room_due_ns; // until then it is full
+    bool is_anchored;     // nothing was committed since
+    bool has_more;        // of what can wait
+    bool is_full;         // the last batch did not fit
+    uint64_t commit_ns;   // of the last batch; 0: it was noted
 };
 
 // ---- a batch -----------------------------------------------------------------------
@@ -101,6 +101,16 @@ refuse(struct durable_op **batch, size_t count)
         batch[i]->outcome = DURABLE_REFUSED;
 }
 
+// commit applies a batch, and notes how long that took.
+static enum store_result
+commit(struct store_writer *self, struct durable_op **batch, size_t count)
+{
+    uint64_t from_ns = galleon_now_ns();
+    enum store_result result = store_apply(self->options.store, batch, count);
+    self->commit_ns = galleon_now_ns() - from_ns;
+    return result;
+}
+
 static enum store_result
 apply(struct store_writer *self, struct durable_op **batch, size_t count)
 {
@@ -109,7 +119,7 @@ apply(struct store_writer *self, struct durable_op **batch, size_t count)
         refuse(batch, count);
         return STORE_COMMITTED;
     }
-    enum store_result result = store_apply(self->options.store, batch, count);
+    enum store_result result = commit(self, batch, count);
     self->is_full = result == STORE_FULL;
     if (result == STORE_FULL)
         result = apply_what_fits(self, batch, count);
@@ -121,18 +131,6 @@ apply(struct store_writer *self, struct durable_op **batch, size_t count)
 }
 
 // ---- what else there is to do ----------------------------------------------------------
-
-static bool
-has_free_space(const struct store_writer *self)
-{
-    struct statvfs disk;
-    if (self->options.path == NULL || statvfs(self->options.path, &disk) != 0)
-        return true;
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    // Where room was short, an eighth more than the least has to be there again.
-    uint64_t least = self->options.free_bytes_min;
-    return free_bytes >= (self->state.has_room ? least : least + least / 8);
-}
 
 static uint64_t
 clock_ms(const struct store_writer *self, uint64_t now_ns)
@@ -167,13 +165,17 @@ note(struct store_writer *self, enum store_result result, uint64_t now_ns)
 {
     struct store_writer_state *state = &self->state;
     bool had_room = state->has_room;
-    if (now_ns >= self->look_due_ns || self->is_full) {
-        self->look_due_ns = now_ns + LOOK_MS * ns_per_ms;
-        state->has_room =
-            !self->is_full && state->result == STORE_COMMITTED && has_free_space(self);
-        self->is_full = false;
-    }
+    if (self->commit_ns > 0)
+        state->commit_ns_last = self->commit_ns;
+    if (self->commit_ns > state->commit_ns_max)
+        state->commit_ns_max = self->commit_ns;
+    self->commit_ns = 0;
     store_info(self->options.store, &state->info);
+    // Whether there is room the store decides; here it is only kept from saying so too often.
+    if (self->is_full || !state->info.has_room)
+        self->room_due_ns = now_ns + FULL_MS * ns_per_ms;
+    self->is_full = false;
+    state->has_room = now_ns >= self->room_due_ns && state->result == STORE_COMMITTED;
     if (result == STORE_DOUBT || result == STORE_FAULT) {
         state->result = result;
         strncpy(state->error, store_error(self->options.store), sizeof state->error - 1);

@@ -25,13 +25,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/statvfs.h>
 
 enum {
     BATCH = 256,    // of one kind in one turn
     PUSH_MAX = 512, // operations handed over at once
     OPS_MAX = 65536,
-    FREE_BYTES_MIN = 512 << 20,
     WATCH_BACK = TSP_SERVICES, // what is watched, after the front's services
     WATCH_QUESTIONS,
     WATCH_STORE,
@@ -154,6 +152,8 @@ gauges_of(const titanic_t *self, struct tsp_gauge gauges[GAUGES_MAX])
     X(stowing)
 #undef X
     add_gauge(gauges, &count, "commits", state.info.commits);
+    add_gauge(gauges, &count, "commit_us_last", state.commit_ns_last / 1000);
+    add_gauge(gauges, &count, "commit_us_max", state.commit_ns_max / 1000);
     add_gauge(gauges, &count, "checkpoints", state.info.checkpoints);
     add_gauge(gauges, &count, "file_bytes", state.info.file_bytes);
     add_gauge(gauges, &count, "log_bytes", state.info.log_bytes);
@@ -466,6 +466,7 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
                                    .audit_key = options->audit_key == NULL ? NULL : key,
                                    .anchors_every_commit = options->anchor_every_commit,
                                    .retain_ms = options->retain_ms,
+                                   .free_bytes_min = options->free_bytes_min,
                                    .body_bytes_max = options->message_bytes_max,
                                    .wall_ms = clock_wall_ms()};
     struct store *store = store_open_sqlite(&chosen, &error);
@@ -522,24 +523,12 @@ make_core(titanic_t *self, uint64_t clock_ms)
     return 0;
 }
 
-static uint64_t
-free_bytes_min(const titanic_options_t *options, const char *path)
-{
-    struct statvfs disk;
-    if (options->free_bytes_min != 0 || statvfs(path, &disk) != 0)
-        return options->free_bytes_min;
-    uint64_t tenth = (uint64_t)disk.f_blocks * disk.f_frsize / 10;
-    return tenth > FREE_BYTES_MIN ? tenth : FREE_BYTES_MIN;
-}
-
 static int
-start_writer(titanic_t *self, const char *path, uint64_t clock_ms)
+start_writer(titanic_t *self, uint64_t clock_ms)
 {
     struct store_writer_options options = {
         .store = self->store,
         .ops_max = OPS_MAX,
-        .path = path,
-        .free_bytes_min = free_bytes_min(&self->options, path),
         .clock_ms = clock_ms,
         .now_ns = self->now_ns,
         .anchor_ms = self->options.anchor_every_commit ? 0 : self->options.anchor_ms};
@@ -556,14 +545,14 @@ watch(titanic_t *self, int fd, uint32_t number)
 
 // make_rest makes all but the store; 0 or an errno.
 static int
-make_rest(titanic_t *self, const char *brokers, const char *path)
+make_rest(titanic_t *self, const char *brokers)
 {
     struct store_info info;
     store_info(self->store, &info);
     self->now_ns = galleon_now_ns();
     int error = make_core(self, info.clock_ms);
     if (error == 0)
-        error = start_writer(self, path, info.clock_ms);
+        error = start_writer(self, info.clock_ms);
     if (error == 0)
         error = titanic_front_init(&self->front, brokers, self->options.heartbeat_ms,
                                    self->options.message_bytes_max);
@@ -606,7 +595,7 @@ titanic_new(const char *brokers, const char *store, const titanic_options_t *opt
     pthread_mutex_init(&self->stats_lock, NULL);
     const char *path = store + strlen(scheme);
     self->store = open_store(&self->options, path, why_out);
-    int error = self->store == NULL ? errno : make_rest(self, brokers, path);
+    int error = self->store == NULL ? errno : make_rest(self, brokers);
     if (error != 0) {
         if (*why_out == NULL)
             *why_out = zsys_sprintf("%s", zmq_strerror(error));

@@ -149,7 +149,7 @@ read_all(struct sqlite_store *self, const struct store_options *options,
     if (options->wall_ms > self->progress.clock_ms)
         self->progress.clock_ms = options->wall_ms;
     ballast_take(self->path);
-    self->is_short = room_is_short(self->path, false);
+    self->is_short = room_is_short(self->path, self->free_bytes_min, false);
     return true;
 }
 
@@ -306,6 +306,7 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
     self->has_audit = options->has_audit;
     self->anchors_every_commit = options->anchors_every_commit;
     self->retain_ms = options->retain_ms;
+    self->free_bytes_min = options->free_bytes_min;
     if (!open_all(self, options, error_out)) {
         sqlite_open_close(&self->base);
         return NULL;

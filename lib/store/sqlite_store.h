@@ -149,6 +149,7 @@ struct sqlite_store {
     int lock_fd;
     bool is_open, is_relaxed, has_audit, anchors_every_commit;
     uint64_t retain_ms;
+    uint64_t free_bytes_min;
 
     // Not STORE_COMMITTED: what is wrong, for good.
     enum store_result wrong;

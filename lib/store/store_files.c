@@ -200,12 +200,12 @@ read_room(const char *path, uint64_t *free_out, uint64_t *all_out)
 
 // A tenth of the disk, but no more than 512 MiB: a tenth of a large disk is a lot of room.
 bool
-room_is_short(const char *path, bool was_short)
+room_is_short(const char *path, uint64_t least, bool was_short)
 {
-    uint64_t left, all, enough = (uint64_t)ENOUGH_MIB * MIB;
+    uint64_t left, all, enough = least > 0 ? least : (uint64_t)ENOUGH_MIB * MIB;
     if (!read_room(path, &left, &all))
         return false;
-    if (all / 10 < enough)
+    if (least == 0 && all / 10 < enough)
         enough = all / 10;
     return left < (was_short ? enough + enough / 4 : enough);
 }

@@ -54,9 +54,10 @@ bool log_sync(const char *path);
 
 // ---- room ----------------------------------------------------------------------------
 
-// room_is_short says whether the disk has less left than a store needs to go on, with some
-// more wanted where it was short before. What it cannot find out it takes for enough.
-bool room_is_short(const char *path, bool was_short);
+// room_is_short says whether the disk has less left than a store needs to go on (`least`, 0
+// being the default), with some more wanted where it was short before. What it cannot find out
+// it takes for enough.
+bool room_is_short(const char *path, uint64_t least, bool was_short);
 
 void ballast_take(const char *path); // as much as there is room for, up to 64 MiB
 void ballast_drop(const char *path);

@@ -117,5 +117,21 @@ class Check(StoreTest):
         self.assertEqual(facts["contents"], "damaged")
 
 
+class Room(StoreTest):
+
+    def test_with_too_little_room_nothing_new_is_accepted_and_all_else_goes_on(self):
+        self.serve("g1", self.endpoint, b"echo")
+        titanic = self.start_titanic()
+        done, waits = self.submit(b"echo", b"Hi"), self.submit(b"nobody", b"Hi")
+        self.fetch(done)
+        titanic.kill()
+        self.start_titanic("--free-min", 2 ** 50)
+        self.until(lambda: self.stats()["store"] == "full", "no room")
+        self.assertEqual(self.ask(b"request", b"echo", b"Hi"), [b"500", b"the disk is full"])
+        self.assertEqual(self.fetch(done), [b"Hi"])
+        self.close(done)
+        self.close(waits)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -765,6 +765,26 @@ count_signatures(struct sqlite_store *store, const uint8_t *public_key)
 }
 
 static void
+room_that_is_asked_for_is_wanted(void **state)
+{
+    struct store_rig *rig = *state;
+    struct store_info info;
+    store_info(rig->store, &info);
+    assert_true(info.has_room);
+    uint64_t seq = rig_accept(rig, "echo", "hello");
+    rig->options.free_bytes_min = (uint64_t)1 << 60;
+    store_rig_reopen(rig);
+    store_info(rig->store, &info);
+    assert_false(info.has_room);
+    struct durable_body *body = rig_body("hello");
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_REFUSED);
+    free(body);
+    // What ends a request goes on.
+    assert_int_equal(rig_answer(rig, seq, "hello"), DURABLE_OK);
+}
+
+static void
 chain_is_signed_now_and_then(void **state)
 {
     struct store_rig *rig = *state;
@@ -877,6 +897,7 @@ main(void)
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
         ON(older_copy_of_the_store_is_refused),
         ON(changed_audit_record_is_found),
+        ON(room_that_is_asked_for_is_wanted),
         ON(chain_is_signed_now_and_then),
         ON(backup_is_whole_and_another_incarnation),
         ON(room_of_what_is_gone_is_given_back),
