@@ -38,11 +38,13 @@ fail(struct sqlite_store *self, const char *part)
 static bool
 begin(struct sqlite_store *self, const char *part)
 {
+    // A copy that is not whole is thrown away: a journal on the disk would only be left behind.
+    static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY";
     unlink(part);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
     if (sqlite3_open_v2(part, &self->copy, flags, self->vfs) != SQLITE_OK ||
-        sqlite3_exec(self->copy, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(self->copy, settings, NULL, NULL, NULL) != SQLITE_OK)
         return false;
     self->copying = sqlite3_backup_init(self->copy, "main", self->db, "main");
     return self->copying != NULL;

@@ -825,6 +825,12 @@ backup_is_whole_and_another_incarnation(void **state)
         }
     }
     assert_true(slices > 1);
+    static const char *const left[] = {".copy.part", ".copy.part-journal", ".copy.part-wal"};
+    for (size_t at = 0; at < sizeof left / sizeof *left; at++) {
+        char beside[256];
+        name_file(rig, left[at], beside);
+        assert_int_not_equal(access(beside, F_OK), 0);
+    }
     rig_accept(rig, "echo", "behind it");
     store_info(rig->store, &info);
     assert_int_equal(info.incarnation, 1);
