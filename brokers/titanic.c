@@ -24,6 +24,7 @@ enum {
     ANCHOR,
     AUDIT,
     AUDIT_KEY,
+    BACKUP_DIR,
     FREE_MIN,
     MAX_MESSAGE,
     STANDBY,
@@ -45,6 +46,8 @@ static const struct options_rule rules[] = {
     [ANCHOR] = {"anchor", "100ms|every-commit", "how often the store's length is noted (100ms)"},
     [AUDIT] = {"audit", "on|off", "keep a chain of what happened (on)"},
     [AUDIT_KEY] = {"audit-key", "FILE", "sign the chain with this key (galleon audit keygen)"},
+    [BACKUP_DIR] = {"backup-dir", "DIR",
+                    "where galleon store backup has it write copies (nowhere)"},
     [FREE_MIN] = {"free-min", "BYTES",
                   "accept nothing new with less free space (512 MiB, or a tenth if less)"},
     [MAX_MESSAGE] = {"max-message", "BYTES", "largest message, as the brokers' (1048576)"},
@@ -100,6 +103,9 @@ set(const struct options *options, int rule, struct settings *settings)
         break;
     case AUDIT_KEY:
         titanic->audit_key = options->value;
+        break;
+    case BACKUP_DIR:
+        titanic->backup_dir = options->value;
         break;
     case FREE_MIN:
         titanic->free_bytes_min = options_number(options, 1, (uint64_t)1 << 50);

@@ -131,6 +131,8 @@ static const struct command commands[] = {
      "store, as sqlite:PATH"},
     {"store info", "STORE", "what is in a stopped store", tool_store_info, 1, 1, 1 << JSON,
      "store, as sqlite:PATH"},
+    {"store backup", "[NAME]", "have titanic copy its store into its --backup-dir",
+     tool_store_backup, 0, 1, ASKING, "name"},
     {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
      ASKING | BENCH_ONLY, "service"},
     {"bench submit", "SERVICE", "durable requests that are accepted per second", tool_bench_submit,

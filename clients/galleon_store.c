@@ -1,6 +1,9 @@
-// galleon_store.c - galleon store check, info: a store that no daemon has.
+// galleon_store.c - galleon store check, info: a store that no daemon has; store backup: one that
+// a daemon has.
 
 #include "galleon_store.h"
+#include "galleon_table.h"
+#include "tsp.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -125,4 +128,55 @@ tool_store_check(struct tool *self)
     if (!is_whole)
         fprintf(stderr, "galleon: the store is damaged: restore a backup of it.\n");
     return tool_end(is_whole ? EXIT_DONE : EXIT_FAILED);
+}
+
+// ---- backup ----------------------------------------------------------------------------
+
+enum { BACKUP_MS = 3600 * 1000 }; // it takes as long as it takes, and is not asked for twice
+
+// take_answer prints the path of the copy, or why there is none: exit code.
+static int
+take_answer(const struct tool *self, const char *service, zmsg_t *reply)
+{
+    char status[8], text[4096];
+    table_copy_line(status, sizeof status, zmsg_first(reply));
+    table_copy_line(text, sizeof text, zmsg_next(reply));
+    if (strcmp(status, "200") != 0) {
+        fprintf(stderr, "galleon: '%s' at %s answered %s %s.\n", service, self->brokers, status,
+                text);
+        if (self->is_json)
+            tool_print_failure(GALLEON_REFUSED, (int)tsp_status_of(view_of(status, strlen(status))),
+                               text, service);
+        return EXIT_FAILED;
+    }
+    if (self->is_json) {
+        struct json json = {.out = stdout};
+        json_begin(&json, '{');
+        tool_json_text(&json, "path", text);
+        json_end(&json, '}');
+        putchar('\n');
+    } else {
+        puts(text);
+    }
+    return EXIT_DONE;
+}
+
+int
+tool_store_backup(struct tool *self)
+{
+    static const char service[] = "titanic.backup";
+    if (self->client.timeout_ms == 0)
+        self->client.timeout_ms = BACKUP_MS;
+    if (self->client.attempts == 0)
+        self->client.attempts = 1;
+    mdp_client_t *client = tool_connect(self, self->brokers);
+    zmsg_t *request = zmsg_new(), *reply;
+    zmsg_addstr(request, self->word_count > 0 ? self->words[0] : "");
+    int result = mdp_client_call(client, service, &request, &reply);
+    int code = result == GALLEON_OK ? take_answer(self, service, reply)
+                                    : tool_explain(self, client, result, service);
+    if (result == GALLEON_OK)
+        zmsg_destroy(&reply);
+    mdp_client_destroy(&client);
+    return tool_end(code);
 }

@@ -94,6 +94,7 @@ int tool_audit_head(struct tool *self);
 int tool_audit_keygen(struct tool *self);
 int tool_store_check(struct tool *self);
 int tool_store_info(struct tool *self);
+int tool_store_backup(struct tool *self);
 int tool_bench_call(struct tool *self);
 int tool_bench_submit(struct tool *self);
 int tool_bench_durable(struct tool *self);

@@ -229,6 +229,10 @@ ask_the_store(struct titanic_core *self, const struct titanic_event *event)
     case TSP_PURGE:
         ask_by_filter(self, event, DURABLE_PURGE);
         return;
+    case TSP_BACKUP:
+        // Whoever has the store's files does it, where that is allowed, and asks nobody here.
+        refuse(self, event, TSP_FORBIDDEN, VIEW_LITERAL("titanic has no --backup-dir"));
+        return;
     case TSP_SERVICES:
         break;
     }

@@ -20,6 +20,7 @@
 enum {
     BATCH_BYTES_MAX = 4 << 20,
     MOMENT_MS = 50,
+    COPY_MS = 20,  // between slices of a copy, while there is other work
     FULL_MS = 1000 // how long it is full at least
 };
 
@@ -41,6 +42,8 @@ struct store_writer {
 
     // The thread's own.
     uint64_t anchor_due_ns;
+    uint64_t copy_due_ns;
+    char copy_path[4096];
     uint64_t room_due_ns; // until then it is full
     bool is_anchored;     // nothing was committed since
     bool has_more;        // of what can wait
@@ -159,6 +162,41 @@ tell(struct store_writer *self)
     (void)!write(self->fd, &once, sizeof once);
 }
 
+static enum store_writer_copy
+copy_state(struct store_writer *self)
+{
+    pthread_mutex_lock(&self->lock);
+    enum store_writer_copy copy = self->state.copy;
+    pthread_mutex_unlock(&self->lock);
+    return copy;
+}
+
+// copy_slice goes on with a copy of the store where one is being made: at once where there is
+// nothing else to do, and now and then where there is.
+static enum store_result
+copy_slice(struct store_writer *self, bool is_idle, uint64_t now_ns)
+{
+    bool is_done = false;
+    if (copy_state(self) != COPY_GOES_ON)
+        return STORE_COMMITTED;
+    self->has_more = true;
+    if (!is_idle && now_ns < self->copy_due_ns)
+        return STORE_COMMITTED;
+    self->copy_due_ns = now_ns + COPY_MS * ns_per_ms;
+    enum store_result result = store_backup(self->options.store, self->copy_path, &is_done);
+    if (result == STORE_COMMITTED && !is_done)
+        return STORE_COMMITTED;
+    pthread_mutex_lock(&self->lock);
+    self->state.copy = result == STORE_COMMITTED ? COPY_DONE : COPY_FAILED;
+    if (result != STORE_COMMITTED)
+        strncpy(self->state.copy_error, store_error(self->options.store),
+                sizeof self->state.copy_error - 1);
+    pthread_mutex_unlock(&self->lock);
+    tell(self);
+    // A copy that was given up leaves the store as well as it was.
+    return result == STORE_FULL || result == STORE_RETRY ? STORE_COMMITTED : result;
+}
+
 // note publishes how the store is; the lock is held.
 static void
 note(struct store_writer *self, enum store_result result, uint64_t now_ns)
@@ -235,6 +273,8 @@ turn(struct store_writer *self)
     uint64_t now_ns = galleon_now_ns();
     if (result == STORE_COMMITTED && self->state.result == STORE_COMMITTED && !is_last)
         result = look_after(self, now_ns);
+    if (result == STORE_COMMITTED && self->state.result == STORE_COMMITTED && !is_last)
+        result = copy_slice(self, count == 0, now_ns);
 
     pthread_mutex_lock(&self->lock);
     note(self, result, now_ns);
@@ -318,6 +358,18 @@ store_writer_stop(struct store_writer **self_p)
     pthread_join(self->thread, NULL);
     pthread_mutex_destroy(&self->lock);
     release(self);
+}
+
+void
+store_writer_backup(struct store_writer *self, const char *path)
+{
+    pthread_mutex_lock(&self->lock);
+    must(self->state.copy != COPY_GOES_ON && strlen(path) < sizeof self->copy_path);
+    memcpy(self->copy_path, path, strlen(path) + 1);
+    self->state.copy = COPY_GOES_ON;
+    self->state.copy_error[0] = '\0';
+    wake(self);
+    pthread_mutex_unlock(&self->lock);
 }
 
 // ---- operations --------------------------------------------------------------------------

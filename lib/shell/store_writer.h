@@ -28,6 +28,10 @@ struct store_writer *store_writer_start(const struct store_writer_options *optio
 // that is not told any more.
 void store_writer_stop(struct store_writer **self_p);
 
+// store_writer_backup begins to copy the store to a new file, in slices, while it serves. Not
+// while another copy is made. What became of it stands in the state.
+void store_writer_backup(struct store_writer *self, const char *path);
+
 // store_writer_push hands operations over.
 void store_writer_push(struct store_writer *self, struct durable_op *const *ops, size_t count);
 
@@ -39,6 +43,8 @@ size_t store_writer_take(struct store_writer *self, struct durable_op **ops, siz
 int store_writer_fd(const struct store_writer *self);
 void store_writer_hush(struct store_writer *self);
 
+enum store_writer_copy { COPY_NONE, COPY_GOES_ON, COPY_DONE, COPY_FAILED };
+
 struct store_writer_state {
     enum store_result result;      // DOUBT, FAULT: it has stopped, and nothing more is committed
     bool has_room;                 // the store says so, and the last batch fitted
@@ -46,6 +52,8 @@ struct store_writer_state {
     struct store_info info;        // of the last commit
     uint64_t commit_ns_last;       // how long a batch took, its sync with it
     uint64_t commit_ns_max;
+    enum store_writer_copy copy;
+    char copy_error[STORE_ERROR_BYTES];
     uint64_t backlog; // operations that wait
 };
 

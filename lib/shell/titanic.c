@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <galleon/status.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -57,12 +58,15 @@ struct titanic {
     int epoll_fd;
     int drain_fd;
     bool is_ready[WATCHED];
+    bool is_draining;
     bool is_stopped;
     bool is_in_doubt;
     bool has_room;
     bool is_faulty;
     uint32_t served; // services of ours that a broker is known to have
     uint64_t serving_due_ns;
+    void *copy_asker; // who waits for a copy of the store, or NULL
+    char copy_path[4096];
     uint64_t now_ns;
 
     struct stowed *spare;
@@ -235,6 +239,75 @@ step(titanic_t *self, struct titanic_event *event)
     }
 }
 
+// ---- copies of the store ---------------------------------------------------------------
+
+static void
+reply_copy(titanic_t *self, void *asker, enum tsp_status status, const char *text)
+{
+    struct titanic_effect effect = {.kind = TITANIC_REPLY,
+                                    .asker = asker,
+                                    .asked = TSP_BACKUP,
+                                    .status = status,
+                                    .says = TITANIC_SAYS_TEXT,
+                                    .text = view_of(text, strlen(text))};
+    titanic_front_reply(&self->front, &effect, NULL, 0, self->core);
+}
+
+// name_copy: the folder is ours, and the name has nothing in it that a path has a meaning for.
+static bool
+name_copy(titanic_t *self, struct view name)
+{
+    char chosen[32];
+    size_t room = sizeof self->copy_path - 8; // for what it is called until it is whole
+    if (name.size == 0) {
+        snprintf(chosen, sizeof chosen, "titanic-%" PRIu64, clock_wall_ms());
+        name = view_of(chosen, strlen(chosen));
+    }
+    int size = snprintf(self->copy_path, room, "%s/%.*s.db", self->options.backup_dir,
+                        (int)name.size, (const char *)name.data);
+    return size > 0 && (size_t)size < room;
+}
+
+// ask_copy begins a copy of the store. Nobody who asks says where to: that is --backup-dir.
+static void
+ask_copy(titanic_t *self, const struct titanic_event *event)
+{
+    if (self->copy_asker != NULL) {
+        reply_copy(self, event->asker, TSP_BUSY, "a backup is being made");
+    } else if (self->is_draining) {
+        reply_copy(self, event->asker, TSP_ERROR, "stopping");
+    } else if (self->is_faulty) {
+        reply_copy(self, event->asker, TSP_ERROR, "the store is at fault");
+    } else if (!name_copy(self, event->request->name)) {
+        reply_copy(self, event->asker, TSP_ERROR, "too long a path");
+    } else if (access(self->copy_path, F_OK) == 0) {
+        reply_copy(self, event->asker, TSP_CONFLICT, "there is a backup of this name");
+    } else {
+        self->copy_asker = event->asker;
+        store_writer_backup(self->writer, self->copy_path);
+        log_info("TITANIC-BACKUP", "path=\"%s\"", self->copy_path);
+    }
+}
+
+static void
+end_copy(titanic_t *self, enum tsp_status status, const char *text)
+{
+    if (self->copy_asker == NULL)
+        return;
+    reply_copy(self, self->copy_asker, status, text);
+    self->copy_asker = NULL;
+}
+
+static void
+look_at_copy(titanic_t *self, const struct store_writer_state *state)
+{
+    if (state->copy == COPY_DONE)
+        end_copy(self, TSP_OK, self->copy_path);
+    else if (state->copy == COPY_FAILED || state->result != STORE_COMMITTED)
+        end_copy(self, TSP_ERROR,
+                 state->copy == COPY_FAILED ? state->copy_error : "the store is at fault");
+}
+
 // ---- a turn --------------------------------------------------------------------------
 
 static void
@@ -265,6 +338,7 @@ look_at_store(titanic_t *self)
         self->is_faulty = true;
         log_error("TITANIC-STORE-FAULT", "error=\"%s\"", state.error);
     }
+    look_at_copy(self, &state);
     if (state.has_room == self->has_room)
         return;
     self->has_room = state.has_room;
@@ -289,7 +363,11 @@ take_asked(titanic_t *self)
                 self->is_ready[service] = false;
                 break;
             }
-            step(self, &event);
+            bool is_copy = service == TSP_BACKUP && event.status == TSP_OK;
+            if (is_copy && self->options.backup_dir != NULL)
+                ask_copy(self, &event);
+            else
+                step(self, &event);
         }
     }
 }
@@ -380,6 +458,8 @@ drain(titanic_t *self)
 {
     struct titanic_event event = {.kind = TITANIC_DRAIN};
     log_info("TITANIC-DRAINING", "what=\"finishing what is out, accepting nothing new\"");
+    self->is_draining = true;
+    end_copy(self, TSP_ERROR, "stopping");
     titanic_front_rest(&self->front);
     step(self, &event);
 }
@@ -640,6 +720,7 @@ titanic_destroy(titanic_t **self_p)
     bool is_whole = self->epoll_fd >= 0 && self->drain_fd >= 0;
     if (is_whole && !self->is_stopped && !self->is_in_doubt)
         end_core(self);
+    end_copy(self, TSP_ERROR, "stopping");
     store_writer_stop(&self->writer);
     if (self->store != NULL)
         store_close(self->store);

@@ -22,7 +22,8 @@
     X(TSP_STATS, "titanic.stats")                                                                  \
     X(TSP_RETRY, "titanic.retry")                                                                  \
     X(TSP_CANCEL, "titanic.cancel")                                                                \
-    X(TSP_PURGE, "titanic.purge")
+    X(TSP_PURGE, "titanic.purge")                                                                  \
+    X(TSP_BACKUP, "titanic.backup")
 
 enum tsp_service {
 #define X(name, text) name,
@@ -42,7 +43,7 @@ enum tsp_status {
     TSP_ERROR = 500
 };
 
-enum { TSP_FIELDS_BYTES_MAX = 4096, TSP_FILTER_BYTES_MAX = 4096 };
+enum { TSP_FIELDS_BYTES_MAX = 4096, TSP_FILTER_BYTES_MAX = 4096, TSP_NAME_BYTES_MAX = 64 };
 
 // What was asked. What does not belong to its service is not set.
 struct tsp_request {
@@ -62,6 +63,8 @@ struct tsp_request {
 
     struct durable_filter filter; // LIST, SHOW, STATS, RETRY, CANCEL, PURGE
     struct view reason;           // RETRY, CANCEL, PURGE
+    struct view name;             // BACKUP: the copy's; empty: titanic chooses
+
     // The name in filter.service where it was escaped; the view points in here then.
     uint8_t service_name[256];
 };

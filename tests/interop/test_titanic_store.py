@@ -133,5 +133,67 @@ class Room(StoreTest):
         self.close(waits)
 
 
+class Backup(StoreTest):
+
+    def setUp(self):
+        super().setUp()
+        self.copies = self.folder / "copies"
+        self.copies.mkdir()
+
+    def backup(self, *words, code=0):
+        return self.tool("store", "backup", *words, "--broker", self.endpoint, code=code)
+
+    def test_without_a_folder_it_is_refused(self):
+        self.start_titanic()
+        self.assertEqual(self.ask(b"backup", b"")[0], b"403")
+        _, errors = self.backup(code=1)
+        self.assertIn("--backup-dir", errors)
+
+    def test_a_name_is_no_path(self):
+        self.start_titanic("--backup-dir", self.copies)
+        for name in (b"../x", b"a/b", b".", b"a.db", b"x" * 65, b"a\0b"):
+            self.assertEqual(self.ask(b"backup", name)[0], b"400", name)
+        self.assertEqual(list(self.copies.iterdir()), [])
+
+    def test_a_name_is_used_once(self):
+        self.start_titanic("--backup-dir", self.copies)
+        path, _ = self.backup("one")
+        self.assertEqual(path, f"{self.copies}/one.db\n")
+        _, errors = self.backup("one", code=1)
+        self.assertIn("409", errors)
+        self.backup()
+        self.assertEqual(len(names := [path.name for path in self.copies.iterdir()]), 2, names)
+
+    def test_what_cannot_be_written_leaves_titanic_well(self):
+        self.start_titanic("--backup-dir", self.folder / "none")
+        self.assertEqual(self.ask(b"backup", b"one")[0], b"500")
+        self.submit(b"nobody", b"Hi")
+
+    def test_submits_go_on_while_it_is_made_and_what_it_restores_is_another_incarnation(self):
+        titanic = self.start_titanic("--backup-dir", self.copies)
+        before = [self.submit(b"nobody", b"x" * 100000) for _ in range(100)]
+        copying = self.client("g1", self.endpoint)
+        asked = copying.request(b"titanic.backup", [b"one"])
+        meanwhile = [self.submit(b"nobody", b"%d" % n) for n in range(200)]
+        status, path = copying.answer(asked).body
+        self.assertEqual((status, path.decode()), (b"200", f"{self.copies}/one.db"))
+        titanic.kill()
+        self.assertEqual(self.facts_of("store", "check", path.decode())["kind"], "backup")
+
+        # Restored: in the store's place, without its log, and beside its anchor.
+        (self.folder / "titanic.db-wal").unlink()
+        self.path.write_bytes((self.copies / "one.db").read_bytes())
+        titanic = self.start_titanic()
+        for name in before:
+            self.assertEqual(self.facts(name)["state"], "pending")
+        self.submit(b"nobody", b"after it")
+        titanic.kill()
+        facts = self.facts_of("store", "check", self.path)
+        self.assertEqual((facts["contents"], facts["chain"]), ("whole", "whole"))
+        self.assertEqual((facts["kind"], facts["incarnation"]), ("store", 2))
+        self.assertGreaterEqual(facts["pending"], len(before) + 1)
+        self.assertLessEqual(facts["pending"], len(before) + len(meanwhile) + 1)
+
+
 if __name__ == "__main__":
     unittest.main()

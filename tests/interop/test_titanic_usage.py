@@ -10,7 +10,8 @@ from durable import LifeTest, disk_folder
 from support import run
 
 OPTIONS = ["broker", "store", "durability", "attempts", "retry-min", "retry-max", "timeout",
-           "inflight", "retain", "anchor", "audit", "audit-key", "free-min", "max-message", "standby",
+           "inflight", "retain", "anchor", "audit", "audit-key", "backup-dir",
+           "free-min", "max-message", "standby",
            "log-level", "help", "version"]
 
 
