@@ -397,7 +397,8 @@ changed(struct titanic_core *self, const struct durable_op *op)
 static void
 answered_by_rows(struct titanic_core *self, struct ask *ask, struct durable_op *op)
 {
-    if (op->outcome != DURABLE_OK) {
+    // Where the store says nothing any more, it is the statistics that say so.
+    if (op->outcome != DURABLE_OK && op->kind != DURABLE_STATS) {
         ask_fail(self, ask, TSP_ERROR, VIEW_LITERAL("the store did not say"));
         return;
     }

@@ -74,23 +74,30 @@ pick(struct store_writer *self, struct durable_op **batch)
 }
 
 static bool
-needs_room(const struct durable_op *op)
+needs_no_room(const struct durable_op *op)
 {
-    return op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
+    return op->kind != DURABLE_SUBMIT && op->kind != DURABLE_ANSWER;
 }
 
-// apply_what_fits is for a full disk: what brings something in is refused, so that what makes
-// room (a close, a purge) can be done.
+static bool
+only_reads(const struct durable_op *op)
+{
+    return op->kind == DURABLE_FETCH || op->kind == DURABLE_LOAD || op->kind == DURABLE_OVERDUE ||
+           op->kind == DURABLE_LIST || op->kind == DURABLE_STATS;
+}
+
+// apply_some refuses what is not of this kind, so that the others can be done.
 static enum store_result
-apply_what_fits(struct store_writer *self, struct durable_op **batch, size_t count)
+apply_some(struct store_writer *self, struct durable_op **batch, size_t count,
+           bool (*may_be_done)(const struct durable_op *))
 {
     struct durable_op *others[STORE_BATCH_OPS_MAX];
     size_t other_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (needs_room(batch[i]))
-            batch[i]->outcome = DURABLE_REFUSED;
-        else
+        if (may_be_done(batch[i]))
             others[other_count++] = batch[i];
+        else
+            batch[i]->outcome = DURABLE_REFUSED;
     }
     if (other_count == 0)
         return STORE_COMMITTED;
@@ -118,14 +125,18 @@ static enum store_result
 apply(struct store_writer *self, struct durable_op **batch, size_t count)
 {
     // A fault is a state of a running process: it refuses, and says why to whoever looks.
+    // What is stored is still served where the store can be read.
     if (self->state.result == STORE_FAULT) {
-        refuse(batch, count);
-        return STORE_COMMITTED;
+        enum store_result reading = apply_some(self, batch, count, only_reads);
+        if (reading != STORE_COMMITTED)
+            refuse(batch, count);
+        return reading == STORE_DOUBT ? STORE_DOUBT : STORE_COMMITTED;
     }
     enum store_result result = commit(self, batch, count);
     self->is_full = result == STORE_FULL;
     if (result == STORE_FULL)
-        result = apply_what_fits(self, batch, count);
+        // A full disk: what brings something in is refused, what makes room can be done.
+        result = apply_some(self, batch, count, needs_no_room);
     self->is_anchored = false;
     if (result == STORE_FAULT)
         refuse(batch, count);

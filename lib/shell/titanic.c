@@ -555,10 +555,15 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
         return store;
     // What SQLite says of a file does not name it.
     bool is_named = strstr(error.text, path) != NULL;
+    const char *advice = error.result == STORE_FAULT && !error.is_locked
+                             ? "\ntitanic: nothing was changed. galleon store check says more; "
+                               "docs/operating/store.md says how to restore a backup"
+                             : "";
     if (error.is_locked && error.pid != 0)
         *why_out = zsys_sprintf("process %d has it: %s", error.pid, error.text);
     else
-        *why_out = zsys_sprintf("%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text);
+        *why_out = zsys_sprintf("%s%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text,
+                                advice);
     errno = error.is_locked ? EBUSY : EIO;
     return NULL;
 }

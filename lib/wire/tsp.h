@@ -110,8 +110,9 @@ struct tsp_gauge { // a line of titanic.stats that the store does not know: for 
     const char *text; // in place of the value, where set
 };
 
-// tsp_write_stats: the gauges first, then the counts in their order. out_of says how many
-// requests of a service are out, of the whole store where the name is empty; NULL: none are.
+// tsp_write_stats: the gauges first, then the counts in their order; NULL: there are none. out_of
+// says how many requests of a service are out, of the whole store where the name is empty; NULL:
+// none are.
 size_t tsp_write_stats(uint8_t *to, size_t room, const struct durable_rows *rows,
                        const struct tsp_gauge *gauges, size_t gauge_count,
                        uint64_t (*out_of)(void *context, struct view service), void *context,

@@ -4,9 +4,12 @@
 """
 
 import json
+import os
 import unittest
+import unittest.mock
 
 from durable import LifeTest
+from peers import Silence
 from support import run
 
 
@@ -193,6 +196,82 @@ class Backup(StoreTest):
         self.assertEqual((facts["kind"], facts["incarnation"]), ("store", 2))
         self.assertGreaterEqual(facts["pending"], len(before) + 1)
         self.assertLessEqual(facts["pending"], len(before) + len(meanwhile) + 1)
+
+
+class Faults(StoreTest):
+
+    def refused(self, code, *says):
+        found, _, errors = run("titanic", "--broker", self.endpoint, "--store",
+                               f"sqlite:{self.path}")
+        self.assertEqual(found, code, errors)
+        for text in says:
+            self.assertIn(text, errors)
+
+    def test_a_store_behind_its_anchor_is_refused(self):
+        titanic = self.start_titanic("--anchor", "every-commit")
+        self.fill_and_close()
+        titanic.stop()
+        older = self.path.read_bytes()
+        titanic = self.start_titanic("--anchor", "every-commit")
+        self.fill_and_close()
+        titanic.stop()
+        self.path.write_bytes(older)
+        self.refused(1, "acknowledged data missing", "changes 11 to 20", "galleon store check",
+                     "docs/operating/store.md")
+
+    def test_a_damaged_store_is_refused(self):
+        titanic = self.start_titanic()
+        self.fill_and_close()
+        titanic.stop()
+        found = bytearray(self.path.read_bytes())
+        for at in range(100, len(found), 8192):
+            found[at] ^= 1
+        self.path.write_bytes(found)
+        self.refused(1, str(self.path), "galleon store check")
+        self.assertEqual(self.path.read_bytes(), found)
+
+    def test_a_fault_at_work_refuses_and_says_so(self):
+        self.serve("g1", self.endpoint, b"echo")
+        titanic = self.start_titanic()
+        done = self.submit(b"echo", b"x" * 300000)
+        self.fetch(done)
+        titanic.stop()
+        titanic = self.start_titanic()
+        found = bytearray(self.path.read_bytes())
+        at = found.index(b"x" * 1000) + 500
+        with self.path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"y")
+        self.assertEqual(self.ask(b"reply", done)[0], b"500")
+        self.until(lambda: self.stats()["store"] == "fault", "the fault")
+        self.assertEqual(self.ask(b"request", b"echo", b"Hi")[0], b"500")
+        self.assertEqual(self.ask(b"list", b"")[0], b"500")
+        titanic.signal()
+        titanic.wait()
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_a_sync_that_fails_is_not_acknowledged(self):
+        mark = self.folder / "no-sync"
+        more = {"LD_PRELOAD": os.environ["GALLEON_NO_SYNC_LIBRARY"], "GALLEON_NO_SYNC": str(mark),
+                "ASAN_OPTIONS": "verify_asan_link_order=0:"
+                                + os.environ.get("ASAN_OPTIONS", "")}
+        with unittest.mock.patch.dict(os.environ, more):
+            titanic = self.start_titanic()
+        before = self.submit(b"nobody", b"before")
+        mark.touch()
+        asked = self.asking.request(b"titanic.request", [b"nobody", b"after"])
+        self.assertEqual(titanic.wait(), 75)
+        with self.assertRaises(Silence):
+            self.asking.answer(asked, 0.5)
+        self.assertIn("fault", (self.folder / "titanic.db.fault").read_text())
+        mark.unlink()
+        with unittest.mock.patch.dict(os.environ, more):
+            titanic = self.start_titanic()
+        self.assertEqual(self.facts(before)["state"], "pending")
+        mark.touch()
+        self.asking.request(b"titanic.request", [b"nobody", b"again"])
+        self.assertEqual(titanic.wait(), 75)
+        self.refused(1, "twice within ten minutes", "titanic.db.fault")
 
 
 if __name__ == "__main__":
