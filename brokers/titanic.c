@@ -187,6 +187,9 @@ main(int argc, char **argv)
         has_started = true;
         code = exit_code(titanic_run(titanic));
     }
+    // In doubt nothing more is said to anybody, not even goodbye: the next start finds out.
+    if (code == EXIT_DOUBT)
+        _exit(code);
     titanic_destroy(&titanic);
     free(why);
     free(settings.brokers);
