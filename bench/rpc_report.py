@@ -266,16 +266,16 @@ def report(results, machine, programs):
     return "\n\n".join(part for part in parts if part)
 
 
-def write_markdown(path, text):
+def write_markdown(path, text, begin=BEGIN, end=END, new_file=NEW_FILE):
     """Puts the text between the two marks in a file; makes the file where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
             old = file.read()
     except FileNotFoundError:
-        old = f"{NEW_FILE}\n{BEGIN}\n{END}\n"
-    if BEGIN not in old or END not in old:
-        raise SystemExit(f"rpc.py: {path} has no marks to write between: {BEGIN} and {END}")
-    before, rest = old.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+        old = f"{new_file}\n{begin}\n{end}\n"
+    if begin not in old or end not in old:
+        raise SystemExit(f"{path} has no marks to write between: {begin} and {end}")
+    before, rest = old.split(begin, 1)
+    after = rest.split(end, 1)[1]
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        file.write(f"{before}{begin}\n\n{text}\n\n{end}{after}")

@@ -86,16 +86,22 @@ class Machine:
 
 
 class Server:
-    """A relay or a broker, from `ready` to its end. Use it in a with statement."""
+    """A relay or a broker, from `ready` to its end. Use it in a with statement.
 
-    def __init__(self, command, cpus):
-        self.command, self.cpus = command, cpus
+    `ready` is what it says then; `options` go to start()."""
+
+    end_seconds = END_SECONDS
+    kinds = ("io", "main")
+
+    def __init__(self, command, cpus, ready=r"ready on (.+)\n", **options):
+        self.command, self.cpus, self.ready, self.options = command, cpus, ready, options
         self.process = self.log = None
         self.endpoints = []
 
     def __enter__(self):
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        self.process = start(self.command, self.cpus, stdout=subprocess.DEVNULL, stderr=self.log)
+        self.log = tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace")
+        self.process = start(self.command, self.cpus, stdout=self.log, stderr=self.log,
+                             **self.options)
         try:
             self.endpoints = self.wait_until_ready()
         except BaseException:
@@ -113,9 +119,9 @@ class Server:
     def wait_until_ready(self):
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
-            found = re.search(r"ready on (.+)\n", self.said())
+            found = re.search(self.ready, self.said())
             if found:
-                return found.group(1).split()
+                return found.group(1).split() if found.groups() else []
             if self.process.poll() is not None:
                 break
             time.sleep(0.005)
@@ -127,7 +133,7 @@ class Server:
             if self.process.poll() is None:
                 self.process.send_signal(number)
             try:
-                self.process.wait(END_SECONDS)
+                self.process.wait(self.end_seconds)
                 break
             except subprocess.TimeoutExpired:
                 continue
@@ -143,17 +149,20 @@ class Server:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def thread_seconds(self):
-        """What its threads have used so far, by what they do: (program, kernel) of libzmq's I/O
-        threads together, and of all others."""
-        used = {"io": [0, 0], "main": [0, 0]}
+        """What its threads have used so far, by what they do: (program, kernel)."""
+        used = {kind: [0, 0] for kind in self.kinds}
         folder = f"/proc/{self.process.pid}/task"
         for thread in os.listdir(folder):
             with open(f"{folder}/{thread}/stat", encoding="utf-8") as file:
                 name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
-            times = used["io" if "/IO/" in name else "main"]
+            times = used[self.kind_of(int(thread), name)]
             for i, ticks in enumerate(rest.split()[11:13]):
                 times[i] += int(ticks) / os.sysconf("SC_CLK_TCK")
         return used
+
+    def kind_of(self, _thread, name):
+        """Libzmq's I/O threads together, and all others."""
+        return "io" if "/IO/" in name else "main"
 
     def memory_kb(self):
         """What it has in memory now."""
@@ -170,8 +179,8 @@ def start(command, cpus, **options):
 # ---- The load -----------------------------------------------------------------------------------
 
 
-def run_load(command, cpus, seconds):
-    """Runs the load and gives what it said, by name; numbers as floats."""
+def run_to_end(command, cpus, seconds):
+    """Runs a load; gives its exit code, and what it said on both streams."""
     process = start(command, cpus, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = process.communicate(timeout=seconds + LOAD_SECONDS)
@@ -181,9 +190,15 @@ def run_load(command, cpus, seconds):
         if process.poll() is None:
             process.kill()
             process.communicate()
+    return process.returncode, out, err
+
+
+def run_load(command, cpus, seconds):
+    """Runs the load and gives what it said, by name; numbers as floats."""
+    code, out, err = run_to_end(command, cpus, seconds)
     said = dict(re.findall(r"(\w+)=([\d.]+)(?=\s)", out))
-    if process.returncode != 0 or "rate" not in said:
-        raise RunFailed((err.strip() or out.strip() or f"exit code {process.returncode}"))
+    if code != 0 or "rate" not in said:
+        raise RunFailed(err.strip() or out.strip() or f"exit code {code}")
     return {name: float(value) for name, value in said.items()}
 
 

@@ -1,11 +1,12 @@
 // store_bench.c - how fast a store is, without sockets, threads and brokers around it.
 //
 //   store_bench [--path FILE] [--batch N] [--count N] [--bytes N] [--relaxed] [--audit] [--keys]
-//               [--pending N]
+//               [--pending N [--keep]]
 //
 // It submits, answers, fetches and closes `count` requests, each in batches as the writer
 // would, and prints what came out in each second of each part. The file is removed before and
-// after. On a file system in memory a sync costs nothing: it refuses to measure there.
+// after; with --keep, what is pending is left there, and nothing else is done. On a file system in
+// memory a sync costs nothing: it refuses to measure there.
 
 #include "durable_digest.h"
 #include "store.h"
@@ -18,12 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TMPFS = 0x01021994 };
+enum { TMPFS = 0x01021994, MINUTE_MS = 60000 };
 
 struct bench {
     const char *path;
     size_t batch, count, bytes, pending;
-    bool is_relaxed, has_audit, has_keys;
+    bool is_relaxed, has_audit, has_keys, is_kept;
     struct store *store;
     struct durable_op *ops;
     struct durable_op **order;
@@ -40,6 +41,15 @@ now(void)
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+// wall_ms is what requests that are kept are dated by: what is old has to be tidied away.
+static uint64_t
+wall_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
 // cpu is what this process has used of the processors, in seconds.
@@ -175,10 +185,11 @@ remove_files(const char *path)
 static void
 read_options(struct bench *self, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"path", 1, NULL, 'p'},  {"batch", 1, NULL, 'b'},   {"count", 1, NULL, 'c'},
-        {"bytes", 1, NULL, 's'}, {"pending", 1, NULL, 'n'}, {"relaxed", 0, NULL, 'r'},
-        {"audit", 0, NULL, 'a'}, {"keys", 0, NULL, 'k'},    {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"path", 1, NULL, 'p'},    {"batch", 1, NULL, 'b'},
+                                            {"count", 1, NULL, 'c'},   {"bytes", 1, NULL, 's'},
+                                            {"pending", 1, NULL, 'n'}, {"relaxed", 0, NULL, 'r'},
+                                            {"audit", 0, NULL, 'a'},   {"keys", 0, NULL, 'k'},
+                                            {"keep", 0, NULL, 'K'},    {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         size_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
@@ -206,6 +217,9 @@ read_options(struct bench *self, int argc, char **argv)
             break;
         case 'k':
             self->has_keys = true;
+            break;
+        case 'K':
+            self->is_kept = true;
             break;
         default:
             exit(2);
@@ -248,6 +262,8 @@ main(int argc, char **argv)
                          .first_seq = 1,
                          .now_ms = 1700000000000};
     read_options(&self, argc, argv);
+    if (self.is_kept)
+        self.now_ms = wall_ms() - self.pending / 256 - MINUTE_MS;
     size_t most = self.count > self.pending ? self.count : self.pending;
     self.ops = make(STORE_BATCH_OPS_MAX, sizeof *self.ops);
     self.order = make(STORE_BATCH_OPS_MAX, sizeof(struct durable_op *));
@@ -266,6 +282,10 @@ main(int argc, char **argv)
         for (size_t at = 0; at < self.pending; at++)
             make_id(&self, at);
         fill(&self);
+    }
+    if (self.is_kept) {
+        store_close(self.store);
+        return 0;
     }
     for (size_t at = 0; at < self.count; at++)
         make_id(&self, at);

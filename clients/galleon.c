@@ -260,21 +260,23 @@ check_words(struct tool *self, const struct command *command)
                      "'%s' can be no service's name: 1 to 255 bytes of printable UTF-8.", service);
 }
 
-// fail_on_option names the command that an option belongs to, where it is one.
+// fail_on_option names the commands that an option belongs to, where they are a few.
 static _Noreturn void
 fail_on_option(struct tool *self, const struct command *command, int rule)
 {
-    const char *owner = NULL;
-    uint32_t owners = 0;
+    enum { OWNERS_NAMED = 3 };
+    char owners[OWNERS_NAMED * 40] = "";
+    size_t used = 0;
+    uint32_t count = 0;
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (commands[i].options & 1u << rule) {
-            owner = commands[i].name;
-            owners++;
-        }
+        if (!(commands[i].options & 1u << rule) || ++count > OWNERS_NAMED)
+            continue;
+        used += (size_t)snprintf(owners + used, sizeof owners - used, "%s'%s'",
+                                 used == 0 ? "" : ", ", commands[i].name);
     }
-    if (owners == 1)
-        options_fail(&self->options, "--%s is an option of '%s', not of '%s'.", rules[rule].name,
-                     owner, command->name);
+    if (count <= OWNERS_NAMED)
+        options_fail(&self->options, "--%s is an option of %s, not of '%s'.", rules[rule].name,
+                     owners, command->name);
     options_fail(&self->options, "'%s' takes no --%s.", command->name, rules[rule].name);
 }
 

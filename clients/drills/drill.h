@@ -27,6 +27,7 @@ enum {
     DRILL_BACK_MS = 10000,    // the longest back-off of a worker
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
+    DRILL_INFLIGHT = 64,      // requests that titanic has out
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
 };
 
@@ -117,6 +118,11 @@ bool drill_pass_time(struct drill_stage *stage, uint32_t ms);
 // is ready; a second time on the same port.
 bool drill_broker(struct drill_stage *stage, const char *const *arguments);
 
+// drill_titanic starts titanic with a store in the stage's folder, and waits until it is ready;
+// `again`, which was killed, starts again on the same store. NULL where it is over.
+struct drill_child *drill_titanic(struct drill_stage *stage, struct drill_child *again,
+                                  const char *free_bytes_min);
+
 // drill_limit is the arguments of a broker that has to notice workers that are silent while they
 // work: in 0.1 and 0.2 they promise nothing of their link, and only a processing limit helps.
 const char *const *drill_limit(const struct drill_stage *stage);
@@ -175,5 +181,9 @@ void drill_network_cut(struct drill_stage *stage);
 void drill_network_half_open(struct drill_stage *stage);
 void drill_client_gone(struct drill_stage *stage);
 void drill_slow_service(struct drill_stage *stage);
+void drill_titanic_killed(struct drill_stage *stage);
+void drill_titanic_worker_killed(struct drill_stage *stage);
+void drill_titanic_broker_restarted(struct drill_stage *stage);
+void drill_titanic_disk_full(struct drill_stage *stage);
 
 #endif

@@ -109,28 +109,34 @@ new_child(struct drill_stage *stage, const char *name)
     return child;
 }
 
-// is_ready looks for the line by which a broker says where it serves.
+// says_ready looks for the line by which a daemon says where it serves, and copies what follows.
 static bool
-is_ready(struct drill_stage *stage, void *context)
+says_ready(const struct drill_child *child, const char *words, char rest_out[256])
 {
-    static const char words[] = "mdbroker: ready on ";
     char line[256];
+    size_t words_size = strlen(words);
     bool has_said = false;
-    (void)context;
-    FILE *file = fopen(stage->broker.log, "r");
+    FILE *file = fopen(child->log, "r");
     if (file == NULL)
         return false;
-    if (fseek(file, stage->broker.log_start, SEEK_SET) == 0) {
+    if (fseek(file, child->log_start, SEEK_SET) == 0) {
         while (!has_said && fgets(line, sizeof line, file) != NULL) {
             size_t size = strcspn(line, "\n");
-            has_said = line[size] == '\n' && strncmp(line, words, sizeof words - 1) == 0;
+            has_said = line[size] == '\n' && strncmp(line, words, words_size) == 0;
             line[size] = '\0';
         }
     }
     fclose(file);
     if (has_said)
-        snprintf(stage->endpoint, sizeof stage->endpoint, "%s", line + sizeof words - 1);
+        snprintf(rest_out, 256, "%s", line + words_size);
     return has_said;
+}
+
+static bool
+is_ready(struct drill_stage *stage, void *context)
+{
+    (void)context;
+    return says_ready(&stage->broker, "mdbroker: ready on ", stage->endpoint);
 }
 
 static bool
@@ -164,6 +170,30 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
     return start(stage, &stage->broker, line) &&
            drill_until(stage, is_ready, NULL, DRILL_START_MS, "the broker is ready") &&
            connect_control(stage);
+}
+
+static bool
+is_titanic_ready(struct drill_stage *stage, void *context)
+{
+    char rest[256];
+    (void)stage;
+    return says_ready(context, "titanic: ready on ", rest);
+}
+
+struct drill_child *
+drill_titanic(struct drill_stage *stage, struct drill_child *again, const char *free_bytes_min)
+{
+    char program[DRILL_PATH_BYTES], store[DRILL_PATH_BYTES];
+    const char *line[] = {DRILL_CHILD_PROGRAM, program, "--broker",    stage->endpoint,
+                          "--store",           store,   "--free-min",  free_bytes_min,
+                          "--retry-min",       "50",    "--retry-max", "500",
+                          "--inflight",        "64",    NULL};
+    drill_child_find("titanic", program);
+    snprintf(store, sizeof store, "sqlite:%.440s/titanic.db", stage->folder);
+    struct drill_child *child = again != NULL ? again : new_child(stage, "titanic");
+    bool is_there = child != NULL && start(stage, child, line) &&
+                    drill_until(stage, is_titanic_ready, child, DRILL_START_MS, "titanic is ready");
+    return is_there ? child : NULL;
 }
 
 const char *const *

@@ -67,6 +67,30 @@ const struct drill drills[] = {
      .recovery_ms_max = DRILL_BACK_MS + DRILL_GRACE_MS,
      .twice_max = 2 * DRILL_WINDOW,
      .run = drill_worker_flood},
+    {.name = "titanic-killed",
+     .about = "SIGKILL of titanic under a load: all that it acknowledged is answered",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = DRILL_INFLIGHT,
+     .needs_g1 = true,
+     .run = drill_titanic_killed},
+    {.name = "titanic-worker-killed",
+     .about = "SIGKILL of a worker with a durable request: another answers it",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .needs_g1 = true,
+     .run = drill_titanic_worker_killed},
+    {.name = "titanic-broker-restarted",
+     .about = "SIGKILL of the broker between clients and titanic: nothing is lost or doubled",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = DRILL_INFLIGHT,
+     .needs_g1 = true,
+     .run = drill_titanic_broker_restarted},
+    {.name = "titanic-disk-full",
+     .about = "no room on the disk: submits are refused, closes work, and it recovers by itself",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = 0,
+     .needs_g1 = true,
+     .run = drill_titanic_disk_full},
 };
 
 const size_t drill_count = sizeof drills / sizeof *drills;
@@ -170,6 +194,19 @@ show_logs(const struct drill_stage *stage)
         show_log(&stage->children[i]);
 }
 
+// remove_store removes what titanic leaves, where there was one.
+static void
+remove_store(const struct drill_stage *stage)
+{
+    static const char *const endings[] = {"",        "-wal",   "-journal", ".lock",
+                                          ".anchor", ".fault", ".ballast"};
+    char path[DRILL_PATH_BYTES];
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        snprintf(path, sizeof path, "%.480s/titanic.db%s", stage->folder, endings[i]);
+        unlink(path);
+    }
+}
+
 static void
 close_stage(struct drill_stage *stage)
 {
@@ -182,6 +219,7 @@ close_stage(struct drill_stage *stage)
         unlink(stage->children[i].log);
     unlink(stage->broker.log);
     unlink(stage->journal_path);
+    remove_store(stage);
     if (rmdir(stage->folder) != 0)
         fprintf(stderr, "galleon: cannot remove %s: %s\n", stage->folder, strerror(errno));
 }

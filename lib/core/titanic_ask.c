@@ -245,8 +245,7 @@ titanic_on_ask(struct titanic_core *self, const struct titanic_event *event)
     const struct tsp_request *request = event->request;
     if (event->status != TSP_OK) {
         self->stats.asks_malformed++;
-        reply_text(self, event->asker, request->service, event->status,
-                   view_of(event->why, event->why == NULL ? 0 : strlen(event->why)));
+        reply_text(self, event->asker, request->service, event->status, event->why);
         self->bytes += event->body != NULL ? event->body_bytes : 0;
         titanic_dump(self, event->body, event->body_bytes);
     } else if (self->is_draining) {
@@ -385,6 +384,8 @@ changed(struct titanic_core *self, const struct durable_op *op)
             struct service *service = titanic_service_get(self, row->service);
             if (service != NULL)
                 titanic_service_due(self, service, row->due_ms);
+            else
+                titanic_start_again(self);
             continue;
         }
         struct job *job = titanic_job_find(self, &row->id);

@@ -154,6 +154,13 @@ ask_for_services(struct titanic_core *self)
     titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->filter.limit = DURABLE_ROWS_MAX;
 }
 
+void
+titanic_start_again(struct titanic_core *self)
+{
+    self->is_started = false;
+    self->start_again_ms = self->now_ms + TITANIC_PROBE_MS_MAX;
+}
+
 static void
 services_found(struct titanic_core *self, const struct durable_op *op)
 {
@@ -169,8 +176,8 @@ services_found(struct titanic_core *self, const struct durable_op *op)
         has_all &= service != NULL;
     }
     // Those that find no place now find one when others have no work any more.
-    self->is_started = has_all;
-    self->start_again_ms = self->now_ms + TITANIC_PROBE_MS_MAX;
+    if (!has_all)
+        titanic_start_again(self);
 }
 
 static void
@@ -183,6 +190,10 @@ start_stowed(struct titanic_core *self, struct durable_op *op)
     } else if (op->kind == DURABLE_OVERDUE) {
         titanic_overdue_found(self, op);
     } else if (op->outcome == DURABLE_OK) {
+        // It may have been loaded while the store was asked to end it.
+        struct job *job = titanic_job_find(self, &op->id);
+        if (job != NULL)
+            titanic_job_doom(self, job);
         self->stats.overdue++;
         titanic_wake(self, &op->id, NULL);
     } else if (op->outcome == DURABLE_REFUSED) {
@@ -219,6 +230,15 @@ on_stowed(struct titanic_core *self, struct durable_op *op)
     }
 }
 
+// is_untaken: is it out, and in the broker's queue? The service has no worker, as the broker
+// says: no drain has to wait for one.
+static bool
+is_untaken(const struct job *job)
+{
+    const struct service *service = job->service;
+    return job->state == JOB_OUT && !service->is_open && !service->is_questioned;
+}
+
 static void
 on_drain(struct titanic_core *self)
 {
@@ -229,7 +249,7 @@ on_drain(struct titanic_core *self)
     titanic_asks_drain(self);
     for (uint32_t i = 0; i < self->jobs.touched; i++) {
         struct job *job = slab_at(&self->jobs, i);
-        if (job != NULL && job->state == JOB_READY)
+        if (job != NULL && (job->state == JOB_READY || is_untaken(job)))
             titanic_job_doom(self, job);
     }
 }

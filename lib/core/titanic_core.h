@@ -69,7 +69,7 @@ struct titanic_event { // what does not belong to its kind is not looked at
     void *asker;
     const struct tsp_request *request;
     enum tsp_status status; // TSP_OK; else it was malformed: `service` alone is set
-    const char *why;
+    struct view why;
     struct durable_owner owner;
     struct durable_body *body; // REQUEST, SUBMIT: cargo (NULL: out of memory)
     uint64_t body_bytes;

@@ -282,7 +282,7 @@ job_is_over(struct titanic_core *self, struct job *job, const struct durable_op 
 void
 titanic_job_stowed(struct titanic_core *self, struct job *job, struct durable_op *op)
 {
-    if (op->outcome == DURABLE_REFUSED) {
+    if (op->outcome == DURABLE_REFUSED && !job->is_unwanted) {
         // The store had no room. What is known is kept, and told again.
         job->state = JOB_STUCK;
         list_append(&self->stuck, &job->place);
@@ -311,7 +311,9 @@ titanic_job_unstick(struct titanic_core *self)
 void
 titanic_job_doom(struct titanic_core *self, struct job *job)
 {
-    // What the store is about to say of its end, it will say: that it came late.
+    // What the store is about to say of its end, it will say: that it came late. Should it have
+    // no room, nobody wants that end any more, and a retry may load the request once more.
+    job->is_unwanted = true;
     if (job->state == JOB_ENDING || job->state == JOB_DOOMED)
         return;
     job->was_out = job->state == JOB_OUT;

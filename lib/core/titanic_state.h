@@ -74,6 +74,7 @@ struct job {
     struct durable_body *body;
     uint64_t body_bytes;
     bool was_out;                 // DOOMED: its answer is not to come any more
+    bool is_unwanted;             // ENDING: somebody else has ended it before
     enum durable_op_kind end;     // ENDING, STUCK: ANSWER, FAILED or KILL
     enum durable_state end_state; // of a KILL
     struct durable_body *reply;   // ENDING, STUCK
@@ -165,6 +166,9 @@ void titanic_dump(struct titanic_core *self, struct durable_body *body, uint64_t
 struct durable_op *titanic_stow(struct titanic_core *self, enum durable_op_kind kind,
                                 enum stow_for who, void *of);
 void titanic_free_found(struct titanic_core *self, struct durable_op *op);
+// titanic_start_again asks the store for its services once more, later: one of them with
+// something to do has found no place.
+void titanic_start_again(struct titanic_core *self);
 
 // ---- titanic_ask.c: what clients ask ---------------------------------------------
 

@@ -129,7 +129,9 @@ read_request(struct titanic_front *self, enum tsp_service service, struct asking
     size_t count = 0, cursor = 0;
     while (count < TITANIC_FRAMES_MAX && mdp_body_next(&body, &cursor, &frames[count]))
         count++;
-    event->status = tsp_read(service, frames, count, &asking->tsp, &event->why);
+    const char *why = NULL;
+    event->status = tsp_read(service, frames, count, &asking->tsp, &why);
+    event->why = view_of(why, why == NULL ? 0 : strlen(why));
     asking->tsp.service = service;
     event->owner = owner_of(fields);
     if (event->status != TSP_OK || (service != TSP_REQUEST && service != TSP_SUBMIT))
@@ -137,7 +139,8 @@ read_request(struct titanic_front *self, enum tsp_service service, struct asking
     event->body = titanic_body_new(asking->tsp.fields, &body, asking->tsp.body_from);
     if (event->body != NULL && event->body->fields_bytes > TITANIC_KEPT_FIELDS_MAX) {
         event->status = TSP_TOO_LARGE;
-        event->why = "too many fields: they have to go to the worker with the request's id";
+        event->why =
+            VIEW_LITERAL("too many fields: they have to go to the worker with the request's id");
     }
     event->body_bytes = event->body == NULL ? 0 : titanic_body_bytes(event->body);
 }

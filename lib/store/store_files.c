@@ -185,7 +185,7 @@ log_sync(const char *path)
 
 // ---- room ----------------------------------------------------------------------------
 
-enum { MIB = 1024 * 1024, ENOUGH_MIB = 512, BALLAST_MIB = 64 };
+enum { MIB = 1024 * 1024, ENOUGH_MIB = 512, BALLAST_MIB = 64, SPARE_MIB = 64 };
 
 static bool
 read_room(const char *path, uint64_t *free_out, uint64_t *all_out)
@@ -207,7 +207,9 @@ room_is_short(const char *path, uint64_t least, bool was_short)
         return false;
     if (least == 0 && all / 10 < enough)
         enough = all / 10;
-    return left < (was_short ? enough + enough / 4 : enough);
+    // Not an eighth of a large limit: nobody would understand what it waits for.
+    uint64_t spare = enough / 8 < SPARE_MIB * MIB ? enough / 8 : SPARE_MIB * MIB;
+    return left < (was_short ? enough + spare : enough);
 }
 
 void

@@ -528,6 +528,57 @@ cancelled_request_is_dead_and_retried_one_runs_again(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+retry_finds_the_answer_of_before_that_had_no_room(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    struct durable_filter all = {.service = VIEW_LITERAL("echo")};
+    rig->refuses = true;
+    rig_ask_filter(rig, TSP_CANCEL, &all);
+    rig_ask_filter(rig, TSP_RETRY, &all);
+    rig_answer(rig, 0, 200, "y"); // meets both at the store, and a full disk
+    rig_wait(rig, 3000);
+    rig->refuses = false;
+    rig_wait(rig, 3000);
+    if (rig_open(rig, "echo") > 0)
+        rig_answer(rig, rig->sent_count - 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
+retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 2;
+    titanic_rig_start(rig);
+    rig_accepted(rig, "a", "x");
+    rig_accepted(rig, "b", "x");
+    rig_submit_with(rig, "first", "x", &(struct tsp_request){.not_before_ms = 50});
+    rig_submit_with(rig, "late", "x",
+                    &(struct tsp_request){.not_before_ms = 100, .deadline_ms = 500});
+    rig_commit(rig);
+    // The store is asked for what is overdue, and then for the same request, to run.
+    rig->now_ns += 600 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_answer(rig, 1, 200, "y");
+    rig_commit(rig);
+    assert_int_equal(rig_open(rig, "first"), 1);
+    assert_int_equal(rig_stats(rig).overdue, 1);
+    struct durable_filter late = {.service = VIEW_LITERAL("late")};
+    size_t retry = rig_ask_filter(rig, TSP_RETRY, &late);
+    rig_wait(rig, 10);
+    assert_string_equal(rig->askers[retry].text, "1");
+    rig_answer(rig, 0, 200, "y");
+    rig_wait(rig, 10);
+    assert_int_equal(rig_open(rig, "late"), 1);
+    titanic_rig_free(rig);
+}
+
 // ---- limits ------------------------------------------------------------------------------------
 
 static void
@@ -559,6 +610,38 @@ more_services_than_the_limit_are_refused_and_room_comes_back(void **state)
     rig_answer(rig, 0, 200, "y");
     rig_known(rig, "s0", true);
     rig_accepted(rig, "one-more", "x");
+    titanic_rig_free(rig);
+}
+
+static void
+retried_request_whose_service_finds_no_room_runs_when_there_is_some(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    char name[16];
+    struct request_id id = rig_accepted(rig, "late", "x");
+    struct durable_filter late = {.service = VIEW_LITERAL("late")};
+    rig_ask_filter(rig, TSP_CANCEL, &late);
+    rig_wait(rig, 0);
+    rig_known(rig, "late", true);
+    size_t from = rig->sent_count;
+    for (uint32_t i = 0; i < rig->config.services_max; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        rig_accepted(rig, name, "x");
+    }
+    size_t retry = rig_ask_filter(rig, TSP_RETRY, &late);
+    rig_wait(rig, 10);
+    assert_string_equal(rig->askers[retry].text, "1");
+    assert_int_equal(rig_open(rig, "late"), 0);
+    for (uint32_t i = 0; i < rig->config.services_max; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        rig_answer(rig, from + i, 200, "y");
+        rig_known(rig, name, true);
+    }
+    rig_wait(rig, 60000);
+    assert_int_equal(rig_open(rig, "late"), 1);
+    rig_answer(rig, rig->sent_count - 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
     titanic_rig_free(rig);
 }
 
@@ -624,6 +707,22 @@ drain_waits_for_what_is_out_and_takes_nothing_new(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+drain_does_not_wait_for_a_service_without_workers(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "none", "hello");
+    rig_known(rig, "none", false);
+    assert_int_equal(rig_open(rig, "none"), 1);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig_wait(rig, 0);
+    assert_int_equal(rig->cancelled, 1);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -653,11 +752,15 @@ main(void)
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
+        cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
+        cmocka_unit_test(retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
+        cmocka_unit_test(retried_request_whose_service_finds_no_room_runs_when_there_is_some),
         cmocka_unit_test(bodies_beyond_the_limit_are_refused),
         cmocka_unit_test(what_was_pending_runs_after_a_restart),
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
+        cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

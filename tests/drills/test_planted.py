@@ -71,6 +71,35 @@ class BrokenBroker(unittest.TestCase):
         self.assertEqual(one["verdict"], "fail")
         self.assertGreater(one["lost"], 0)
 
+    def put_titanic(self, text):
+        """Put a titanic in the tool's way that does something else as well; "$@" are its options."""
+        os.symlink(FOLDER / "mdbroker", self.folder / "mdbroker")
+        path = self.folder / "titanic"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def test_titanic_killed_fails_where_the_store_is_lost(self):
+        self.put_titanic(f'rm -f "${{4#sqlite:}}"*; exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-killed", code=1)
+        self.assertEqual(one["why"], "an acknowledged request is unknown")
+
+    def test_titanic_worker_killed_fails_where_nothing_is_tried_again(self):
+        self.put_titanic(f'exec {FOLDER}/titanic "$@" --attempts 1')
+        one = self.run_drill("titanic-worker-killed", "--broker-option=--attempts=1", code=1)
+        self.assertRegex(one["why"], "an acknowledged request is not answered")
+
+    def test_titanic_disk_full_fails_where_it_accepts_all_the_same(self):
+        self.put_titanic(f'exec {FOLDER}/titanic "$@" --free-min 1')
+        one = self.run_drill("titanic-disk-full", code=1)
+        self.assertEqual(one["why"], "titanic accepts with a disk that is full")
+
+    def test_titanic_broker_restarted_fails_where_the_broker_comes_too_late(self):
+        os.symlink(FOLDER / "titanic", self.folder / "titanic")
+        self.put_script(f'[ -e {self.folder}/again ] && sleep 6\n'
+                        f'touch {self.folder}/again\nexec {FOLDER}/mdbroker "$@"')
+        one = self.run_drill("titanic-broker-restarted", code=1)
+        self.assertRegex(one["why"], "recovered after .* ms, not within 5000")
+
     @is_slow
     def test_broker_that_dies_fails_a_drill(self):
         self.put_script(f'(sleep 1; kill -9 $$) & exec {PLANTED} "$@"')

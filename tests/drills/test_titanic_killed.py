@@ -56,7 +56,7 @@ def start_titanic(broker, store):
 
 def run(folder, cycles):
     broker = start(FOLDER / "mdbroker", "--bind", "tcp://127.0.0.1:*", "--heartbeat", "500",
-                   stderr=subprocess.PIPE)
+                   "--log-level", "error", stderr=subprocess.PIPE)
     endpoint = await_line(broker, r"mdbroker: ready on (\S+)")[1]
     start(FOLDER / "tests" / "inbox_worker", endpoint, "work", folder / "inbox.db")
     titanic = start_titanic(endpoint, folder / "titanic.db")

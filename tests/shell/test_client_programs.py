@@ -262,7 +262,7 @@ class Galleon(Programs):
             (2, ["ping", "x"], "'ping' takes no 'x'."),
             (2, ["worker", "ls", "a", "b"], "'worker ls' takes no 'b'."),
             (2, ["call", "a\nb"], "can be no service's name"),
-            (2, ["call", "echo", "--window", "3"], "--window is an option of 'bench call'"),
+            (2, ["call", "echo", "--window", "3"], "'call' takes no --window"),
             (2, ["bench", "call", "echo", "--seconds", "1", "--requests", "1"], "give one of them"),
             (2, ["--jsn", "ping"], "did you mean --json?"),
             (4, ["call", "--timeout", "100", "ecko"], "did you mean 'echo'?"),

@@ -37,6 +37,8 @@ _Noreturn void check_fail(const struct node *node, const char *name, const char 
 uint64_t check_new_call(struct client_node *client, uint32_t service);
 // check_new_run: an application begins to work on a call (0: nobody's). Runs count from 1.
 uint64_t check_new_run(struct world *world, uint64_t call);
+// check_run_call is the call that a run is of, 0 where there is no such run.
+uint64_t check_run_call(const struct world *world, uint64_t run);
 void check_run_ended(struct world *world, uint64_t run, int status);
 // check_call_body: this is what is asked.
 void check_call_body(struct world *world, uint64_t number, const struct parcel *request);

@@ -108,6 +108,13 @@ check_new_run(struct world *world, uint64_t call)
     return self->run_count;
 }
 
+uint64_t
+check_run_call(const struct world *world, uint64_t run)
+{
+    bool is_known = run > 0 && run <= world->registry->run_count;
+    return is_known ? world->registry->runs[run - 1].call : 0;
+}
+
 void
 check_run_ended(struct world *world, uint64_t run, int status)
 {

@@ -178,6 +178,8 @@ carry_out(struct client_node *self, struct client_effect *effect)
         if (parcel != NULL)
             parcel_out_of_core(parcel, &self->node);
         check_client_answer(self, effect);
+        if (self->answered != NULL)
+            self->answered(self, effect);
         parcel_free(parcel);
         break;
     case CLIENT_JOIN:
@@ -243,6 +245,11 @@ step_and_settle(struct client_node *self, struct client_event *event)
         self->broken = 0;
         check_client_cancels(self, end.id);
         step(self, &end);
+        if (self->answered != NULL)
+            self->answered(self, &(struct client_effect){.kind = CLIENT_ANSWER,
+                                                         .id = end.id,
+                                                         .result = GALLEON_NO_MEMORY,
+                                                         .was_sent = true});
     }
     settle(self);
 }
@@ -323,6 +330,18 @@ write_all(struct client_node *self)
 // ---- the application ----------------------------------------------------------------------------
 
 static void
+begin_call(struct client_node *self, uint64_t number, struct client_event *event)
+{
+    if (self->call_count == self->call_capacity) {
+        self->call_capacity = 2 * self->call_capacity + 64;
+        self->calls =
+            world_grow(self->node.world, self->calls, self->call_capacity * sizeof *self->calls);
+    }
+    self->calls[self->call_count++] = number;
+    step_and_settle(self, event);
+}
+
+static void
 call(struct client_node *self, uint32_t service, uint32_t ttl_ms, bool is_no_queue)
 {
     struct world *world = self->node.world;
@@ -335,12 +354,32 @@ call(struct client_node *self, uint32_t service, uint32_t ttl_ms, bool is_no_que
     check_call_body(world, number, event.cargo);
     note(world, &self->node, "calls service %llu, call %llu, open %llu", service, number,
          client_core_open_count(self->core));
-    if (self->call_count == self->call_capacity) {
-        self->call_capacity = 2 * self->call_capacity + 64;
-        self->calls = world_grow(world, self->calls, self->call_capacity * sizeof *self->calls);
-    }
-    self->calls[self->call_count++] = number;
+    begin_call(self, number, &event);
+}
+
+uint64_t
+client_node_call(struct client_node *self, struct view service, struct parcel *request,
+                 uint32_t ttl_ms)
+{
+    uint64_t number = check_new_call(self, SERVICES_MAX);
+    struct client_event event = {
+        .kind = CLIENT_CALL, .service = service, .ttl_ms = ttl_ms, .cargo = request};
+    // The body is not this call's: who called judges the answer.
+    check_taint(self->node.world, number);
+    begin_call(self, number, &event);
+    node_poke(&self->node);
+    return self->call_count;
+}
+
+void
+client_node_cancel(struct client_node *self, uint64_t id)
+{
+    if (!client_core_is_open(self->core, id))
+        return;
+    struct client_event event = {.kind = CLIENT_CANCEL, .id = id};
+    check_client_cancels(self, id);
     step_and_settle(self, &event);
+    node_poke(&self->node);
 }
 
 static void
@@ -384,6 +423,10 @@ static void
 go_on_calling(struct client_node *self)
 {
     struct world *world = self->node.world;
+    if (self->act != NULL) {
+        self->act(self);
+        return;
+    }
     if (self->is_probe) {
         probe(self);
     } else if (!world->is_healed && world->now_ns >= self->next_call_ns) {
@@ -463,6 +506,8 @@ audit(const struct node *node)
 
 static const struct node_kind client_kind = {"client", start, kill, wake, deadline, audit, NULL};
 static const struct node_kind probe_kind = {"probe", start, kill, wake, deadline, audit, NULL};
+static const struct node_kind back_kind = {"back", start, kill, wake, deadline, audit, NULL};
+static const struct node_kind durable_kind = {"durable", start, kill, wake, deadline, audit, NULL};
 
 static struct client_node *
 add(struct world *world, uint32_t index, struct client_plan *plan, const struct node_kind *kind)
@@ -479,6 +524,20 @@ void
 client_node_add(struct world *world, uint32_t index)
 {
     (void)add(world, index, &world->plan.client[index], &client_kind);
+}
+
+struct client_node *
+client_node_add_back(struct node *whole, uint32_t index, struct client_plan *plan)
+{
+    struct client_node *self = add(whole->world, index, plan, &back_kind);
+    self->node.whole = whole;
+    return self;
+}
+
+struct client_node *
+client_node_add_durable(struct world *world, uint32_t index, struct client_plan *plan)
+{
+    return add(world, index, plan, &durable_kind);
 }
 
 struct node *

@@ -76,7 +76,34 @@
     X(MARK_RECEIVE_MARK, "broker that does not read a connection fast enough")                     \
     X(MARK_LIAR_ANSWERED, "call answered wrongly by a worker that lies")                           \
     X(MARK_FALSE_BROKER_SPOKE, "word of a broker that makes everything up")                        \
-    X(MARK_RECEIVE_MARK_CUT, "connection given up by a peer because the broker did not read it")
+    X(MARK_RECEIVE_MARK_CUT, "connection given up by a peer because the broker did not read it")   \
+    X(MARK_TITANIC_RESTARTED, "titanic killed and started again")                                  \
+    X(MARK_ACKED_THEN_CRASH, "durable request acknowledged, then a crash")                         \
+    X(MARK_TORN, "record torn by a crash")                                                         \
+    X(MARK_DOUBT, "batch of which nobody knows whether it is there")                               \
+    X(MARK_DISK_FULL, "disk full")                                                                 \
+    X(MARK_SUBMIT_REFUSED_FULL, "submit refused by a full disk")                                   \
+    X(MARK_ANSWER_REFUSED_FULL, "answer that a full disk had no room for")                         \
+    X(MARK_NOT_ACCEPTING, "titanic accepts nothing new for want of room")                          \
+    X(MARK_LIE_NOTICED, "durable request lost by a disk that lied")                                \
+    X(MARK_LOADED, "durable request loaded from the store")                                        \
+    X(MARK_ANSWER_LOST, "answer to a durable request lost with a crash")                           \
+    X(MARK_RETRY_LATER, "durable attempt that failed")                                             \
+    X(MARK_RETRY_SENT, "durable request sent again after a failure")                               \
+    X(MARK_NOT_TRIED, "durable attempt that no worker was given")                                  \
+    X(MARK_LOST_ATTEMPT, "durable attempt of which nobody knows")                                  \
+    X(MARK_DEAD_LETTER, "dead letter")                                                             \
+    X(MARK_EXPIRED_DURABLE, "durable request expired")                                             \
+    X(MARK_ANSWERED_AFTER_END, "durable answer after the request's end")                           \
+    X(MARK_CLOSED_OUT, "durable request closed or cancelled while it is out")                      \
+    X(MARK_WAIT_WOKEN, "wait that was woken by an answer")                                         \
+    X(MARK_WAIT_OVER, "wait that ended without one")                                               \
+    X(MARK_KEY_AGAIN, "second submit with a key")                                                  \
+    X(MARK_KEY_OF_CLOSED, "submit with the key of a closed request")                               \
+    X(MARK_KEY_CONFLICT, "submit with a key of another body")                                      \
+    X(MARK_RETRIED, "dead letter that was retried")                                                \
+    X(MARK_DURABLE_DONE, "durable request answered")                                               \
+    X(MARK_TITANIC_DRAINED, "titanic drained")
 
 enum mark {
 #define X(name, text) name,

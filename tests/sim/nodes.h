@@ -89,6 +89,9 @@ struct worker_node {
     // check_peers.c
     uint64_t spoke_ns[LINKS_OF_NODE]; // to its brokers; 0: it is not registered
     uint64_t breaches;                // that were none of its broker's doing
+    // Where another node is its application: it is handed what is asked, and answers.
+    void (*take)(struct worker_node *self, uint64_t token, struct parcel *request);
+    void *context;
 };
 
 void worker_node_add(struct world *world, uint32_t index);
@@ -97,6 +100,11 @@ void worker_node_drain(struct node *node);
 void worker_node_stop(struct node *node);
 // worker_node_release ends what the application holds: it hangs no more.
 void worker_node_release(struct node *node);
+// worker_node_add_front adds a worker that is a part of `whole`.
+struct worker_node *worker_node_add_front(struct node *whole, uint32_t index,
+                                          struct worker_plan *plan);
+// worker_node_answer ends what `take` was handed; the answer is given away.
+void worker_node_answer(struct worker_node *self, uint64_t token, struct parcel *answer);
 
 // ---- a client -----------------------------------------------------------------------------------
 
@@ -118,11 +126,26 @@ struct client_node {
     size_t first_open;     // check_peers.c: calls before it are over
     bool is_probe;         // it calls each service once, and wants an answer
     uint32_t probed;
+    // Where something else is its application: what it does when it wakes, and what it hears.
+    void (*act)(struct client_node *self);
+    void (*answered)(struct client_node *self, const struct client_effect *effect);
+    void *context;
 };
 
 void client_node_add(struct world *world, uint32_t index);
 // client_node_add_probe adds a client of one broker that everything must be well for.
 struct node *client_node_add_probe(struct world *world, uint32_t broker);
+// client_node_add_back adds a client that is a part of `whole`; client_node_add_durable one by
+// itself. What is done with it is in act and answered.
+struct client_node *client_node_add_back(struct node *whole, uint32_t index,
+                                         struct client_plan *plan);
+struct client_node *client_node_add_durable(struct world *world, uint32_t index,
+                                            struct client_plan *plan);
+// client_node_call calls with a body that is given away; there has to be room. It returns the
+// core's number of the call. client_node_cancel takes it back, if it is open.
+uint64_t client_node_call(struct client_node *self, struct view service, struct parcel *request,
+                          uint32_t ttl_ms);
+void client_node_cancel(struct client_node *self, uint64_t id);
 // hostile_node_add adds a peer that keeps to no rule; it is gone when all is mended, as are
 // a worker that lies about what it was handed, and a broker that makes everything up.
 void hostile_node_add(struct world *world);
@@ -131,5 +154,16 @@ void false_broker_add(struct world *world, uint32_t index);
 
 // client_node_is_done: has the probe had all its answers?
 bool client_node_is_done(const struct node *node);
+
+// ---- Titanic (titanic_node.c), and its clients (durable_node.c) ---------------------------------
+
+void titanic_node_add(struct world *world);
+void durable_nodes_add(struct world *world);
+// titanic_node_of: NULL where there is none.
+struct node *titanic_node_of(const struct world *world);
+void titanic_node_drain(struct node *node);
+bool titanic_node_has_stopped(const struct node *node);
+// titanic_node_pending is how many requests its store has that have not ended.
+uint64_t titanic_node_pending(const struct node *node);
 
 #endif

@@ -114,6 +114,80 @@ PLANTS = {
          "    if (has_id && broker_request_of(self, route, record->id, id_hash) != NULL) {",
          "    if (has_id && !planted(26) &&\n"
          "        broker_request_of(self, route, record->id, id_hash) != NULL) {"),
+    27: ("titanic_ask.c", "what the store has refused is acknowledged",
+         "    if (op->outcome == DURABLE_OK || op->outcome == DURABLE_SAME) {\n"
+         "        self->stats.submits++;",
+         "    if (planted(27) && op->outcome == DURABLE_REFUSED)\n"
+         "        op->outcome = DURABLE_SAME;\n"
+         "    if (op->outcome == DURABLE_OK || op->outcome == DURABLE_SAME) {\n"
+         "        self->stats.submits++;"),
+    28: ("titanic_ask.c", "a close is said to be done before it is stowed",
+         "        struct durable_op *op = titanic_stow(self, DURABLE_CLOSE, FOR_ASK, ask);\n"
+         "        op->id = ask->id;\n        op->owner = ask->owner;\n",
+         "        struct durable_op *op = titanic_stow(\n"
+         "            self, DURABLE_CLOSE, planted(28) ? FOR_START : FOR_ASK, ask);\n"
+         "        op->id = ask->id;\n        op->owner = ask->owner;\n"
+         "        if (planted(28)) {\n            ask_reply(self, ask, TSP_OK);\n"
+         "            ask_forget(self, ask);\n        }\n"),
+    29: ("titanic_ask.c", "a request goes on after its close",
+         "    if (job != NULL)\n        titanic_job_doom(self, job);\n"
+         "    titanic_wake(self, &op->id, NULL);",
+         "    if (job != NULL && !planted(29))\n        titanic_job_doom(self, job);\n"
+         "    titanic_wake(self, &op->id, NULL);"),
+    30: ("titanic_job.c", "an attempt is not counted",
+         "    job->attempts++;\n", "    job->attempts += planted(30) ? 0 : 1;\n"),
+    31: ("titanic_job.c", "an attempt that no worker was given is counted",
+         "    job->attempts--;\n", "    job->attempts -= planted(31) ? 0 : 1;\n"),
+    32: ("titanic_job.c", "nobody wakes those who wait for an answer",
+         "    if (titanic_wake(self, &job->id, job->reply)) {",
+         "    if (!planted(32) && titanic_wake(self, &job->id, job->reply)) {"),
+    33: ("titanic_service.c", "the cursor of a load is one too far",
+         "    op->after_seq = service->cursor_seq;\n    op->limit",
+         "    op->after_seq = service->cursor_seq + (planted(33) ? 1 : 0);\n    op->limit"),
+    34: ("titanic_job.c", "what was not tried is not tried again",
+         "    else\n        titanic_service_update(self, service);\n}\n\nvoid\ntitanic_on_answer",
+         "    else if (!planted(34))\n        titanic_service_update(self, service);\n}\n\nvoid\n"
+         "titanic_on_answer"),
+    35: ("titanic_service.c", "a slot that is free is offered to nobody",
+         "    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {",
+         "    for (int i = planted(35) ? 4 : 0; i < 4 && !list_is_empty(&self->blocked); i++) {"),
+    36: ("titanic_service.c", "when the next one is due is forgotten",
+         "    service->next_ms = op->next_ms;",
+         "    service->next_ms = planted(36) ? 0 : op->next_ms;"),
+    37: ("titanic_job.c", "a request is given up, and the store is not told",
+         "        job->end_state = DURABLE_DEAD;\n        titanic_job_end(self, job, DURABLE_KILL);",
+         "        job->end_state = DURABLE_DEAD;\n        if (planted(37))\n"
+         "            titanic_job_doom(self, job);\n        else\n"
+         "            titanic_job_end(self, job, DURABLE_KILL);"),
+    38: ("titanic_ask.c", "a key is ignored",
+         "    op->key = request->key;",
+         "    op->key = planted(38) ? VIEW_NONE : request->key;"),
+    39: ("titanic_job.c", "an attempt of which nobody knows is none",
+         "    if (event->ending == TITANIC_NOT_TRIED) {",
+         "    if (event->ending == TITANIC_NOT_TRIED ||\n"
+         "        (planted(39) && event->ending == TITANIC_LOST)) {"),
+    40: ("titanic_job.c", "a request is sent after its deadline",
+         "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms;",
+         "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms && !planted(40);"),
+    41: ("titanic_ask.c", "a request is sent before it is due",
+         "    bool is_next = op->due_ms <= self->now_ms && !service->has_more",
+         "    bool is_next = (op->due_ms <= self->now_ms || planted(41)) && !service->has_more"),
+    42: ("titanic_job.c", "an end that a full disk has refused is forgotten",
+         "        job->state = JOB_STUCK;\n        list_append(&self->stuck, &job->place);",
+         "        if (planted(42)) {\n            job_free(self, job);\n            return;\n"
+         "        }\n"
+         "        job->state = JOB_STUCK;\n        list_append(&self->stuck, &job->place);"),
+    43: ("titanic_core.c", "a start does not look for what is pending",
+         "        if (service != NULL)\n            titanic_service_due(self, service, self->now_ms);",
+         "        if (service != NULL && !planted(43))\n"
+         "            titanic_service_due(self, service, self->now_ms);"),
+    44: ("titanic_service.c", "a load forgets that there is more",
+         "    service->has_more |= op->has_more;",
+         "    service->has_more |= op->has_more && !planted(44);"),
+    45: ("titanic_ask.c", "what is retried is not loaded",
+         "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);",
+         "            if (service != NULL && planted(45))\n                continue;\n"
+         "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);"),
 }
 
 DRILL_PLANTS = {

@@ -2,7 +2,7 @@
 
 #include "run.h"
 
-#include "check.h"
+#include "check_durable.h"
 #include "must.h"
 #include "trouble.h"
 
@@ -46,6 +46,10 @@ start_of(const struct plan *plan, const struct node *node)
         return plan->worker[node->index].start_ns;
     if (strcmp(node->kind->name, "client") == 0)
         return plan->client[node->index].start_ns;
+    if (strcmp(node->kind->name, "titanic") == 0)
+        return plan->titanic.start_ns;
+    if (strcmp(node->kind->name, "durable") == 0)
+        return plan->titanic.durable[node->index].start_ns;
     return 0;
 }
 
@@ -65,8 +69,15 @@ add_nodes(struct world *world)
         hostile_node_add(world);
     if (world->plan.has_liar)
         liar_node_add(world);
+    if (world->plan.titanic.is_there) {
+        check_durable_init(world);
+        titanic_node_add(world);
+        durable_nodes_add(world);
+    }
     for (uint32_t i = 0; i < world->node_count; i++)
-        world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i], 0);
+        if (world->nodes[i]->whole == NULL)
+            world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i],
+                     0);
 }
 
 static void
@@ -105,11 +116,32 @@ has_ended(struct world *world)
     }
     for (uint32_t i = 0; i < world->node_count; i++) {
         const struct node *node = world->nodes[i];
-        if (strcmp(node->kind->name, "client") == 0 &&
-            client_core_open_count(((const struct client_node *)node)->core) > 0)
+        bool is_client =
+            strcmp(node->kind->name, "client") == 0 || strcmp(node->kind->name, "durable") == 0;
+        if (is_client && client_core_open_count(((const struct client_node *)node)->core) > 0)
             return false;
     }
     return true;
+}
+
+// end_durables is the end of the durable requests, which comes first: T8.
+static void
+end_durables(struct world *world)
+{
+    const struct titanic_plan *plan = &world->plan.titanic;
+    struct node *titanic = titanic_node_of(world);
+    if (titanic == NULL)
+        return;
+    // What waits may have a pause before it, and a probe; what was lost has to time out.
+    uint64_t attempt_ms = plan->config.timeout_ms + plan->config.retry_max_ms;
+    uint64_t bound_ns =
+        check_bound_ns(world) + world->plan.disk.stall_ns_max + 240 * second + 4 * attempt_ms * ms;
+    uint64_t until_ns = world->now_ns + bound_ns;
+    while (!check_durable_is_over(world, titanic_node_pending(titanic))) {
+        if (world->now_ns >= until_ns)
+            check_durable_still_open(world, titanic_node_pending(titanic));
+        (void)go_on(world, world->now_ns + second, UINT64_MAX);
+    }
 }
 
 // all_answered (B10): "after healing every request is answered, expired or refused within
@@ -159,7 +191,15 @@ probe_all(struct world *world)
 static void
 leave(struct world *world)
 {
+    struct node *titanic = titanic_node_of(world);
     world->is_over = true;
+    if (titanic != NULL) {
+        titanic_node_drain(titanic);
+        (void)go_on(world, world->now_ns + world->plan.titanic.config.drain_ms * ms + 10 * second,
+                    UINT64_MAX);
+        if (!titanic_node_has_stopped(titanic))
+            world_fail(world, "T8 all_done", "titanic's drain does not end");
+    }
     for (uint32_t i = 0; i < world->plan.brokers; i++)
         if (i != world->plan.false_broker)
             broker_node_drain(&broker_node_of(world, i)->node);
@@ -191,6 +231,7 @@ run(struct world *world)
     trouble_begin(world);
     (void)go_on(world, world->plan.trouble_ns, world->plan.events_max);
     trouble_end(world);
+    end_durables(world);
     all_answered(world);
     probe_all(world);
     audit_all(world);

@@ -23,7 +23,8 @@ enum part {
     PART_NODE,
     PART_SERVICES,
     PART_DISK,
-    PART_HOSTILE
+    PART_HOSTILE,
+    PART_TITANIC
 };
 
 const char *
@@ -293,6 +294,127 @@ draw_disk(struct plan *self)
     plan->bytes_max = spread(&dice, 4096, 1 << 20);
 }
 
+// ---- Titanic ------------------------------------------------------------------------------------
+
+enum tsp_service
+swarm_front(uint32_t number)
+{
+    static const enum tsp_service services[] = {TSP_SUBMIT, TSP_REQUEST, TSP_REPLY, TSP_WAIT,
+                                                TSP_CLOSE,  TSP_CANCEL,  TSP_RETRY};
+    return number < sizeof services / sizeof *services ? services[number] : TSP_SERVICES;
+}
+
+static void
+draw_titanic_config(struct plan *self, struct prng *dice)
+{
+    struct titanic_config *config = &self->titanic.config;
+    *config = (struct titanic_config){
+        .asks_max = 256,
+        .waits_max = 64,
+        .services_max = 64,
+        .inflight = (uint32_t)(chance(dice, 2) ? between(dice, 1, 3) : spread(dice, 1, 16)),
+        .bytes_max = 64 << 20,
+        .attempts = (uint32_t)between(dice, 1, 6),
+        .retry_min_ms = spread(dice, 1, 2000),
+        .timeout_ms = spread(dice, 200, 20000),
+        .retain_ms = UINT64_MAX / 4,
+        .drain_ms = spread(dice, 10, 10000),
+    };
+    config->retry_max_ms = config->retry_min_ms + prng_below(dice, 5000);
+    uint32_t asks = (uint32_t)spread(dice, 2, 16);
+    uint32_t waits = (uint32_t)between(dice, 1, 4);
+    uint32_t services = (uint32_t)between(dice, 1, 6);
+    uint64_t bytes = spread(dice, 60000, 400000);
+    if (!self->has[FAULT_LIMITS])
+        return;
+    config->asks_max = asks;
+    config->waits_max = waits < asks ? waits : asks - 1;
+    config->services_max = services;
+    config->bytes_max = bytes;
+}
+
+static void
+draw_front(struct plan *self, struct prng *dice, uint32_t number)
+{
+    struct worker_plan *plan = &self->titanic.front[number];
+    const char *name = tsp_service_name(swarm_front(number));
+    draw_brokers(self, dice, plan->brokers);
+    plan->clock = self->titanic.clock;
+    plan->service = SERVICES_MAX;
+    plan->config = (struct worker_config){
+        .service = view_of(name, strlen(name)),
+        .broker_count = self->brokers,
+        .dialect = MDP_G1,
+        .heartbeat_ms = self->broker.heartbeat_ms,
+        .liveness = (uint32_t)between(dice, 2, 5),
+        .reconnect_ms_min = (uint32_t)spread(dice, 1, 500),
+        .credit = (uint32_t)spread(dice, 1, 64),
+        .says_disconnect = true,
+    };
+    plan->config.reconnect_ms_max = plan->config.reconnect_ms_min + 5000;
+}
+
+static void
+draw_g1_client(struct plan *self, struct prng *dice, struct client_plan *plan)
+{
+    draw_brokers(self, dice, plan->brokers);
+    for (uint32_t i = 0; i < self->brokers; i++)
+        plan->names[i] = swarm_broker(plan->brokers[i]);
+    plan->think_ns = 1;
+    plan->config = (struct client_config){.window = 256,
+                                          .timeout_ms = 2500,
+                                          .attempts = 1,
+                                          .answer_bytes_max = 1 << 20,
+                                          .dialect = MDP_G1,
+                                          .endpoints = plan->names,
+                                          .endpoint_count = self->brokers};
+    plan->clock = self->titanic.clock;
+}
+
+static void
+draw_durable(struct plan *self, uint32_t number)
+{
+    struct prng dice = dice_of(self, PART_TITANIC, 1 + number);
+    struct client_plan *plan = &self->titanic.durable[number];
+    draw_g1_client(self, &dice, plan);
+    plan->clock = draw_clock(self, &dice);
+    plan->config.window = (uint32_t)spread(&dice, 2, 64);
+    plan->config.timeout_ms = (uint32_t)spread(&dice, 500, 20000);
+    plan->config.attempts = (uint32_t)between(&dice, 1, 3);
+    plan->config.deadline_ms = plan->config.timeout_ms * plan->config.attempts;
+    plan->think_ns = spread(&dice, 50, 4000) * ms;
+    plan->start_ns = draw_start(self, &dice);
+}
+
+// draw_titanic: who asks it, for services that have a worker in the end.
+static void
+draw_titanic(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_TITANIC, 0);
+    struct titanic_plan *plan = &self->titanic;
+    plan->is_there = chance(&dice, 3) && !self->is_hostile && self->workers > 0;
+    plan->clock = draw_clock(self, &dice);
+    plan->start_ns = draw_start(self, &dice);
+    plan->burst = chance(&dice, 2) ? 1 : (uint32_t)spread(&dice, 1, 32);
+    plan->kill_gap_ns = chance(&dice, 4) ? 0 : spread(&dice, 1, 120) * second;
+    plan->targets = smaller(self->services, self->workers);
+    plan->durables = (uint32_t)between(&dice, 1, DURABLES_MAX);
+    plan->errands = (uint32_t)spread(&dice, 4, 100);
+    draw_titanic_config(self, &dice);
+    for (uint32_t i = 0; swarm_front(i) != TSP_SERVICES; i++)
+        draw_front(self, &dice, i);
+    draw_g1_client(self, &dice, &plan->back);
+    plan->back.config.window = plan->config.inflight;
+    plan->back.config.timeout_ms = (uint32_t)plan->config.timeout_ms;
+    draw_g1_client(self, &dice, &plan->questions);
+    plan->back.config.deadline_ms = plan->back.config.timeout_ms;
+    plan->questions.config.deadline_ms = plan->questions.config.timeout_ms;
+    for (uint32_t i = 0; i < DURABLES_MAX; i++)
+        draw_durable(self, i);
+    if (plan->is_there && self->has[FAULT_LIMITS])
+        self->broker.workers_max += FRONTS_MAX;
+}
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 static void
@@ -367,6 +489,7 @@ swarm_draw(struct plan *self, const struct options *options)
         draw_worker(self, i);
     for (uint32_t i = 0; i < self->clients; i++)
         draw_client(self, i);
+    draw_titanic(self);
 }
 
 uint64_t

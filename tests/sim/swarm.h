@@ -10,9 +10,11 @@
 
 #include "broker_core.h"
 #include "client_core.h"
+#include "titanic_core.h"
 #include "worker_core.h"
 
 enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, STACKS_MAX = 3 };
+enum { FRONTS_MAX = 8, DURABLES_MAX = 4 };
 
 // The faults. A seed has each kind with probability 1/2.
 #define FAULT_MAP(X)                                                                               \
@@ -101,6 +103,22 @@ struct client_plan {
     uint64_t start_ns;
 };
 
+// A Titanic, which a third of the seeds have, and its clients.
+struct titanic_plan {
+    bool is_there;
+    struct titanic_config config;
+    struct clock_plan clock;
+    uint64_t start_ns;
+    uint64_t kill_gap_ns; // between ends of it, on the average; 0: never
+    uint32_t targets;     // services that durable requests are for
+    uint32_t durables;    // clients
+    uint32_t errands;     // requests of each
+    uint32_t burst;       // of them at once, at most
+    struct worker_plan front[FRONTS_MAX];
+    struct client_plan back, questions;
+    struct client_plan durable[DURABLES_MAX];
+};
+
 struct plan {
     uint64_t seed;
     bool is_hostile;       // some of these three are there:
@@ -125,6 +143,7 @@ struct plan {
     struct clock_plan broker_clocks[BROKERS_MAX];
     uint64_t broker_start_ns[BROKERS_MAX];
     struct disk_plan disk; // of each node that has one
+    struct titanic_plan titanic;
     struct worker_plan worker[WORKERS_MAX];
     struct client_plan client[CLIENTS_MAX];
 };
@@ -134,6 +153,9 @@ void swarm_draw(struct plan *self, const struct options *options);
 
 // swarm_seed is the seed of a stream's generator, or of one life of a core.
 void swarm_seed(uint8_t seed_out[32], uint64_t seed, uint64_t of_what, uint64_t number);
+
+// swarm_front is the service that the front of that number serves, TSP_SERVICES behind the last.
+enum tsp_service swarm_front(uint32_t number);
 
 // swarm_patience is the longest that any peer of this plan may be silent.
 uint64_t swarm_patience_ns(const struct plan *self);

@@ -64,6 +64,22 @@ kill_one(struct world *world, const char *kind, enum mark which)
     restart(node);
 }
 
+// stand lets a process stand still, with all its parts.
+static void
+stand(struct node *node, bool is_frozen, uint64_t until_ns)
+{
+    struct world *world = node->world;
+    struct node *whole = node->whole != NULL ? node->whole : node;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        struct node *part = world->nodes[i];
+        if (part != whole && part->whole != whole)
+            continue;
+        if (is_frozen)
+            links_freeze(part, until_ns);
+        node_stand(part, until_ns);
+    }
+}
+
 // ---- links --------------------------------------------------------------------------------------
 
 static void
@@ -123,9 +139,7 @@ pause_one(struct world *world, bool is_frozen)
         return;
     uint64_t while_ns = a_while(world);
     note(world, node, "stands still for %llu ms, frozen %llu", while_ns / ms, is_frozen, 0);
-    if (is_frozen)
-        links_freeze(node, world->now_ns + while_ns);
-    node_stand(node, world->now_ns + while_ns);
+    stand(node, is_frozen, world->now_ns + while_ns);
 }
 
 static void
@@ -134,8 +148,12 @@ suspend_one(struct world *world)
     struct node *node = pick(world, roll(world, STREAM_TROUBLE, 2) == 0 ? "broker" : NULL);
     if (node == NULL)
         return;
+    struct node *whole = node->whole != NULL ? node->whole : node;
+    uint64_t while_ns = a_while(world);
     mark(world, MARK_SUSPENDED);
-    node_suspend(node, a_while(world));
+    for (uint32_t i = 0; i < world->node_count; i++)
+        if (world->nodes[i] == whole || world->nodes[i]->whole == whole)
+            node_suspend(world->nodes[i], while_ns);
 }
 
 // set_wall_clock sets it by up to a day, forth or back. Nothing that runs here may change by it:
@@ -288,7 +306,8 @@ trouble_end(struct world *world)
             continue;
         }
         if (!node->is_alive) {
-            node_start(node);
+            if (node->whole == NULL)
+                node_start(node);
             continue;
         }
         node->stands_until_ns = node->frozen_until_ns = 0;

@@ -164,6 +164,11 @@ deliver(struct worker_node *self, const struct worker_effect *effect)
     struct parcel *parcel = effect->cargo;
     parcel_out_of_core(parcel, &self->node);
     check_worker_delivers(self, effect);
+    if (self->take != NULL) {
+        self->job_count++;
+        self->take(self, effect->token, parcel);
+        return;
+    }
     uint64_t takes_ns = work_time(self);
     struct job job = {
         .is_open = true,
@@ -488,15 +493,44 @@ audit(const struct node *node)
 }
 
 static const struct node_kind worker_kind = {"worker", start, kill, wake, deadline, audit, NULL};
+static const struct node_kind front_kind = {"front", start, kill, wake, deadline, audit, NULL};
+
+static struct worker_node *
+add(struct world *world, uint32_t index, struct worker_plan *plan, const struct node_kind *kind)
+{
+    struct worker_node *self = world_take_zeroed(world, sizeof *self);
+    self->plan = plan;
+    for (uint32_t i = 0; i < LINKS_OF_NODE; i++)
+        self->packs[i].world = world;
+    world_add_node(world, &self->node, kind, index, &self->plan->clock);
+    return self;
+}
 
 void
 worker_node_add(struct world *world, uint32_t index)
 {
-    struct worker_node *self = world_take_zeroed(world, sizeof *self);
-    self->plan = &world->plan.worker[index];
-    for (uint32_t i = 0; i < LINKS_OF_NODE; i++)
-        self->packs[i].world = world;
-    world_add_node(world, &self->node, &worker_kind, index, &self->plan->clock);
+    (void)add(world, index, &world->plan.worker[index], &worker_kind);
+}
+
+struct worker_node *
+worker_node_add_front(struct node *whole, uint32_t index, struct worker_plan *plan)
+{
+    struct worker_node *self = add(whole->world, index, plan, &front_kind);
+    self->node.whole = whole;
+    return self;
+}
+
+void
+worker_node_answer(struct worker_node *self, uint64_t token, struct parcel *answer)
+{
+    struct worker_event event = {.kind = WORKER_ANSWER,
+                                 .command = MDP_FINAL,
+                                 .token = token,
+                                 .status = MDP_DONE,
+                                 .cargo = answer};
+    self->job_count--;
+    step_and_settle(self, &event);
+    node_poke(&self->node);
 }
 
 void

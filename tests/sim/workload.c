@@ -114,20 +114,26 @@ workload_head(struct view frame, struct answer_head *head_out)
 }
 
 void
-workload_name(struct parcel *parcel)
+workload_name_of(const struct mdp_body *body, uint64_t *call_out, uint64_t *run_out)
 {
-    struct mdp_body body = parcel_body(parcel);
     struct answer_head head;
     struct view frame;
     size_t cursor = 0;
-    if (!mdp_body_next(&body, &cursor, &frame))
+    if (!mdp_body_next(body, &cursor, &frame))
         return;
     if (frame.size == REQUEST_HEAD_BYTES && view_starts_with(frame, REQUEST_MAGIC)) {
-        parcel->call = bytes_get64(frame.data + 8);
+        *call_out = bytes_get64(frame.data + 8);
     } else if (workload_head(frame, &head)) {
-        parcel->call = head.call;
-        parcel->run = head.run;
+        *call_out = head.call;
+        *run_out = head.run;
     } else {
-        (void)workload_is_failure(frame, &parcel->call, &parcel->run);
+        (void)workload_is_failure(frame, call_out, run_out);
     }
+}
+
+void
+workload_name(struct parcel *parcel)
+{
+    struct mdp_body body = parcel_body(parcel);
+    workload_name_of(&body, &parcel->call, &parcel->run);
 }

@@ -31,6 +31,8 @@ struct parcel *workload_answer(struct node *node, const struct parcel *request, 
 struct parcel *workload_failure(struct node *node, const struct parcel *request, uint64_t run);
 // workload_is_failure: does the frame say that this run has failed?
 bool workload_is_failure(struct view frame, uint64_t *call_out, uint64_t *run_out);
+// workload_name_of reads whose a body is: 0 where it is nobody's.
+void workload_name_of(const struct mdp_body *body, uint64_t *call_out, uint64_t *run_out);
 // workload_name reads whose a body is into the parcel: 0 where it is nobody's.
 void workload_name(struct parcel *parcel);
 // workload_head reads the head of a part; false where the frame is none.

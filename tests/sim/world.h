@@ -19,7 +19,7 @@
 #include <setjmp.h>
 
 enum {
-    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 4,
+    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 24,
     NOTES_KEPT = 60,
     REASON_BYTES = 400
 };
@@ -31,6 +31,7 @@ enum stream {
     STREAM_APPS,
     STREAM_MEMORY,
     STREAM_DISK,
+    STREAM_TITANIC,
     STREAMS
 };
 
@@ -53,9 +54,10 @@ struct node_kind {
 struct node {
     const struct node_kind *kind;
     struct world *world;
-    uint32_t number; // in the world
-    uint32_t index;  // among its kind
-    uint32_t life;   // how often it was started
+    struct node *whole; // whose part it is, which starts and kills it; NULL: it is its own
+    uint32_t number;    // in the world
+    uint32_t index;     // among its kind
+    uint32_t life;      // how often it was started
     bool is_alive;
     struct clock_plan clock;
     uint64_t wake_at_ns; // the world's time; UINT64_MAX: not asked for
@@ -122,6 +124,7 @@ struct world {
 
     struct links *links;
     struct registry *registry; // of calls, and what checks know
+    struct book *book;         // of durable requests
     struct list parcels;       // all cargo there is
     uint64_t parcel_count;
 

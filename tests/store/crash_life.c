@@ -9,6 +9,7 @@
 
 #include "crash_life.h"
 
+#include "crash_flip.h"
 #include "crash_work.h"
 #include "must.h"
 
@@ -244,6 +245,73 @@ look(struct life *self)
     return is_right;
 }
 
+// ---- damage --------------------------------------------------------------------------
+
+// judge opens the damaged store. It has to refuse, or to be right.
+static bool
+judge(struct life *self, const struct flip *flip)
+{
+    static const char *const names[] = {"the database", "the log", "the anchor"};
+    struct store_options options = self->store_options;
+    options.vfs = NULL;
+    struct store_error error;
+    struct store *store = store_open_sqlite(&options, &error);
+    if (store == NULL) {
+        self->result->flips_refused++;
+        return true;
+    }
+    struct model *model = malloc(sizeof *model);
+    must(model != NULL);
+    *model = self->before;
+    struct check check = {.was_refused = false};
+    bool is_right = check_rows(&check, store, model) && check_answers(&check, store, model) &&
+                    check_counts(&check, store, model);
+    store_close(store);
+    free(model);
+    if (is_right)
+        self->result->flips_right++;
+    else if (check.was_refused)
+        self->result->flips_refused++;
+    else if (flip->file == FLIP_LOG && !options.anchors_every_commit)
+        self->result->flips_in_window++;
+    else if (flip->file == FLIP_DATABASE)
+        self->result->flips_silent++;
+    else
+        return fail(self, "%s %s %llu: %s", names[flip->file],
+                    flip->is_cut ? "cut to" : "with another bit", flip->at, check.why);
+    return true;
+}
+
+static bool
+damage(struct life *self)
+{
+    bool is_right = true;
+    for (uint32_t at = 0; is_right && at < self->options->flips; at++) {
+        struct flip flip;
+        if (!crash_disk_export(self->disk, self->options->folder))
+            return fail(self, "cannot write to %s", self->options->folder);
+        crash_vfs_mount(NULL, NULL);
+        if (crash_flip(&self->prng, self->path, &flip))
+            is_right = judge(self, &flip);
+        crash_vfs_mount(self->disk, self->options->folder);
+    }
+    return is_right;
+}
+
+// do_damage works for a while, and closes the store or crashes; then it is damaged.
+static bool
+do_damage(struct life *self)
+{
+    bool is_right = do_steps(self, 5 + (uint32_t)roll(self, 60));
+    if (is_right && roll(self, 2) == 0)
+        close_store(self);
+    else // what it does to close is lost
+        crash_disk_crash_at(self->disk, crash_disk_operations(self->disk) + 1);
+    close_store(self);
+    crash_disk_settle(self->disk);
+    return is_right && look(self) && damage(self);
+}
+
 // ---- a life --------------------------------------------------------------------------
 
 static void
@@ -372,7 +440,8 @@ crash_life_run(const struct life_options *options, struct life_result *result_ou
     begin(self, options, result_out);
     bool is_right = true;
     for (; is_right && self->round < options->rounds; self->round++)
-        is_right = do_round(self) && !self->is_lost && self->before.count + 40 < MODEL_ROWS_MAX;
+        is_right = (options->flips > 0 ? do_damage(self) : do_round(self)) && !self->is_lost &&
+                   self->before.count + 40 < MODEL_ROWS_MAX;
     is_right = result_out->why[0] == '\0';
     end(self);
     free(self);

@@ -13,6 +13,7 @@ struct life_options {
     const char *folder;
     struct disk_fault fault; // of the first round; no kinds: as the seed says
     struct memory_fault no_memory;
+    uint32_t flips; // of what is left, each alone; then there are neither faults nor more rounds
 };
 
 struct life_result {
@@ -20,6 +21,10 @@ struct life_result {
     uint64_t operations; // of the disk
     uint64_t acknowledged;
     uint64_t faults; // that have happened
+    // What came of damage: the store was right all the same, it refused, it lied and had told no
+    // anchor of what it lost, or the database lied: SQLite's pages have no checksum. All other
+    // lies are failures.
+    uint64_t flips_right, flips_refused, flips_in_window, flips_silent;
     char why[CHECK_WHY_BYTES + 128];
 };
 

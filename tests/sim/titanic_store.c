@@ -1,0 +1,408 @@
+// titanic_store.c - a log of operations on a disk that fails, in front of the model store.
+
+#include "titanic_store.h"
+
+#include "must.h"
+#include "rows.h"
+
+#include <stdlib.h>
+
+static const uint64_t ms = 1000000;
+static const uint64_t second = 1000000000;
+
+enum { CHECKPOINT_ONE_IN = 32 };
+
+// What stands in front of each record. A record that was torn is shorter than it says; a batch
+// that was torn has fewer of them.
+struct head {
+    uint64_t batch;
+    uint32_t at;
+    uint32_t count;
+    uint64_t size;
+};
+
+struct record { // of the base
+    struct list_node in_base;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static struct stowed *
+stowed_of(struct list_node *node)
+{
+    return list_object(node, struct stowed, in_list);
+}
+
+static void on_done(void *context, uint64_t batch, enum disk_result result);
+
+struct titanic_store *
+titanic_store_new(struct node *node)
+{
+    struct titanic_store *self = world_take_zeroed(node->world, sizeof *self);
+    self->node = node;
+    self->disk = disk_new(node, on_done, self);
+    list_init(&self->waiting);
+    list_init(&self->syncing);
+    list_init(&self->done);
+    list_init(&self->base);
+    list_init(&self->gathered);
+    return self;
+}
+
+// ---- operations as records --------------------------------------------------------------
+
+static bool
+changes(const struct durable_op *op)
+{
+    return op->kind != DURABLE_FETCH && op->kind != DURABLE_LOAD && op->kind != DURABLE_OVERDUE &&
+           op->kind != DURABLE_LIST && op->kind != DURABLE_STATS;
+}
+
+static size_t
+record_bytes(const struct durable_op *op)
+{
+    size_t body = op->body == NULL ? 0 : sizeof *op->body + op->body->bytes;
+    return sizeof(struct head) + sizeof *op + op->service.size + op->key.size + op->reason.size +
+           op->filter.service.size + body;
+}
+
+static uint8_t *
+put(uint8_t *to, struct view bytes)
+{
+    if (bytes.size > 0)
+        memcpy(to, bytes.data, bytes.size);
+    return to + bytes.size;
+}
+
+static struct view
+write_record(struct world *world, const struct durable_op *op, struct head head)
+{
+    head.size = record_bytes(op);
+    uint8_t *bytes = world_take(world, head.size);
+    uint8_t *to = put(bytes, view_of(&head, sizeof head));
+    to = put(to, view_of(op, sizeof *op));
+    to = put(put(put(put(to, op->service), op->key), op->reason), op->filter.service);
+    if (op->body != NULL)
+        (void)put(to, view_of(op->body, sizeof *op->body + op->body->bytes));
+    return view_of(bytes, head.size);
+}
+
+static struct view
+get(const uint8_t **from, size_t size)
+{
+    struct view text = view_of(*from, size);
+    *from += size;
+    return text;
+}
+
+// read_record makes the operation of a record again; its texts stand in the record, its body is
+// from malloc.
+static void
+read_record(const uint8_t *from, struct durable_op *op)
+{
+    memcpy(op, from, sizeof *op);
+    from += sizeof *op;
+    op->service = get(&from, op->service.size);
+    op->key = get(&from, op->key.size);
+    op->reason = get(&from, op->reason.size);
+    op->filter.service = get(&from, op->filter.service.size);
+    if (op->body == NULL)
+        return;
+    struct durable_body head;
+    memcpy(&head, from, sizeof head);
+    struct durable_body *body = body_new(head.frames, head.fields_bytes, head.bytes);
+    memcpy(body->data, from + sizeof head, head.bytes);
+    op->body = body;
+}
+
+// ---- a start ----------------------------------------------------------------------------
+
+static void
+add_record(struct world *world, struct list *list, struct view view)
+{
+    struct record *record = world_take(world, sizeof *record + view.size);
+    *record = (struct record){.size = view.size};
+    memcpy(record->bytes, view.data, view.size);
+    list_append(list, &record->in_base);
+}
+
+static void
+clear(struct world *world, struct list *list)
+{
+    struct list_node *node;
+    while ((node = list_take(list)) != NULL)
+        world_give(world, list_object(node, struct record, in_base));
+}
+
+static void
+release_found(struct durable_op *op)
+{
+    free(op->reply);
+    store_rows_free(op->found);
+    op->reply = NULL;
+    op->found = NULL;
+}
+
+static void
+do_again(struct titanic_store *self)
+{
+    struct list_node *node;
+    while ((node = list_take(&self->gathered)) != NULL) {
+        struct record *record = list_object(node, struct record, in_base);
+        struct durable_op op, *ops[1] = {&op};
+        read_record(record->bytes + sizeof(struct head), &op);
+        must(store_apply(self->store, ops, 1) == STORE_COMMITTED);
+        self->replay(self->replay_context, &op);
+        release_found(&op);
+        free((void *)(uintptr_t)op.body);
+        world_give(self->node->world, record);
+    }
+}
+
+// on_record gathers the records of a batch, and does them where all of them are there.
+static void
+on_record(void *context, struct view view)
+{
+    struct titanic_store *self = context;
+    struct world *world = self->node->world;
+    struct head head;
+    if (view.size < sizeof head)
+        return;
+    memcpy(&head, view.data, sizeof head);
+    if (view.size != head.size) {
+        mark(world, MARK_TORN);
+        return;
+    }
+    if (head.at == 0) {
+        clear(world, &self->gathered);
+        self->gathering = head.batch;
+        self->gathered_count = 0;
+    }
+    if (head.batch != self->gathering || head.at != self->gathered_count)
+        return;
+    self->gathered_count++;
+    add_record(world, &self->gathered, view);
+    if (self->gathered_count == head.count)
+        do_again(self);
+}
+
+void
+titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, void *context)
+{
+    struct store_options options = {.retain_ms = UINT64_MAX / 2};
+    struct store_error error;
+    self->store = store_open_memory(&options, &error);
+    self->replay = replay;
+    self->replay_context = context;
+    self->gathering = 0;
+    list_each (node, &self->base) {
+        const struct record *record = list_object(node, struct record, in_base);
+        on_record(self, view_of(record->bytes, record->size));
+    }
+    disk_read(self->disk, on_record, self);
+    clear(self->node->world, &self->gathered);
+    self->was_lied_to = self->disk->lies > self->lies_known;
+    self->lies_known = self->disk->lies;
+    self->has_room = true;
+    self->is_in_doubt = self->is_second_try = false;
+    self->batch = 0;
+}
+
+static void
+forget_all(struct titanic_store *self, struct list *list)
+{
+    struct list_node *node;
+    while ((node = list_take(list)) != NULL) {
+        if (stowed_of(node)->op.kind == DURABLE_ANSWER)
+            mark(self->node->world, MARK_ANSWER_LOST);
+        release_found(&stowed_of(node)->op);
+        world_give(self->node->world, stowed_of(node));
+    }
+}
+
+void
+titanic_store_crash(struct titanic_store *self)
+{
+    disk_crash(self->disk);
+    forget_all(self, &self->waiting);
+    forget_all(self, &self->syncing);
+    forget_all(self, &self->done);
+    store_close(self->store);
+    self->store = NULL;
+}
+
+uint64_t
+titanic_store_clock_ms(const struct titanic_store *self)
+{
+    struct store_info info;
+    store_info(self->store, &info);
+    // The wall clock there: some day, and what it was set by since.
+    int64_t wall_ms = INT64_C(1700000000000) + (int64_t)(self->node->world->now_ns / ms) +
+                      self->node->wall_ns / (int64_t)ms;
+    return (uint64_t)wall_ms > info.clock_ms ? (uint64_t)wall_ms : info.clock_ms;
+}
+
+uint64_t
+titanic_store_pending(const struct titanic_store *self)
+{
+    struct store_info info;
+    store_info(self->store, &info);
+    return info.pending;
+}
+
+// ---- batches ----------------------------------------------------------------------------
+
+void
+titanic_store_push(struct titanic_store *self, const struct durable_op *op)
+{
+    struct stowed *stowed = world_take(self->node->world, sizeof *stowed);
+    *stowed = (struct stowed){.op = *op};
+    list_append(&self->waiting, &stowed->in_list);
+}
+
+static bool
+needs_room(const struct durable_op *op)
+{
+    return op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
+}
+
+static bool
+is_in_batch(const struct titanic_store *self, const struct durable_op *op)
+{
+    return !self->is_second_try || !needs_room(op);
+}
+
+// commit: the disk has the batch, or there was nothing to be written.
+static void
+commit(struct titanic_store *self)
+{
+    struct list_node *node;
+    while ((node = list_take(&self->syncing)) != NULL) {
+        struct durable_op *op = &stowed_of(node)->op;
+        if (is_in_batch(self, op))
+            must(store_apply(self->store, &op, 1) == STORE_COMMITTED);
+        else
+            op->outcome = DURABLE_REFUSED;
+        list_append(&self->done, node);
+    }
+    self->batch = 0;
+    self->is_second_try = false;
+    node_poke(self->node);
+}
+
+static void
+refuse(struct titanic_store *self)
+{
+    struct list_node *node;
+    while ((node = list_take(&self->syncing)) != NULL) {
+        stowed_of(node)->op.outcome = DURABLE_REFUSED;
+        list_append(&self->done, node);
+    }
+    self->batch = 0;
+    self->is_second_try = false;
+    node_poke(self->node);
+}
+
+// submit gives the disk what of the batch is to be written.
+static void
+submit(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    uint32_t count = 0;
+    list_each (node, &self->syncing)
+        count += changes(&stowed_of(node)->op) && is_in_batch(self, &stowed_of(node)->op);
+    if (count == 0) {
+        commit(self);
+        return;
+    }
+    struct view *records = world_take(world, count * sizeof *records);
+    struct head head = {.batch = self->disk->last_batch + 1, .count = count};
+    list_each (node, &self->syncing) {
+        const struct durable_op *op = &stowed_of(node)->op;
+        if (changes(op) && is_in_batch(self, op)) {
+            records[head.at] = write_record(world, op, head);
+            head.at++;
+        }
+    }
+    self->batch = disk_submit(self->disk, records, count);
+    for (uint32_t i = 0; i < count; i++)
+        world_give(world, (void *)(uintptr_t)records[i].data);
+    world_give(world, records);
+}
+
+static void
+add_to_base(void *context, struct view view)
+{
+    struct titanic_store *self = context;
+    add_record(self->node->world, &self->base, view);
+}
+
+// checkpoint takes the log over into what always fits, as SQLite does with its own.
+static void
+checkpoint(struct titanic_store *self)
+{
+    disk_read(self->disk, add_to_base, self);
+    disk_trim(self->disk, self->disk->last_batch);
+}
+
+static void
+on_done(void *context, uint64_t batch, enum disk_result result)
+{
+    struct titanic_store *self = context;
+    if (self->store == NULL || batch != self->batch)
+        return;
+    if (result == DISK_UNKNOWN) {
+        mark(self->node->world, MARK_DOUBT);
+        self->is_in_doubt = true;
+    } else if (result == DISK_FULL) {
+        mark(self->node->world, MARK_DISK_FULL);
+        self->has_room = false;
+        self->look_due_ns = self->node->world->now_ns + second;
+        bool was_second_try = self->is_second_try;
+        self->is_second_try = true;
+        if (was_second_try)
+            refuse(self);
+        else
+            submit(self);
+    } else {
+        commit(self);
+        if (roll(self->node->world, STREAM_DISK, CHECKPOINT_ONE_IN) == 0)
+            checkpoint(self);
+    }
+}
+
+void
+titanic_store_flush(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    if (!self->has_room && world->now_ns >= self->look_due_ns) {
+        self->look_due_ns = world->now_ns + second;
+        if (roll(world, STREAM_DISK, 4) == 0)
+            checkpoint(self);
+        self->has_room =
+            !has(world, FAULT_DISK_FULL) || self->disk->bytes < world->plan.disk.bytes_max / 2;
+        if (self->has_room)
+            node_poke(self->node);
+    }
+    if (!self->has_room)
+        node_wake_at(self->node, self->look_due_ns);
+    if (self->batch != 0 || self->is_in_doubt || list_is_empty(&self->waiting))
+        return;
+    struct list_node *node;
+    while (self->syncing.size < STORE_BATCH_OPS_MAX && (node = list_take(&self->waiting)) != NULL)
+        list_append(&self->syncing, node);
+    submit(self);
+}
+
+struct stowed *
+titanic_store_take(struct titanic_store *self)
+{
+    struct list_node *node = list_take(&self->done);
+    return node == NULL ? NULL : stowed_of(node);
+}
+
+void
+titanic_store_give(struct titanic_store *self, struct stowed *stowed)
+{
+    world_give(self->node->world, stowed);
+}
