@@ -23,6 +23,8 @@ enum {
     RETAIN,
     ANCHOR,
     AUDIT,
+    AUDIT_KEY,
+    BACKUP_DIR,
     FREE_MIN,
     MAX_MESSAGE,
     STANDBY,
@@ -43,8 +45,11 @@ static const struct options_rule rules[] = {
     [RETAIN] = {"retain", "SECONDS", "keep answers that nobody closed, and keys (604800)"},
     [ANCHOR] = {"anchor", "100ms|every-commit", "how often the store's length is noted (100ms)"},
     [AUDIT] = {"audit", "on|off", "keep a chain of what happened (on)"},
+    [AUDIT_KEY] = {"audit-key", "FILE", "sign the chain with this key (galleon audit keygen)"},
+    [BACKUP_DIR] = {"backup-dir", "DIR",
+                    "where galleon store backup has it write copies (nowhere)"},
     [FREE_MIN] = {"free-min", "BYTES",
-                  "accept nothing new with less free space (the greater of 512 MiB and a tenth)"},
+                  "accept nothing new with less free space (512 MiB, or a tenth if less)"},
     [MAX_MESSAGE] = {"max-message", "BYTES", "largest message, as the brokers' (1048576)"},
     [STANDBY] = {"standby", NULL, "wait while another process has the store"},
     {0}};
@@ -95,6 +100,12 @@ set(const struct options *options, int rule, struct settings *settings)
         break;
     case AUDIT:
         titanic->no_audit = options_choice(options, switches) == 1;
+        break;
+    case AUDIT_KEY:
+        titanic->audit_key = options->value;
+        break;
+    case BACKUP_DIR:
+        titanic->backup_dir = options->value;
         break;
     case FREE_MIN:
         titanic->free_bytes_min = options_number(options, 1, (uint64_t)1 << 50);
@@ -176,6 +187,9 @@ main(int argc, char **argv)
         has_started = true;
         code = exit_code(titanic_run(titanic));
     }
+    // In doubt nothing more is said to anybody, not even goodbye: the next start finds out.
+    if (code == EXIT_DOUBT)
+        _exit(code);
     titanic_destroy(&titanic);
     free(why);
     free(settings.brokers);

@@ -36,6 +36,7 @@ enum {
     ID,
     LIMIT,
     REASON,
+    PUBKEY,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
     DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION, // and DIALECT
@@ -79,6 +80,7 @@ static const struct options_rule rules[] = {
     [ID] = {"id", "ID", "request: this one"},
     [LIMIT] = {"limit", "N", "request: the N oldest of them (all)"},
     [REASON] = {"reason", "TEXT", "request retry, cancel, purge: why, for the audit"},
+    [PUBKEY] = {"pubkey", "FILE", "audit verify: the key that has to have signed"},
     [RULES] = {0}};
 
 static const uint64_t delay_ms_max = 999999999999999; // fifteen digits
@@ -119,6 +121,18 @@ static const struct command commands[] = {
      ASKING | CHANGE, NULL},
     {"request purge", "[ID]", "forget those that are done, dead or expired", tool_request_purge, 0,
      1, ASKING | CHANGE, NULL},
+    {"audit verify", "STORE", "is the chain of records of a stopped store whole", tool_audit_verify,
+     1, 1, 1 << JSON | 1 << PUBKEY, "store, as sqlite:PATH"},
+    {"audit head", "STORE", "how long it is, its last hash, and what is signed", tool_audit_head, 1,
+     1, 1 << JSON, "store, as sqlite:PATH"},
+    {"audit keygen", "FILE", "make a key to sign with, and FILE.pub", tool_audit_keygen, 1, 1,
+     1 << JSON, "file"},
+    {"store check", "STORE", "is all of a stopped store whole", tool_store_check, 1, 1, 1 << JSON,
+     "store, as sqlite:PATH"},
+    {"store info", "STORE", "what is in a stopped store", tool_store_info, 1, 1, 1 << JSON,
+     "store, as sqlite:PATH"},
+    {"store backup", "[NAME]", "have titanic copy its store into its --backup-dir",
+     tool_store_backup, 0, 1, ASKING, "name"},
     {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
      ASKING | BENCH_ONLY, "service"},
     {"bench submit", "SERVICE", "durable requests that are accepted per second", tool_bench_submit,
@@ -332,6 +346,9 @@ set_durable(struct tool *self, int rule)
         break;
     case REASON:
         self->filter.reason = options->value;
+        break;
+    case PUBKEY:
+        self->public_key = options->value;
         break;
     default:
         break;

@@ -44,6 +44,9 @@ struct tool {
     uint32_t wait_ms;
     struct tool_filter filter;
 
+    // audit
+    const char *public_key; // its file
+
     // drill
     uint32_t repeat;
     const char *broker_options[TOOL_BROKER_OPTIONS_MAX + 1]; // which NULL ends
@@ -86,6 +89,12 @@ int tool_request_show(struct tool *self);
 int tool_request_retry(struct tool *self);
 int tool_request_cancel(struct tool *self);
 int tool_request_purge(struct tool *self);
+int tool_audit_verify(struct tool *self);
+int tool_audit_head(struct tool *self);
+int tool_audit_keygen(struct tool *self);
+int tool_store_check(struct tool *self);
+int tool_store_info(struct tool *self);
+int tool_store_backup(struct tool *self);
 int tool_bench_call(struct tool *self);
 int tool_bench_submit(struct tool *self);
 int tool_bench_durable(struct tool *self);

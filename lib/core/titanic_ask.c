@@ -229,6 +229,10 @@ ask_the_store(struct titanic_core *self, const struct titanic_event *event)
     case TSP_PURGE:
         ask_by_filter(self, event, DURABLE_PURGE);
         return;
+    case TSP_BACKUP:
+        // Whoever has the store's files does it, where that is allowed, and asks nobody here.
+        refuse(self, event, TSP_FORBIDDEN, VIEW_LITERAL("titanic has no --backup-dir"));
+        return;
     case TSP_SERVICES:
         break;
     }
@@ -394,7 +398,8 @@ changed(struct titanic_core *self, const struct durable_op *op)
 static void
 answered_by_rows(struct titanic_core *self, struct ask *ask, struct durable_op *op)
 {
-    if (op->outcome != DURABLE_OK) {
+    // Where the store says nothing any more, it is the statistics that say so.
+    if (op->outcome != DURABLE_OK && op->kind != DURABLE_STATS) {
         ask_fail(self, ask, TSP_ERROR, VIEW_LITERAL("the store did not say"));
         return;
     }

@@ -15,14 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     BATCH_BYTES_MAX = 4 << 20,
     MOMENT_MS = 50,
-    LOOK_MS = 1000, // between looks at the free space
-    SPARE_BYTES_MAX = 64 << 20
+    COPY_MS = 20,  // between slices of a copy, while there is other work
+    FULL_MS = 1000 // how long it is full at least
 };
 
 static const uint64_t ns_per_ms = 1000000;
@@ -43,10 +42,13 @@ struct store_writer {
 
     // The thread's own.
     uint64_t anchor_due_ns;
-    uint64_t look_due_ns;
-    bool is_anchored; // nothing was committed since
-    bool has_more;    // of what can wait
-    bool is_full;     // the last batch did not fit
+    uint64_t copy_due_ns;
+    char copy_path[4096];
+    uint64_t room_due_ns; // until then it is full
+    bool is_anchored;     // nothing was committed since
+    bool has_more;        // of what can wait
+    bool is_full;         // the last batch did not fit
+    uint64_t commit_ns;   // of the last batch; 0: it was noted
 };
 
 // ---- a batch -----------------------------------------------------------------------
@@ -72,23 +74,30 @@ pick(struct store_writer *self, struct durable_op **batch)
 }
 
 static bool
-needs_room(const struct durable_op *op)
+needs_no_room(const struct durable_op *op)
 {
-    return op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
+    return op->kind != DURABLE_SUBMIT && op->kind != DURABLE_ANSWER;
 }
 
-// apply_what_fits is for a full disk: what brings something in is refused, so that what makes
-// room (a close, a purge) can be done.
+static bool
+only_reads(const struct durable_op *op)
+{
+    return op->kind == DURABLE_FETCH || op->kind == DURABLE_LOAD || op->kind == DURABLE_OVERDUE ||
+           op->kind == DURABLE_LIST || op->kind == DURABLE_STATS;
+}
+
+// apply_some refuses what is not of this kind, so that the others can be done.
 static enum store_result
-apply_what_fits(struct store_writer *self, struct durable_op **batch, size_t count)
+apply_some(struct store_writer *self, struct durable_op **batch, size_t count,
+           bool (*may_be_done)(const struct durable_op *))
 {
     struct durable_op *others[STORE_BATCH_OPS_MAX];
     size_t other_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (needs_room(batch[i]))
-            batch[i]->outcome = DURABLE_REFUSED;
-        else
+        if (may_be_done(batch[i]))
             others[other_count++] = batch[i];
+        else
+            batch[i]->outcome = DURABLE_REFUSED;
     }
     if (other_count == 0)
         return STORE_COMMITTED;
@@ -102,18 +111,32 @@ refuse(struct durable_op **batch, size_t count)
         batch[i]->outcome = DURABLE_REFUSED;
 }
 
+// commit applies a batch, and notes how long that took.
+static enum store_result
+commit(struct store_writer *self, struct durable_op **batch, size_t count)
+{
+    uint64_t from_ns = galleon_now_ns();
+    enum store_result result = store_apply(self->options.store, batch, count);
+    self->commit_ns = galleon_now_ns() - from_ns;
+    return result;
+}
+
 static enum store_result
 apply(struct store_writer *self, struct durable_op **batch, size_t count)
 {
     // A fault is a state of a running process: it refuses, and says why to whoever looks.
+    // What is stored is still served where the store can be read.
     if (self->state.result == STORE_FAULT) {
-        refuse(batch, count);
-        return STORE_COMMITTED;
+        enum store_result reading = apply_some(self, batch, count, only_reads);
+        if (reading != STORE_COMMITTED)
+            refuse(batch, count);
+        return reading == STORE_DOUBT ? STORE_DOUBT : STORE_COMMITTED;
     }
-    enum store_result result = store_apply(self->options.store, batch, count);
+    enum store_result result = commit(self, batch, count);
     self->is_full = result == STORE_FULL;
     if (result == STORE_FULL)
-        result = apply_what_fits(self, batch, count);
+        // A full disk: what brings something in is refused, what makes room can be done.
+        result = apply_some(self, batch, count, needs_no_room);
     self->is_anchored = false;
     if (result == STORE_FAULT)
         refuse(batch, count);
@@ -122,20 +145,6 @@ apply(struct store_writer *self, struct durable_op **batch, size_t count)
 }
 
 // ---- what else there is to do ----------------------------------------------------------
-
-static bool
-has_free_space(const struct store_writer *self)
-{
-    struct statvfs disk;
-    if (self->options.path == NULL || statvfs(self->options.path, &disk) != 0)
-        return true;
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    // Where room was short, a little more than the least has to be there again. Not an eighth
-    // of the tenth of a large disk: nobody would understand what it waits for.
-    uint64_t least = self->options.free_bytes_min;
-    uint64_t spare = least / 8 < SPARE_BYTES_MAX ? least / 8 : SPARE_BYTES_MAX;
-    return free_bytes >= (self->state.has_room ? least : least + spare);
-}
 
 static uint64_t
 clock_ms(const struct store_writer *self, uint64_t now_ns)
@@ -164,19 +173,58 @@ tell(struct store_writer *self)
     (void)!write(self->fd, &once, sizeof once);
 }
 
+static enum store_writer_copy
+copy_state(struct store_writer *self)
+{
+    pthread_mutex_lock(&self->lock);
+    enum store_writer_copy copy = self->state.copy;
+    pthread_mutex_unlock(&self->lock);
+    return copy;
+}
+
+// copy_slice goes on with a copy of the store where one is being made: at once where there is
+// nothing else to do, and now and then where there is.
+static enum store_result
+copy_slice(struct store_writer *self, bool is_idle, uint64_t now_ns)
+{
+    bool is_done = false;
+    if (copy_state(self) != COPY_GOES_ON)
+        return STORE_COMMITTED;
+    self->has_more = true;
+    if (!is_idle && now_ns < self->copy_due_ns)
+        return STORE_COMMITTED;
+    self->copy_due_ns = now_ns + COPY_MS * ns_per_ms;
+    enum store_result result = store_backup(self->options.store, self->copy_path, &is_done);
+    if (result == STORE_COMMITTED && !is_done)
+        return STORE_COMMITTED;
+    pthread_mutex_lock(&self->lock);
+    self->state.copy = result == STORE_COMMITTED ? COPY_DONE : COPY_FAILED;
+    if (result != STORE_COMMITTED)
+        strncpy(self->state.copy_error, store_error(self->options.store),
+                sizeof self->state.copy_error - 1);
+    pthread_mutex_unlock(&self->lock);
+    tell(self);
+    // A copy that was given up leaves the store as well as it was.
+    return result == STORE_FULL || result == STORE_RETRY ? STORE_COMMITTED : result;
+}
+
 // note publishes how the store is; the lock is held.
 static void
 note(struct store_writer *self, enum store_result result, uint64_t now_ns)
 {
     struct store_writer_state *state = &self->state;
     bool had_room = state->has_room;
-    if (now_ns >= self->look_due_ns || self->is_full) {
-        self->look_due_ns = now_ns + LOOK_MS * ns_per_ms;
-        state->has_room =
-            !self->is_full && state->result == STORE_COMMITTED && has_free_space(self);
-        self->is_full = false;
-    }
+    if (self->commit_ns > 0)
+        state->commit_ns_last = self->commit_ns;
+    if (self->commit_ns > state->commit_ns_max)
+        state->commit_ns_max = self->commit_ns;
+    self->commit_ns = 0;
     store_info(self->options.store, &state->info);
+    // Whether there is room the store decides; here it is only kept from saying so too often.
+    if (self->is_full || !state->info.has_room)
+        self->room_due_ns = now_ns + FULL_MS * ns_per_ms;
+    self->is_full = false;
+    state->has_room = now_ns >= self->room_due_ns && state->result == STORE_COMMITTED;
     if (result == STORE_DOUBT || result == STORE_FAULT) {
         state->result = result;
         strncpy(state->error, store_error(self->options.store), sizeof state->error - 1);
@@ -236,6 +284,8 @@ turn(struct store_writer *self)
     uint64_t now_ns = galleon_now_ns();
     if (result == STORE_COMMITTED && self->state.result == STORE_COMMITTED && !is_last)
         result = look_after(self, now_ns);
+    if (result == STORE_COMMITTED && self->state.result == STORE_COMMITTED && !is_last)
+        result = copy_slice(self, count == 0, now_ns);
 
     pthread_mutex_lock(&self->lock);
     note(self, result, now_ns);
@@ -319,6 +369,18 @@ store_writer_stop(struct store_writer **self_p)
     pthread_join(self->thread, NULL);
     pthread_mutex_destroy(&self->lock);
     release(self);
+}
+
+void
+store_writer_backup(struct store_writer *self, const char *path)
+{
+    pthread_mutex_lock(&self->lock);
+    must(self->state.copy != COPY_GOES_ON && strlen(path) < sizeof self->copy_path);
+    memcpy(self->copy_path, path, strlen(path) + 1);
+    self->state.copy = COPY_GOES_ON;
+    self->state.copy_error[0] = '\0';
+    wake(self);
+    pthread_mutex_unlock(&self->lock);
 }
 
 // ---- operations --------------------------------------------------------------------------

@@ -14,11 +14,9 @@
 struct store_writer;
 
 struct store_writer_options {
-    struct store *store;     // it is the thread's from now on, until store_writer_stop
-    size_t ops_max;          // more are never handed over at a time
-    const char *path;        // of the database: where free space is looked at; NULL: nowhere
-    uint64_t free_bytes_min; // below it nothing new is accepted
-    uint64_t clock_ms;       // the store's clock at now_ns
+    struct store *store; // it is the thread's from now on, until store_writer_stop
+    size_t ops_max;      // more are never handed over at a time
+    uint64_t clock_ms;   // the store's clock at now_ns
     uint64_t now_ns;
     uint32_t anchor_ms; // between anchors; 0: the store does it itself
 };
@@ -29,6 +27,10 @@ struct store_writer *store_writer_start(const struct store_writer_options *optio
 // store_writer_stop commits what it has been handed, and ends the thread. What came of
 // that is not told any more.
 void store_writer_stop(struct store_writer **self_p);
+
+// store_writer_backup begins to copy the store to a new file, in slices, while it serves. Not
+// while another copy is made. What became of it stands in the state.
+void store_writer_backup(struct store_writer *self, const char *path);
 
 // store_writer_push hands operations over.
 void store_writer_push(struct store_writer *self, struct durable_op *const *ops, size_t count);
@@ -41,12 +43,18 @@ size_t store_writer_take(struct store_writer *self, struct durable_op **ops, siz
 int store_writer_fd(const struct store_writer *self);
 void store_writer_hush(struct store_writer *self);
 
+enum store_writer_copy { COPY_NONE, COPY_GOES_ON, COPY_DONE, COPY_FAILED };
+
 struct store_writer_state {
     enum store_result result;      // DOUBT, FAULT: it has stopped, and nothing more is committed
-    bool has_room;                 // enough is free, and the last batch fitted
+    bool has_room;                 // the store says so, and the last batch fitted
     char error[STORE_ERROR_BYTES]; // where something is wrong
     struct store_info info;        // of the last commit
-    uint64_t backlog;              // operations that wait
+    uint64_t commit_ns_last;       // how long a batch took, its sync with it
+    uint64_t commit_ns_max;
+    enum store_writer_copy copy;
+    char copy_error[STORE_ERROR_BYTES];
+    uint64_t backlog; // operations that wait
 };
 
 void store_writer_state(struct store_writer *self, struct store_writer_state *state_out);

@@ -6,6 +6,7 @@
 
 #include <galleon/titanic.h>
 
+#include "audit_key.h"
 #include "clock.h"
 #include "durable_digest.h"
 #include "log.h"
@@ -19,18 +20,17 @@
 
 #include <errno.h>
 #include <galleon/status.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/statvfs.h>
 
 enum {
     BATCH = 256,    // of one kind in one turn
     PUSH_MAX = 512, // operations handed over at once
     OPS_MAX = 65536,
-    FREE_BYTES_MIN = 512 << 20,
     WATCH_BACK = TSP_SERVICES, // what is watched, after the front's services
     WATCH_QUESTIONS,
     WATCH_STORE,
@@ -58,12 +58,15 @@ struct titanic {
     int epoll_fd;
     int drain_fd;
     bool is_ready[WATCHED];
+    bool is_draining;
     bool is_stopped;
     bool is_in_doubt;
     bool has_room;
     bool is_faulty;
     uint32_t served; // services of ours that a broker is known to have
     uint64_t serving_due_ns;
+    void *copy_asker; // who waits for a copy of the store, or NULL
+    char copy_path[4096];
     uint64_t now_ns;
 
     struct stowed *spare;
@@ -153,6 +156,8 @@ gauges_of(const titanic_t *self, struct tsp_gauge gauges[GAUGES_MAX])
     X(stowing)
 #undef X
     add_gauge(gauges, &count, "commits", state.info.commits);
+    add_gauge(gauges, &count, "commit_us_last", state.commit_ns_last / 1000);
+    add_gauge(gauges, &count, "commit_us_max", state.commit_ns_max / 1000);
     add_gauge(gauges, &count, "checkpoints", state.info.checkpoints);
     add_gauge(gauges, &count, "file_bytes", state.info.file_bytes);
     add_gauge(gauges, &count, "log_bytes", state.info.log_bytes);
@@ -234,6 +239,75 @@ step(titanic_t *self, struct titanic_event *event)
     }
 }
 
+// ---- copies of the store ---------------------------------------------------------------
+
+static void
+reply_copy(titanic_t *self, void *asker, enum tsp_status status, const char *text)
+{
+    struct titanic_effect effect = {.kind = TITANIC_REPLY,
+                                    .asker = asker,
+                                    .asked = TSP_BACKUP,
+                                    .status = status,
+                                    .says = TITANIC_SAYS_TEXT,
+                                    .text = view_of(text, strlen(text))};
+    titanic_front_reply(&self->front, &effect, NULL, 0, self->core);
+}
+
+// name_copy: the folder is ours, and the name has nothing in it that a path has a meaning for.
+static bool
+name_copy(titanic_t *self, struct view name)
+{
+    char chosen[32];
+    size_t room = sizeof self->copy_path - 8; // for what it is called until it is whole
+    if (name.size == 0) {
+        snprintf(chosen, sizeof chosen, "titanic-%" PRIu64, clock_wall_ms());
+        name = view_of(chosen, strlen(chosen));
+    }
+    int size = snprintf(self->copy_path, room, "%s/%.*s.db", self->options.backup_dir,
+                        (int)name.size, (const char *)name.data);
+    return size > 0 && (size_t)size < room;
+}
+
+// ask_copy begins a copy of the store. Nobody who asks says where to: that is --backup-dir.
+static void
+ask_copy(titanic_t *self, const struct titanic_event *event)
+{
+    if (self->copy_asker != NULL) {
+        reply_copy(self, event->asker, TSP_BUSY, "a backup is being made");
+    } else if (self->is_draining) {
+        reply_copy(self, event->asker, TSP_ERROR, "stopping");
+    } else if (self->is_faulty) {
+        reply_copy(self, event->asker, TSP_ERROR, "the store is at fault");
+    } else if (!name_copy(self, event->request->name)) {
+        reply_copy(self, event->asker, TSP_ERROR, "too long a path");
+    } else if (access(self->copy_path, F_OK) == 0) {
+        reply_copy(self, event->asker, TSP_CONFLICT, "there is a backup of this name");
+    } else {
+        self->copy_asker = event->asker;
+        store_writer_backup(self->writer, self->copy_path);
+        log_info("TITANIC-BACKUP", "path=\"%s\"", self->copy_path);
+    }
+}
+
+static void
+end_copy(titanic_t *self, enum tsp_status status, const char *text)
+{
+    if (self->copy_asker == NULL)
+        return;
+    reply_copy(self, self->copy_asker, status, text);
+    self->copy_asker = NULL;
+}
+
+static void
+look_at_copy(titanic_t *self, const struct store_writer_state *state)
+{
+    if (state->copy == COPY_DONE)
+        end_copy(self, TSP_OK, self->copy_path);
+    else if (state->copy == COPY_FAILED || state->result != STORE_COMMITTED)
+        end_copy(self, TSP_ERROR,
+                 state->copy == COPY_FAILED ? state->copy_error : "the store is at fault");
+}
+
 // ---- a turn --------------------------------------------------------------------------
 
 static void
@@ -264,6 +338,7 @@ look_at_store(titanic_t *self)
         self->is_faulty = true;
         log_error("TITANIC-STORE-FAULT", "error=\"%s\"", state.error);
     }
+    look_at_copy(self, &state);
     if (state.has_room == self->has_room)
         return;
     self->has_room = state.has_room;
@@ -288,7 +363,11 @@ take_asked(titanic_t *self)
                 self->is_ready[service] = false;
                 break;
             }
-            step(self, &event);
+            bool is_copy = service == TSP_BACKUP && event.status == TSP_OK;
+            if (is_copy && self->options.backup_dir != NULL)
+                ask_copy(self, &event);
+            else
+                step(self, &event);
         }
     }
 }
@@ -379,6 +458,8 @@ drain(titanic_t *self)
 {
     struct titanic_event event = {.kind = TITANIC_DRAIN};
     log_info("TITANIC-DRAINING", "what=\"finishing what is out, accepting nothing new\"");
+    self->is_draining = true;
+    end_copy(self, TSP_ERROR, "stopping");
     titanic_front_rest(&self->front);
     step(self, &event);
 }
@@ -439,27 +520,50 @@ defaults_of(const titanic_options_t *options)
     return chosen;
 }
 
+// read_audit_key reads it where there is one; false: that is not possible.
+static bool
+read_audit_key(const titanic_options_t *options, uint8_t key[STORE_KEY_BYTES], char **why_out)
+{
+    char why[256];
+    if (options->audit_key == NULL || audit_key_read(options->audit_key, key, why, sizeof why))
+        return true;
+    *why_out = zsys_sprintf("the audit key: %s", why);
+    errno = EINVAL;
+    return false;
+}
+
 static struct store *
 open_store(const titanic_options_t *options, const char *path, char **why_out)
 {
     struct store_error error = {0};
+    uint8_t key[STORE_KEY_BYTES];
+    if (!read_audit_key(options, key, why_out))
+        return NULL;
     struct store_options chosen = {.path = path,
                                    .is_relaxed = options->relaxed,
                                    .waits_for_lock = options->standby,
                                    .has_audit = !options->no_audit,
+                                   .audit_key = options->audit_key == NULL ? NULL : key,
                                    .anchors_every_commit = options->anchor_every_commit,
                                    .retain_ms = options->retain_ms,
+                                   .free_bytes_min = options->free_bytes_min,
                                    .body_bytes_max = options->message_bytes_max,
                                    .wall_ms = clock_wall_ms()};
     struct store *store = store_open_sqlite(&chosen, &error);
+    explicit_bzero(key, sizeof key);
     if (store != NULL)
         return store;
     // What SQLite says of a file does not name it.
     bool is_named = strstr(error.text, path) != NULL;
+    const char *advice = error.result == STORE_FAULT && !error.is_locked
+                             ? "\ntitanic: nothing was changed. galleon store check says more; "
+                               "docs/operating/store.md says how to restore a backup"
+                             : "";
     if (error.is_locked && error.pid != 0)
         *why_out = zsys_sprintf("process %d has it: %s", error.pid, error.text);
     else
-        *why_out = zsys_sprintf("%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text);
+        *why_out = zsys_sprintf("%s%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text,
+                                advice);
     errno = error.is_locked ? EBUSY : EIO;
     return NULL;
 }
@@ -504,24 +608,12 @@ make_core(titanic_t *self, uint64_t clock_ms)
     return 0;
 }
 
-static uint64_t
-free_bytes_min(const titanic_options_t *options, const char *path)
-{
-    struct statvfs disk;
-    if (options->free_bytes_min != 0 || statvfs(path, &disk) != 0)
-        return options->free_bytes_min;
-    uint64_t tenth = (uint64_t)disk.f_blocks * disk.f_frsize / 10;
-    return tenth > FREE_BYTES_MIN ? tenth : FREE_BYTES_MIN;
-}
-
 static int
-start_writer(titanic_t *self, const char *path, uint64_t clock_ms)
+start_writer(titanic_t *self, uint64_t clock_ms)
 {
     struct store_writer_options options = {
         .store = self->store,
         .ops_max = OPS_MAX,
-        .path = path,
-        .free_bytes_min = free_bytes_min(&self->options, path),
         .clock_ms = clock_ms,
         .now_ns = self->now_ns,
         .anchor_ms = self->options.anchor_every_commit ? 0 : self->options.anchor_ms};
@@ -538,14 +630,14 @@ watch(titanic_t *self, int fd, uint32_t number)
 
 // make_rest makes all but the store; 0 or an errno.
 static int
-make_rest(titanic_t *self, const char *brokers, const char *path)
+make_rest(titanic_t *self, const char *brokers)
 {
     struct store_info info;
     store_info(self->store, &info);
     self->now_ns = galleon_now_ns();
     int error = make_core(self, info.clock_ms);
     if (error == 0)
-        error = start_writer(self, path, info.clock_ms);
+        error = start_writer(self, info.clock_ms);
     if (error == 0)
         error = titanic_front_init(&self->front, brokers, self->options.heartbeat_ms,
                                    self->options.message_bytes_max);
@@ -588,7 +680,7 @@ titanic_new(const char *brokers, const char *store, const titanic_options_t *opt
     pthread_mutex_init(&self->stats_lock, NULL);
     const char *path = store + strlen(scheme);
     self->store = open_store(&self->options, path, why_out);
-    int error = self->store == NULL ? errno : make_rest(self, brokers, path);
+    int error = self->store == NULL ? errno : make_rest(self, brokers);
     if (error != 0) {
         if (*why_out == NULL)
             *why_out = zsys_sprintf("%s", zmq_strerror(error));
@@ -633,6 +725,7 @@ titanic_destroy(titanic_t **self_p)
     bool is_whole = self->epoll_fd >= 0 && self->drain_fd >= 0;
     if (is_whole && !self->is_stopped && !self->is_in_doubt)
         end_core(self);
+    end_copy(self, TSP_ERROR, "stopping");
     store_writer_stop(&self->writer);
     if (self->store != NULL)
         store_close(self->store);

@@ -556,7 +556,7 @@ memory_info(struct store *base, struct store_info *info_out)
 {
     struct memory_store *self = of(base);
     *info_out = (struct store_info){
-        .is_relaxed = true, .clock_ms = self->clock_ms, .commits = self->commits};
+        .is_relaxed = true, .has_room = true, .clock_ms = self->clock_ms, .commits = self->commits};
     for (size_t at = 0; at < self->count; at++) {
         enum durable_state state = self->requests[at]->row.state;
         info_out->pending += state == DURABLE_PENDING;

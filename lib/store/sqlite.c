@@ -286,7 +286,8 @@ sqlite_info(struct store *base, struct store_info *info_out)
                                     .log_bytes = file_bytes(self->path, "-wal"),
                                     .audit_count = self->progress.leaves,
                                     .commits = self->progress.commits,
-                                    .checkpoints = self->checkpoints};
+                                    .checkpoints = self->checkpoints,
+                                    .has_room = !self->is_short};
     memcpy(info_out->store_id, self->store_id, sizeof info_out->store_id);
 }
 

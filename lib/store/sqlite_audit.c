@@ -177,7 +177,8 @@ sqlite_audit_init(struct sqlite_store *self, const struct store_options *options
     struct progress *progress = &self->progress;
     if (progress->leaves == 0)
         audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
-    progress->leaves_signed = progress->leaves; // another signature so many records from here
+    // The first batch of a run is signed, and then one after so many records each.
+    progress->leaves_signed = progress->leaves - SIGN_EVERY;
     self->committed = *progress;
     self->anchored = UINT64_MAX;
     return true;

@@ -38,11 +38,13 @@ fail(struct sqlite_store *self, const char *part)
 static bool
 begin(struct sqlite_store *self, const char *part)
 {
+    // A copy that is not whole is thrown away: a journal on the disk would only be left behind.
+    static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY";
     unlink(part);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
     if (sqlite3_open_v2(part, &self->copy, flags, self->vfs) != SQLITE_OK ||
-        sqlite3_exec(self->copy, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(self->copy, settings, NULL, NULL, NULL) != SQLITE_OK)
         return false;
     self->copying = sqlite3_backup_init(self->copy, "main", self->db, "main");
     return self->copying != NULL;
@@ -98,13 +100,18 @@ sqlite_backup(struct store *base, const char *path, bool *is_done_out)
     return STORE_COMMITTED;
 }
 
+bool
+sqlite_backup_is_copy(sqlite3 *db)
+{
+    return sqlite_schema_number(db, "SELECT count(*) FROM meta WHERE key = 'is_copy'") == 1;
+}
+
 int
 sqlite_backup_restored(struct sqlite_store *self)
 {
-    static const char is_copy[] = "SELECT count(*) FROM meta WHERE key = 'is_copy'";
     struct store_anchor anchor;
     unsigned slot;
-    if (sqlite_schema_number(self->db, is_copy) != 1)
+    if (!sqlite_backup_is_copy(self->db))
         return SQLITE_OK;
     if (anchor_read(self->anchor_fd, &anchor, &slot) && anchor.incarnation > self->incarnation)
         self->incarnation = anchor.incarnation;

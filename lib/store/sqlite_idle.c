@@ -82,7 +82,7 @@ sweep(struct sqlite_store *self, uint64_t now_ms, bool *is_lap_over_out)
 static void
 look_for_room(struct sqlite_store *self)
 {
-    bool is_short = room_is_short(self->path, self->is_short);
+    bool is_short = room_is_short(self->path, self->free_bytes_min, self->is_short);
     if (is_short && !self->is_short)
         ballast_drop(self->path);
     else if (!is_short && self->is_short)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool
@@ -148,7 +149,7 @@ read_all(struct sqlite_store *self, const struct store_options *options,
     if (options->wall_ms > self->progress.clock_ms)
         self->progress.clock_ms = options->wall_ms;
     ballast_take(self->path);
-    self->is_short = room_is_short(self->path, false);
+    self->is_short = room_is_short(self->path, self->free_bytes_min, false);
     return true;
 }
 
@@ -209,6 +210,85 @@ open_all(struct sqlite_store *self, const struct store_options *options,
             fail(self, "cannot write its anchor", SQLITE_IOERR, error_out));
 }
 
+// name_for_reading is the database's name as a URI that says that nobody writes to it: then it
+// is not written to either. Where there is a log it has to be opened for writing, or SQLite
+// would not read the log.
+static void
+name_for_reading(const char *path, bool has_log, char *to, size_t room)
+{
+    size_t size = (size_t)snprintf(to, room, "file:");
+    for (const char *at = path; *at != '\0' && size + 4 < room; at++) {
+        bool is_plain = strchr("%?#", *at) == NULL;
+        size += (size_t)snprintf(to + size, room - size, is_plain ? "%c" : "%%%02x", *at);
+    }
+    snprintf(to + size, room - size, has_log ? "" : "?immutable=1");
+}
+
+static bool
+has_log(const char *path)
+{
+    char name[STORE_PATH_BYTES_MAX + 8];
+    struct stat log;
+    snprintf(name, sizeof name, "%s-wal", path);
+    return stat(name, &log) == 0 && log.st_size > 0;
+}
+
+static bool
+look(struct sqlite_store *self, const struct store_options *options, struct store_error *error_out)
+{
+    char name[3 * STORE_PATH_BYTES_MAX + 32];
+    bool is_logged = has_log(self->path);
+    self->lock_fd = store_lock(options, error_out);
+    if (self->lock_fd < 0)
+        return false;
+    self->anchor_fd = anchor_open_to_read(self->path);
+    pthread_once(&is_configured, configure_sqlite);
+    name_for_reading(self->path, is_logged, name, sizeof name);
+    int flags = (is_logged ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_URI |
+                SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
+    int code = SQLITE_ERROR;
+    self->vfs = page_vfs(options->vfs, false);
+    if (self->vfs != NULL)
+        code = sqlite3_open_v2(name, &self->db, flags, self->vfs);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(self->db,
+                            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;"
+                            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON",
+                            NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        return fail(self, "cannot open it", code, error_out);
+    if (!sqlite_schema_is_known(self->db, error_out))
+        return false;
+    code = read_progress(self);
+    if (code == SQLITE_OK)
+        code = sqlite_group_init(self);
+    if (code == SQLITE_OK)
+        code = sqlite_store_prepare(self);
+    if (code == SQLITE_OK)
+        code = sqlite_counts_init(self);
+    return code == SQLITE_OK || fail(self, "cannot read it", code, error_out);
+}
+
+struct sqlite_store *
+sqlite_open_to_look(const char *path, struct store_error *error_out)
+{
+    const struct store_options options = {.path = path};
+    *error_out = (struct store_error){.result = STORE_DOUBT};
+    struct sqlite_store *self = calloc(1, sizeof *self);
+    if (self == NULL || strlen(path) >= sizeof self->path) {
+        snprintf(error_out->text, sizeof error_out->text, "no memory, or too long a path");
+        free(self);
+        return NULL;
+    }
+    self->base.class = &sqlite_store_class;
+    self->lock_fd = self->anchor_fd = -1;
+    memcpy(self->path, path, strlen(path) + 1);
+    if (look(self, &options, error_out))
+        return self;
+    sqlite_open_close(&self->base);
+    return NULL;
+}
+
 struct store *
 store_open_sqlite(const struct store_options *options, struct store_error *error_out)
 {
@@ -226,6 +306,7 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
     self->has_audit = options->has_audit;
     self->anchors_every_commit = options->anchors_every_commit;
     self->retain_ms = options->retain_ms;
+    self->free_bytes_min = options->free_bytes_min;
     if (!open_all(self, options, error_out)) {
         sqlite_open_close(&self->base);
         return NULL;

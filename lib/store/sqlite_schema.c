@@ -194,12 +194,29 @@ sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, 
     return code;
 }
 
+static const char newer[] = "a newer Galleon made it: its schema is not known here";
+
 static bool
 refuse(const char *why, struct store_error *error_out)
 {
     error_out->result = STORE_FAULT;
     snprintf(error_out->text, sizeof error_out->text, "%s", why);
     return false;
+}
+
+bool
+sqlite_schema_is_known(sqlite3 *db, struct store_error *error_out)
+{
+    int64_t application = sqlite_schema_number(db, "PRAGMA application_id");
+    int64_t version = sqlite_schema_number(db, "PRAGMA user_version");
+    if (application < 0 || version < 0)
+        return fail(db, "cannot read it", error_out);
+    if (application != APPLICATION_ID)
+        return refuse("it is no store of Galleon's", error_out);
+    if (version > SCHEMA_VERSION)
+        return refuse(newer, error_out);
+    return version == SCHEMA_VERSION ||
+           refuse("an older Galleon made it: start titanic on it once", error_out);
 }
 
 bool
@@ -219,7 +236,7 @@ sqlite_schema_bring(sqlite3 *db, struct store_error *error_out)
         return refuse("it is a database, but no store of Galleon's", error_out);
     }
     if (version > SCHEMA_VERSION)
-        return refuse("a newer Galleon made it: its schema is not known here", error_out);
+        return refuse(newer, error_out);
     if (version == SCHEMA_VERSION)
         return true;
     size_t count = sizeof migrations / sizeof *migrations;

@@ -10,6 +10,9 @@
 // sqlite_backup.c  a copy while it serves
 // sqlite_audit.c   the chain of records, and the anchor
 // sqlite_counts.c  services by number, and how many requests each has in which state
+// store_check.c    a look at a store that no process has
+// store_chain.c    its chain of records, from the first to the last
+// store_contents.c its pages, bodies, answers and counts
 //
 // Functions that return int return SQLite's result code; anything but SQLITE_OK ends the batch.
 
@@ -146,6 +149,7 @@ struct sqlite_store {
     int lock_fd;
     bool is_open, is_relaxed, has_audit, anchors_every_commit;
     uint64_t retain_ms;
+    uint64_t free_bytes_min;
 
     // Not STORE_COMMITTED: what is wrong, for good.
     enum store_result wrong;
@@ -236,6 +240,8 @@ enum store_result sqlite_store_doubt(struct sqlite_store *self, const char *what
 // ---- sqlite_open.c -----------------------------------------------------------------
 
 void sqlite_open_close(struct store *base);
+// sqlite_open_to_look opens a store that is there, of this schema, and writes nothing to it.
+struct sqlite_store *sqlite_open_to_look(const char *path, struct store_error *error_out);
 
 // ---- sqlite_idle.c -----------------------------------------------------------------
 
@@ -245,6 +251,8 @@ enum store_result sqlite_idle(struct store *base, uint64_t now_ms, bool *has_mor
 
 enum store_result sqlite_backup(struct store *base, const char *path, bool *is_done_out);
 void sqlite_backup_end(struct sqlite_store *self); // gives up a copy that is not whole
+// sqlite_backup_is_copy: it was copied from another, and no process has opened it as its own.
+bool sqlite_backup_is_copy(sqlite3 *db);
 // sqlite_backup_restored begins another incarnation where the store was copied from another.
 int sqlite_backup_restored(struct sqlite_store *self);
 
@@ -264,6 +272,9 @@ bool sqlite_schema_set(sqlite3 *db, const struct store_options *options,
 // sqlite_schema_bring makes the tables of a new database, or changes those of an older one,
 // in one transaction.
 bool sqlite_schema_bring(sqlite3 *db, struct store_error *error_out);
+
+// sqlite_schema_is_known: it is a store of ours, of this schema. It writes nothing.
+bool sqlite_schema_is_known(sqlite3 *db, struct store_error *error_out);
 
 // sqlite_schema_migrate goes from one version to another by the steps, in one transaction.
 int sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, int to);

@@ -38,6 +38,8 @@ struct store_options {
     bool anchors_every_commit; // else the caller calls store_anchor now and then
     uint64_t retain_ms;        // answers that nobody closed, and keys
     uint64_t body_bytes_max;   // of the largest body
+    uint64_t free_bytes_min;   // nothing new with less of the disk; 0: 512 MiB, or a tenth of it
+                               // where that is less
     uint64_t wall_ms;          // the wall clock now
     const char *vfs;           // SQLite's file layer by name; NULL: the system's. For tests
     // Called again and again while it waits for the lock; false: stop waiting. May be NULL.
@@ -56,7 +58,7 @@ struct store_info {
     uint64_t file_bytes, log_bytes;
     uint64_t audit_count;
     uint64_t commits, checkpoints;
-    uint64_t sync_ns_last, sync_ns_max; // of a commit: the writer's, who has a clock
+    bool has_room; // for what is new
 };
 
 // Why a store was not opened, or what is wrong with it.

@@ -45,6 +45,12 @@ anchor_open(const char *path)
     return open_beside(path, ".anchor", O_RDWR | O_CREAT);
 }
 
+int
+anchor_open_to_read(const char *path)
+{
+    return open_beside(path, ".anchor", O_RDONLY);
+}
+
 static bool
 decode_slot(const uint8_t *slot, struct store_anchor *anchor_out)
 {
@@ -179,7 +185,7 @@ log_sync(const char *path)
 
 // ---- room ----------------------------------------------------------------------------
 
-enum { MIB = 1024 * 1024, ENOUGH_MIB = 512, BALLAST_MIB = 64 };
+enum { MIB = 1024 * 1024, ENOUGH_MIB = 512, BALLAST_MIB = 64, SPARE_MIB = 64 };
 
 static bool
 read_room(const char *path, uint64_t *free_out, uint64_t *all_out)
@@ -194,14 +200,16 @@ read_room(const char *path, uint64_t *free_out, uint64_t *all_out)
 
 // A tenth of the disk, but no more than 512 MiB: a tenth of a large disk is a lot of room.
 bool
-room_is_short(const char *path, bool was_short)
+room_is_short(const char *path, uint64_t least, bool was_short)
 {
-    uint64_t left, all, enough = (uint64_t)ENOUGH_MIB * MIB;
+    uint64_t left, all, enough = least > 0 ? least : (uint64_t)ENOUGH_MIB * MIB;
     if (!read_room(path, &left, &all))
         return false;
-    if (all / 10 < enough)
+    if (least == 0 && all / 10 < enough)
         enough = all / 10;
-    return left < (was_short ? enough + enough / 4 : enough);
+    // Not an eighth of a large limit: nobody would understand what it waits for.
+    uint64_t spare = enough / 8 < SPARE_MIB * MIB ? enough / 8 : SPARE_MIB * MIB;
+    return left < (was_short ? enough + spare : enough);
 }
 
 void

@@ -22,6 +22,7 @@ struct store_anchor {
 
 // Two slots of 64 bytes, written in turn: a torn write leaves the other. -1: it failed.
 int anchor_open(const char *path);
+int anchor_open_to_read(const char *path); // it makes none
 // anchor_read is the newer of the slots that are whole; false: there is none. *slot_out is
 // the one to write next.
 bool anchor_read(int fd, struct store_anchor *anchor_out, unsigned *slot_out);
@@ -53,9 +54,10 @@ bool log_sync(const char *path);
 
 // ---- room ----------------------------------------------------------------------------
 
-// room_is_short says whether the disk has less left than a store needs to go on, with some
-// more wanted where it was short before. What it cannot find out it takes for enough.
-bool room_is_short(const char *path, bool was_short);
+// room_is_short says whether the disk has less left than a store needs to go on (`least`, 0
+// being the default), with some more wanted where it was short before. What it cannot find out
+// it takes for enough.
+bool room_is_short(const char *path, uint64_t least, bool was_short);
 
 void ballast_take(const char *path); // as much as there is room for, up to 64 MiB
 void ballast_drop(const char *path);

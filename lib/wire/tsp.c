@@ -183,6 +183,27 @@ read_change(struct tsp_request *request, const struct view *frames, size_t count
     return NULL;
 }
 
+// read_name reads what a copy is to be called. It becomes a part of a path, so it is made of
+// what no path has a meaning for.
+static const char *
+read_name(struct tsp_request *request, const struct view *frames, size_t count)
+{
+    static const char why[] = "a name has 1 to 64 letters, digits, - and _";
+    if (count == 0)
+        return "no name";
+    struct view name = frames[0];
+    if (name.size > TSP_NAME_BYTES_MAX)
+        return why;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t byte = name.data[i];
+        bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+        if (!is_letter && (byte < '0' || byte > '9') && byte != '-' && byte != '_')
+            return why;
+    }
+    request->name = name;
+    return NULL;
+}
+
 enum tsp_status
 tsp_read(enum tsp_service service, const struct view *frames, size_t count,
          struct tsp_request *request_out, const char **why_out)
@@ -192,7 +213,7 @@ tsp_read(enum tsp_service service, const struct view *frames, size_t count,
         [TSP_REQUEST] = read_request, [TSP_REPLY] = read_id,     [TSP_CLOSE] = read_id,
         [TSP_SUBMIT] = read_submit,   [TSP_WAIT] = read_wait,    [TSP_LIST] = read_filter,
         [TSP_SHOW] = read_filter,     [TSP_STATS] = read_filter, [TSP_RETRY] = read_change,
-        [TSP_CANCEL] = read_change,   [TSP_PURGE] = read_change,
+        [TSP_CANCEL] = read_change,   [TSP_PURGE] = read_change, [TSP_BACKUP] = read_name,
     };
     *request_out = (struct tsp_request){.service = service};
     const char *why =

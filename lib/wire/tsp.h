@@ -22,7 +22,8 @@
     X(TSP_STATS, "titanic.stats")                                                                  \
     X(TSP_RETRY, "titanic.retry")                                                                  \
     X(TSP_CANCEL, "titanic.cancel")                                                                \
-    X(TSP_PURGE, "titanic.purge")
+    X(TSP_PURGE, "titanic.purge")                                                                  \
+    X(TSP_BACKUP, "titanic.backup")
 
 enum tsp_service {
 #define X(name, text) name,
@@ -42,7 +43,7 @@ enum tsp_status {
     TSP_ERROR = 500
 };
 
-enum { TSP_FIELDS_BYTES_MAX = 4096, TSP_FILTER_BYTES_MAX = 4096 };
+enum { TSP_FIELDS_BYTES_MAX = 4096, TSP_FILTER_BYTES_MAX = 4096, TSP_NAME_BYTES_MAX = 64 };
 
 // What was asked. What does not belong to its service is not set.
 struct tsp_request {
@@ -62,6 +63,8 @@ struct tsp_request {
 
     struct durable_filter filter; // LIST, SHOW, STATS, RETRY, CANCEL, PURGE
     struct view reason;           // RETRY, CANCEL, PURGE
+    struct view name;             // BACKUP: the copy's; empty: titanic chooses
+
     // The name in filter.service where it was escaped; the view points in here then.
     uint8_t service_name[256];
 };
@@ -107,8 +110,9 @@ struct tsp_gauge { // a line of titanic.stats that the store does not know: for 
     const char *text; // in place of the value, where set
 };
 
-// tsp_write_stats: the gauges first, then the counts in their order. out_of says how many
-// requests of a service are out, of the whole store where the name is empty; NULL: none are.
+// tsp_write_stats: the gauges first, then the counts in their order; NULL: there are none. out_of
+// says how many requests of a service are out, of the whole store where the name is empty; NULL:
+// none are.
 size_t tsp_write_stats(uint8_t *to, size_t room, const struct durable_rows *rows,
                        const struct tsp_gauge *gauges, size_t gauge_count,
                        uint64_t (*out_of)(void *context, struct view service), void *context,

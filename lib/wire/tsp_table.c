@@ -236,7 +236,7 @@ tsp_write_stats(uint8_t *to, size_t room, const struct durable_rows *rows,
     add_char(&table, '\n');
     for (size_t i = 0; i < gauge_count; i++)
         add_gauge(&table, &gauges[i]);
-    for (size_t i = 0; i < rows->service_count; i++) {
+    for (size_t i = 0; rows != NULL && i < rows->service_count; i++) {
         const struct durable_count *of = &rows->services[i];
         uint64_t oldest_ms = of->oldest_ms > 0 ? left(of->oldest_ms, now_ms) : 0;
         add_stat(&table, of->service, "pending", of->pending);

@@ -114,7 +114,7 @@ work(struct swarm *self)
         return;
     struct kept *kept = kept_of(self, &rig->sent[place].id);
     char reply[40];
-    snprintf(reply, sizeof reply, "re %s", rig->sent[place].body);
+    snprintf(reply, sizeof reply, "re %.36s", rig->sent[place].body);
     switch (draw(self, 8)) {
     case 0:
         if (kept != NULL)
@@ -219,7 +219,7 @@ heal(struct swarm *self)
             rig_known(rig, services[i], true);
         for (size_t i = 0; i < rig->sent_count && rig->sent_count < RIG_SENT - 64; i++) {
             char reply[40];
-            snprintf(reply, sizeof reply, "re %s", rig->sent[i].body);
+            snprintf(reply, sizeof reply, "re %.36s", rig->sent[i].body);
             if (rig->sent[i].is_open)
                 rig_answer(rig, i, 200, reply);
         }

@@ -96,6 +96,11 @@ check(const struct tsp_request *request, const struct frames *frames)
         must(request->key.size <= DURABLE_KEY_BYTES_MAX);
         check_fields(request->fields);
         check_table(request);
+    } else if (request->service == TSP_BACKUP) {
+        // It becomes a part of a path.
+        must(request->name.size <= TSP_NAME_BYTES_MAX);
+        for (size_t i = 0; i < request->name.size; i++)
+            must(strchr("./", request->name.data[i]) == NULL);
     } else if (request->service >= TSP_LIST) {
         check_filter(&request->filter);
         must(request->reason.size <= DURABLE_REASON_BYTES_MAX);

@@ -19,7 +19,7 @@ ID = re.compile(rb"[0-9A-F]{32}")
 SOON = ("--free-min", 1, "--retry-min", 20, "--retry-max", 100)
 SERVICES = [b"titanic." + name for name in
             (b"request", b"reply", b"close", b"submit", b"wait", b"list", b"show", b"stats",
-             b"retry", b"cancel", b"purge")]
+             b"retry", b"cancel", b"purge", b"backup")]
 
 
 def disk_folder():

@@ -287,7 +287,8 @@ class Further(TitanicTest):
         code, table = self.ask(b"stats", b"")
         self.assertEqual(code, b"200")
         self.assertTrue(table.startswith(b"service\tname\tvalue\n\tdurability\tfull\n"))
-        for name in ("pending", "out", "done", "dead", "waits", "commits"):
+        for name in ("pending", "out", "done", "dead", "waits", "commits", "commit_us_last",
+                     "commit_us_max"):
             self.assertRegex(self.stats().get(name, ""), r"\A\d+\Z", name)
         of = self.stats(service)
         self.assertEqual((of["pending"], of["done"], of["dead"]), ("1", "0", "0"))

@@ -10,7 +10,8 @@ from durable import LifeTest, disk_folder
 from support import run
 
 OPTIONS = ["broker", "store", "durability", "attempts", "retry-min", "retry-max", "timeout",
-           "inflight", "retain", "anchor", "audit", "free-min", "max-message", "standby",
+           "inflight", "retain", "anchor", "audit", "audit-key", "backup-dir",
+           "free-min", "max-message", "standby",
            "log-level", "help", "version"]
 
 
@@ -75,6 +76,35 @@ class Store(unittest.TestCase):
         path.write_bytes(b"Dear diary\n" * 1000)
         self.refused(path)
         self.assertEqual(path.read_bytes(), b"Dear diary\n" * 1000)
+
+
+class Key(unittest.TestCase):
+    """The key that signs the audit is its owner's alone."""
+
+    def setUp(self):
+        self.folder = disk_folder()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.key = self.folder / "key"
+
+    def refused(self, says):
+        code, _, errors = run("titanic", "--store", f"sqlite:{self.folder}/titanic.db",
+                              "--audit-key", self.key)
+        self.assertEqual(code, 2, errors)
+        self.assertIn(says, errors)
+        self.assertFalse((self.folder / "titanic.db").exists())
+
+    def test_no_file(self):
+        self.refused("No such file")
+
+    def test_a_key_that_others_may_read(self):
+        run("galleon", "audit", "keygen", self.key)
+        self.key.chmod(0o640)
+        self.refused("0600")
+
+    def test_what_is_no_key(self):
+        self.key.write_text("a key of mine\n")
+        self.key.chmod(0o600)
+        self.refused("hex digits")
 
 
 class Fields(LifeTest):

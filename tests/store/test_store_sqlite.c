@@ -765,6 +765,26 @@ count_signatures(struct sqlite_store *store, const uint8_t *public_key)
 }
 
 static void
+room_that_is_asked_for_is_wanted(void **state)
+{
+    struct store_rig *rig = *state;
+    struct store_info info;
+    store_info(rig->store, &info);
+    assert_true(info.has_room);
+    uint64_t seq = rig_accept(rig, "echo", "hello");
+    rig->options.free_bytes_min = (uint64_t)1 << 60;
+    store_rig_reopen(rig);
+    store_info(rig->store, &info);
+    assert_false(info.has_room);
+    struct durable_body *body = rig_body("hello");
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_REFUSED);
+    free(body);
+    // What ends a request goes on.
+    assert_int_equal(rig_answer(rig, seq, "hello"), DURABLE_OK);
+}
+
+static void
 chain_is_signed_now_and_then(void **state)
 {
     struct store_rig *rig = *state;
@@ -774,9 +794,9 @@ chain_is_signed_now_and_then(void **state)
     rig->options.has_audit = true;
     rig->options.audit_key = secret_key;
     store_rig_reopen(rig);
-    for (int batch = 0; batch < 11; batch++) // with the fifth and the tenth
+    for (int batch = 0; batch < 11; batch++) // with the first, the sixth and the last
         submit_many(rig, 1000);
-    assert_int_equal(count_signatures(sqlite_store_of(rig->store), public_key), 2);
+    assert_int_equal(count_signatures(sqlite_store_of(rig->store), public_key), 3);
 }
 
 static void
@@ -805,6 +825,12 @@ backup_is_whole_and_another_incarnation(void **state)
         }
     }
     assert_true(slices > 1);
+    static const char *const left[] = {".copy.part", ".copy.part-journal", ".copy.part-wal"};
+    for (size_t at = 0; at < sizeof left / sizeof *left; at++) {
+        char beside[256];
+        name_file(rig, left[at], beside);
+        assert_int_not_equal(access(beside, F_OK), 0);
+    }
     rig_accept(rig, "echo", "behind it");
     store_info(rig->store, &info);
     assert_int_equal(info.incarnation, 1);
@@ -877,6 +903,7 @@ main(void)
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
         ON(older_copy_of_the_store_is_refused),
         ON(changed_audit_record_is_found),
+        ON(room_that_is_asked_for_is_wanted),
         ON(chain_is_signed_now_and_then),
         ON(backup_is_whole_and_another_incarnation),
         ON(room_of_what_is_gone_is_given_back),

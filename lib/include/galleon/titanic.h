@@ -32,10 +32,11 @@ typedef struct titanic_options { // every zero means "the default"
     uint32_t anchor_ms;          // 100: between notes of how far the store has come
     bool anchor_every_commit;    // or with each commit, for one more sync
     bool no_audit;               // keep no chain of what happened
-    uint64_t
-        free_bytes_min;    // 512 MiB or a tenth of the disk, the greater: below it, stop accepting
-    uint32_t drain_ms;     // 10000: how long a drain waits for what is out
-    uint32_t heartbeat_ms; // 2500
+    const char *backup_dir;      // titanic.backup writes here and nowhere else; NULL: it is refused
+    const char *audit_key;       // a file with the key that signs it, of mode 0600; NULL: unsigned
+    uint64_t free_bytes_min;    // 512 MiB, or a tenth of the disk if less: below it, stop accepting
+    uint32_t drain_ms;          // 10000: how long a drain waits for what is out
+    uint32_t heartbeat_ms;      // 2500
     uint64_t message_bytes_max; // 1 MiB; the brokers' --max-message
     // Called once, from within titanic_run, when a broker first has all of our services.
     void (*on_serving)(void *ctx);
