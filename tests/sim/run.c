@@ -177,7 +177,9 @@ probe_all(struct world *world, uint64_t healed_ns)
 {
     if (world->plan.workers < world->plan.services)
         return;
-    (void)go_on(world, healed_ns + world->plan.patience_ns + 2 * second, UINT64_MAX);
+    uint64_t known_ns = healed_ns + world->plan.patience_ns + 2 * second;
+    if (known_ns > world->now_ns)
+        (void)go_on(world, known_ns, UINT64_MAX);
     struct node *probes[BROKERS_MAX] = {0};
     for (uint32_t i = 0; i < world->plan.brokers; i++) {
         if (i == world->plan.false_broker)
