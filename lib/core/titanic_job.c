@@ -170,7 +170,8 @@ titanic_job_end(struct titanic_core *self, struct job *job, enum durable_op_kind
     op->attempts = job->attempts;
     op->service = view_of(job->service->name, job->service->name_size);
     op->body = job->reply;
-    op->due_ms = job->retry_ms;
+    // It may be told late, when the store had no room before: behind all that was loaded since.
+    op->due_ms = job->retry_ms > self->now_ms ? job->retry_ms : self->now_ms + 1;
     op->state = job->end_state;
     op->reason = job->end == DURABLE_KILL && job->reason_size == 0
                      ? VIEW_LITERAL("expired")

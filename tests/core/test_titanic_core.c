@@ -85,6 +85,26 @@ store_without_room_is_an_error_to_who_submits_and_holds_answers_back(void **stat
 }
 
 static void
+failure_that_the_store_had_no_room_for_is_due_again_when_it_is_told(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "first");
+    rig_known(rig, "echo", true);
+    rig->refuses_all = true;
+    rig_answer(rig, 0, 500, "no");
+    rig_wait(rig, 3500); // its pause is over by now
+    rig->refuses_all = false;
+    rig_accepted(rig, "echo", "second");
+    rig_wait(rig, 10000);
+    assert_int_equal(rig->sent_count, 3);
+    assert_string_equal(rig->sent[2].body, "first");
+    rig_answer(rig, 2, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
 full_disk_refuses_submissions_and_takes_closes(void **state)
 {
     (void)state;
@@ -730,6 +750,7 @@ main(void)
         cmocka_unit_test(nothing_is_acknowledged_before_the_store_has_it),
         cmocka_unit_test(close_is_acknowledged_after_the_store_and_so_is_an_answer),
         cmocka_unit_test(store_without_room_is_an_error_to_who_submits_and_holds_answers_back),
+        cmocka_unit_test(failure_that_the_store_had_no_room_for_is_due_again_when_it_is_told),
         cmocka_unit_test(full_disk_refuses_submissions_and_takes_closes),
         cmocka_unit_test(answer_is_there_until_it_is_closed),
         cmocka_unit_test(close_of_an_unknown_id_is_fine_and_a_fetch_is_not),

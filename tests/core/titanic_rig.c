@@ -206,7 +206,7 @@ rig_commit_one(struct titanic_rig *self)
         return false;
     struct durable_op *op = &self->ops[self->op_first++ % RIG_OPS];
     bool brings = op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
-    if (self->refuses && brings)
+    if (self->refuses_all || (self->refuses && brings))
         op->outcome = DURABLE_REFUSED;
     else
         assert_int_equal(store_apply(self->store, &op, 1), STORE_COMMITTED);

@@ -50,7 +50,8 @@ struct titanic_rig {
     size_t questions;
     size_t cancelled;
     bool has_stopped;
-    bool refuses; // the store has no room
+    bool refuses;     // the store has no room for bodies
+    bool refuses_all; // nor for anything else
     size_t effects_most;
 };
 
