@@ -94,7 +94,8 @@ class Bench:
     def run_echo(self, extent):
         with start_broker(self.programs, self.cpus) as broker:
             with Worker(self, broker, ECHO_SERVICE, 1) as worker:
-                command = self.galleon(broker, "bench", "call", SERVICE, "--window", "1", *extent)
+                command = self.galleon(broker, "bench", "call", ECHO_SERVICE, "--window", "1",
+                                       *extent)
                 return self.measured({"mdbroker": broker, "mdworker": worker},
                                      lambda: self.run_galleon(command))
 
