@@ -158,6 +158,7 @@ void
 titanic_start_again(struct titanic_core *self)
 {
     self->is_started = false;
+    self->knows_all = false;
     self->start_again_ms = self->now_ms + TITANIC_PROBE_MS_MAX;
 }
 
@@ -176,6 +177,7 @@ services_found(struct titanic_core *self, const struct durable_op *op)
         has_all &= service != NULL;
     }
     // Those that find no place now find one when others have no work any more.
+    self->knows_all = has_all;
     if (!has_all)
         titanic_start_again(self);
 }

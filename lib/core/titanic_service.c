@@ -52,7 +52,8 @@ titanic_service_get(struct titanic_core *self, struct view name)
     service = slab_take(&self->services);
     if (service == NULL)
         return NULL;
-    *service = (struct service){.name_size = (uint8_t)name.size};
+    // Where not all have a place, this one may have requests in the store that came before.
+    *service = (struct service){.name_size = (uint8_t)name.size, .has_more = !self->knows_all};
     memcpy(service->name, name.data, name.size);
     list_init(&service->ready);
     list_node_init(&service->place);

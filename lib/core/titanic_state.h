@@ -148,6 +148,7 @@ struct titanic_core {
 
     uint64_t bytes;  // of bodies
     bool is_started; // the store has been asked what it holds
+    bool knows_all;  // every service with something pending has a place, or had one
     uint64_t start_again_ms;
     bool is_full; // the store's disk
     bool is_draining;

@@ -728,6 +728,28 @@ drain_waits_for_what_is_out_and_takes_nothing_new(void **state)
 }
 
 static void
+what_was_pending_of_a_service_without_a_place_runs_before_what_is_new(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "a", "old");
+    rig_accepted(rig, "b", "old");
+    rig->config.services_max = 1;
+    titanic_rig_crash(rig);
+    const char *first = rig->sent[2].service;
+    const char *other = strcmp(first, "a") == 0 ? "b" : "a";
+    rig_known(rig, first, true);
+    rig_answer(rig, 2, 200, "y");
+    assert_int_equal(rig->sent_count, 3); // the place is free, and nobody has looked again
+    rig_accepted(rig, other, "new");
+    rig_known(rig, other, true);
+    assert_int_equal(rig->sent_count, 5);
+    assert_string_equal(rig->sent[3].body, "old");
+    assert_string_equal(rig->sent[4].body, "new");
+    titanic_rig_free(rig);
+}
+
+static void
 drain_does_not_wait_for_a_service_without_workers(void **state)
 {
     (void)state;
@@ -781,6 +803,7 @@ main(void)
         cmocka_unit_test(bodies_beyond_the_limit_are_refused),
         cmocka_unit_test(what_was_pending_runs_after_a_restart),
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
+        cmocka_unit_test(what_was_pending_of_a_service_without_a_place_runs_before_what_is_new),
         cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
