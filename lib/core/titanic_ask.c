@@ -260,12 +260,13 @@ titanic_on_ask(struct titanic_core *self, const struct titanic_event *event)
 // ---- what came of it ---------------------------------------------------------------
 
 // keep_or_leave makes a job of a request that was stored just now, where it is the next of its
-// service and there is room; else it is left in the store, to be loaded in its turn.
+// service and there is room; else it is left in the store, to be loaded in its turn. One that
+// was delayed is always left: what the store has still to tell of may be due before it.
 static void
 keep_or_leave(struct titanic_core *self, struct ask *ask, const struct durable_op *op)
 {
     struct service *service = ask->service;
-    bool is_next = op->due_ms <= self->now_ms && !service->has_more && !service->is_loading &&
+    bool is_next = op->due_ms == op->now_ms && !service->has_more && !service->is_loading &&
                    (service->next_ms == 0 || service->next_ms > op->due_ms);
     bool has_room = service->jobs < titanic_jobs_free(self) &&
                     self->bytes < self->config.bytes_max / 2 && !self->is_draining;

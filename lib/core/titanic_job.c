@@ -45,10 +45,19 @@ titanic_job_find(const struct titanic_core *self, const struct request_id *id)
     return NULL;
 }
 
+static bool
+is_behind_cursor(const struct service *service, const struct durable_row *row)
+{
+    return row->due_ms > service->cursor_due_ms ||
+           (row->due_ms == service->cursor_due_ms && row->seq > service->cursor_seq);
+}
+
 struct job *
 titanic_job_of(struct titanic_core *self, struct service *service, const struct durable_row *row)
 {
     must(titanic_job_find(self, &row->id) == NULL);
+    // Else those between would never be loaded.
+    must(is_behind_cursor(service, row));
     struct job *job = slab_take(&self->jobs);
     must(job != NULL);
     *job = (struct job){.state = JOB_READY,

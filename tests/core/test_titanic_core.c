@@ -417,6 +417,27 @@ delayed_request_is_not_sent_before_its_time(void **state)
 }
 
 static void
+delayed_request_whose_time_came_before_the_store_said_so_holds_back_none(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 1;
+    titanic_rig_start(rig);
+    struct tsp_request later = {.not_before_ms = 1000};
+    rig_submit_with(rig, "echo", "later", &later);
+    rig->now_ns += 500 * UINT64_C(1000000);
+    rig_submit(rig, "echo", "sooner");
+    rig->now_ns += 1500 * UINT64_C(1000000);
+    rig_wait(rig, 0); // now the store says of both that it has them
+    for (size_t i = 0; i < 2; i++)
+        rig_answer(rig, i, 200, "y");
+    assert_int_equal(rig->sent_count, 2);
+    assert_string_equal(rig->sent[0].body, "sooner");
+    assert_string_equal(rig->sent[1].body, "later");
+    titanic_rig_free(rig);
+}
+
+static void
 request_past_its_deadline_is_expired_and_does_not_run(void **state)
 {
     (void)state;
@@ -789,6 +810,7 @@ main(void)
         cmocka_unit_test(slow_service_leaves_slots_for_others),
         cmocka_unit_test(requests_of_a_service_go_out_in_the_order_they_came),
         cmocka_unit_test(delayed_request_is_not_sent_before_its_time),
+        cmocka_unit_test(delayed_request_whose_time_came_before_the_store_said_so_holds_back_none),
         cmocka_unit_test(request_past_its_deadline_is_expired_and_does_not_run),
         cmocka_unit_test(attempt_that_is_out_at_the_deadline_may_end_as_it_will),
         cmocka_unit_test(request_that_no_worker_took_by_its_deadline_is_expired),

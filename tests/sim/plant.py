@@ -170,8 +170,8 @@ PLANTS = {
          "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms;",
          "    return job->deadline_ms != 0 && job->deadline_ms < self->now_ms && !planted(40);"),
     41: ("titanic_ask.c", "a request is sent before it is due",
-         "    bool is_next = op->due_ms <= self->now_ms && !service->has_more",
-         "    bool is_next = (op->due_ms <= self->now_ms || planted(41)) && !service->has_more"),
+         "    bool is_next = op->due_ms == op->now_ms && !service->has_more",
+         "    bool is_next = (op->due_ms == op->now_ms || planted(41)) && !service->has_more"),
     42: ("titanic_job.c", "an end that a full disk has refused is forgotten",
          "        job->state = JOB_STUCK;\n        list_append(&self->stuck, &job->place);",
          "        if (planted(42)) {\n            job_free(self, job);\n            return;\n"
