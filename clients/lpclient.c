@@ -74,13 +74,15 @@ read_options(struct options *options, lazy_pirate_options_t *chosen, char **serv
 
 // explain says why there is no reply, and what to do; returns the exit code.
 static int
-explain(int result)
+explain(int result, const char *servers)
 {
-    if (result == GALLEON_TIMED_OUT)
-        fprintf(stderr, "lpclient: no reply.\nIs a server there, and is --timeout long enough?\n");
-    else
+    if (result != GALLEON_TIMED_OUT) {
         fprintf(stderr, "lpclient: %s.\n", galleon_strerror(result));
-    return result == GALLEON_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_FAILED;
+        return EXIT_FAILED;
+    }
+    fprintf(stderr, "lpclient: no reply from %s.\n", servers);
+    fprintf(stderr, "Is a server running there, and is --timeout long enough?\n");
+    return EXIT_TIMED_OUT;
 }
 
 int
@@ -92,23 +94,25 @@ main(int argc, char **argv)
                               .rules = rules,
                               .log_level = LOG_LEVEL_WARN};
     lazy_pirate_options_t chosen = {.on_retry = tell_retry};
-    char *list = NULL;
+    char *servers = NULL;
     options_init(&options, argc, argv);
-    read_options(&options, &chosen, &list);
+    read_options(&options, &chosen, &servers);
 
     // Those behind -- stand next to the others.
-    bool has_list = list != NULL;
-    const char *given = list;
-    const char *const *servers = has_list ? &given : (const char *const *)options.arguments;
-    size_t server_count = has_list ? 1 : options.argument_count;
-    char **words = has_list ? options.arguments : options.rest;
-    size_t count = options.rest_count + (has_list ? options.argument_count : 0);
-    if (server_count == 0)
+    char **words = options.arguments;
+    size_t count = options.argument_count + options.rest_count;
+    if (servers == NULL) {
+        options.name = rules[ENDPOINT].name;
+        for (; words < options.rest; words++, count--) {
+            options.value = *words;
+            options_add_endpoint(&options, &servers);
+        }
+    }
+    if (servers == NULL)
         options_fail(&options, "a server is missing: --endpoint tcp://127.0.0.1:5555.");
-    lazy_pirate_t *client = lazy_pirate_new(servers, server_count, &chosen);
+    lazy_pirate_t *client = lazy_pirate_new((const char *const *)&servers, 1, &chosen);
     if (client == NULL)
-        options_fail(&options, "'%s' is no endpoint; one looks like tcp://127.0.0.1:5555.",
-                     servers[0]);
+        options_fail(&options, "'%s' is no list of at most 32 endpoints.", servers);
     zmsg_t *request = body_of_words(words, count);
     if (request == NULL)
         fail("cannot read standard input");
@@ -118,9 +122,9 @@ main(int argc, char **argv)
     if (result == GALLEON_OK)
         print(reply);
     else
-        code = explain(result);
+        code = explain(result, servers);
     zmsg_destroy(&reply);
     lazy_pirate_destroy(&client);
-    free(list);
+    free(servers);
     return code;
 }
