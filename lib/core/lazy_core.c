@@ -11,7 +11,7 @@
 enum { IDS = 2 }; // what the seed is used for besides retry.c
 
 static const uint64_t ms = 1000000;
-// Who is refused at once, or finds not even a socket, would else try again without an end.
+// A pause for who is turned away at once, or finds not even a socket.
 static const uint64_t refused_ns = 100 * 1000000ull;
 
 typedef void action_fn(struct lazy_core *self);
@@ -168,15 +168,34 @@ miss_pause(struct lazy_core *self)
     spend_attempt(self);
 }
 
+// hop goes on to the next endpoint within the attempt. Who is turned away at once waits before
+// the list begins again.
 static void
-hop(struct lazy_core *self)
+hop(struct lazy_core *self, bool is_quick)
 {
-    self->stats.unreached++;
-    move_on(self, 0);
+    move_on(self, is_quick && retry_ends_round(&self->retry) ? refused_ns : 0);
 }
 
 static void
-hop_later(struct lazy_core *self)
+leave_slow(struct lazy_core *self)
+{
+    self->stats.unreached++;
+    hop(self, false);
+}
+
+// refused: the socket goes on trying by itself, which is all that can be done where there is no
+// other endpoint.
+static void
+refused(struct lazy_core *self)
+{
+    if (self->config.endpoint_count == 1)
+        return;
+    self->stats.unreached++;
+    hop(self, true);
+}
+
+static void
+unopened(struct lazy_core *self)
 {
     self->stats.unreached++;
     move_on(self, refused_ns);
@@ -189,7 +208,7 @@ take_back(struct lazy_core *self)
     self->due_ns = self->unsent_due_ns;
     self->stats.requests_sent--;
     self->stats.requests_unsent++;
-    move_on(self, 0);
+    hop(self, true);
 }
 
 static void
@@ -254,14 +273,14 @@ static action_fn *const actions[INPUTS][LAZY_STATES] = {
     [INPUT_CALL] = {begin_call, begin_call, never, never, never},
     [INPUT_CANCEL] = {ignore, ignore, withdraw, withdraw, withdraw},
     [INPUT_UP] = {ignore, ignore, ignore, send_request, ignore},
-    [INPUT_DOWN] = {ignore, lose, ignore, hop_later, miss_cut},
-    [INPUT_UNOPENED] = {ignore, ignore, ignore, hop_later, ignore},
+    [INPUT_DOWN] = {ignore, lose, ignore, refused, miss_cut},
+    [INPUT_UNOPENED] = {ignore, ignore, ignore, unopened, ignore},
     [INPUT_REPLY] = {never, never, never, never, finish},
     [INPUT_STRAY] = {ignore, suspect, ignore, ignore, ignore},
     [INPUT_UNSENT] = {ignore, ignore, ignore, ignore, take_back},
     [INPUT_DEADLINE] = {never, never, expire, expire, expire},
     [INPUT_DUE] = {never, never, miss_pause, miss_time, miss_time},
-    [INPUT_PATIENCE] = {never, never, never, hop, never},
+    [INPUT_PATIENCE] = {never, never, never, leave_slow, never},
     [INPUT_RESUME] = {never, never, open_socket, never, never},
 };
 

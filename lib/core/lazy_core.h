@@ -49,10 +49,10 @@ enum lazy_event_kind {
     LAZY_CALL,     // a new call; only where lazy_core_is_free
     LAZY_CANCEL,   // end it; there is no ANSWER
     LAZY_UP,       // the connection that an OPEN asked for is made
-    LAZY_DOWN,     // it is cut, or was refused
+    LAZY_DOWN,     // it is cut; or it was refused, and the socket goes on trying
     LAZY_UNOPENED, // it could not even be begun
     LAZY_REPLY,    // a message came
-    LAZY_UNSENT,   // the socket refused what a SEND asked for
+    LAZY_UNSENT,   // what a SEND asked for has not left, and will not
     LAZY_TICK      // the deadline has come, or may have
 };
 
@@ -94,10 +94,10 @@ struct lazy_effects {
     X(calls)                                                                                       \
     X(replies)                                                                                     \
     X(requests_sent)     /* each attempt that a socket took */                                     \
-    X(requests_unsent)   /* refused by a socket */                                                 \
+    X(requests_unsent)   /* that did not leave it */                                               \
     X(timeouts)          /* of attempts, sent or not */                                            \
     X(cuts)              /* connections cut */                                                     \
-    X(unreached)         /* connections not made in time, or not begun */                          \
+    X(unreached)         /* connections refused, not made in time, or not begun */                 \
     X(given_up)          /* calls that ended without a reply */                                    \
     X(cancelled)         /* by the caller */                                                       \
     X(replies_stale)     /* dropped: nobody waited for them */                                     \

@@ -45,11 +45,18 @@ retry_between(struct retry *self, uint64_t from_ns, uint64_t to_ns)
     return from_ns + prng_below(&self->jitter, to_ns - from_ns + 1);
 }
 
+bool
+retry_ends_round(const struct retry *self)
+{
+    return (self->failures + 1) % self->endpoint_count == 0;
+}
+
 void
 retry_failed(struct retry *self, uint64_t now_ns, uint64_t wait_ns)
 {
+    bool is_round = retry_ends_round(self);
     self->failures++;
-    if (self->failures % self->endpoint_count == 0 && self->back_off_ns_max > 0) {
+    if (is_round && self->back_off_ns_max > 0) {
         uint64_t most_ns = doubled(back_off_ns_min, rounds(self) - 1, self->back_off_ns_max);
         wait_ns = retry_between(self, most_ns / 2, most_ns);
     }

@@ -32,6 +32,9 @@ uint32_t retry_next(const struct retry *self, uint32_t endpoint);
 // the pause where the whole list has failed.
 void retry_failed(struct retry *self, uint64_t now_ns, uint64_t wait_ns);
 
+// retry_ends_round: would one more failure be the last of a round through the list?
+bool retry_ends_round(const struct retry *self);
+
 // retry_at_once: what was lost had served until now, so that the list has not been tried yet.
 void retry_at_once(struct retry *self, uint64_t now_ns);
 

@@ -1,23 +1,16 @@
 // lazy_pirate.c - the socket and the clock around lazy_core.
 //
-// A DEALER in place of a REQ: it sends and receives what the core says, and never waits by
-// itself. With ZMQ_IMMEDIATE it takes output exactly while it is connected, which is all that
-// the core wants to know of the connection, so that no monitor is needed. libzmq may bring a cut
-// connection back before anybody looks; while a request is out somebody always looks.
-//
-// No ZMTP heartbeats: a server that works, or one of another library, may be slow to answer
-// them, and what decides about it is the timeout.
+// Everything happens inside a call: what has arrived is read before the connection is judged,
+// and the connection before the time.
 
 #include <galleon/lazy_pirate.h>
 
-#include "cargo.h"
 #include "endpoints.h"
-#include "inbox.h"
 #include "lazy_core.h"
+#include "lazy_socket.h"
 #include "lazy_wire.h"
 #include "log.h"
 #include "must.h"
-#include "sockets.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -27,10 +20,7 @@
 
 enum {
     FRAMES_MAX = 4096, // of a received message
-    STRAYS_MAX = 1000, // messages read before the time is looked at again
-    RECONNECT_MS = 100,
-    RECONNECT_MS_MAX = 1000,
-    HANDSHAKE_MS = 3000
+    STRAYS_MAX = 1000  // messages read before the time is looked at again
 };
 
 struct lazy_pirate {
@@ -41,8 +31,9 @@ struct lazy_pirate {
     void (*on_retry)(void *ctx, const char *endpoint, uint32_t attempt);
     void *ctx;
 
-    void *handle; // the socket; NULL: none
-    bool is_up;
+    struct lazy_socket socket;
+    enum lazy_socket_event untold; // to be told once what has arrived is read
+    bool was_woken;                // the connection may have something new
     int epoll_fd;
     struct inbox inbox;
     size_t body_at; // of the message in the inbox
@@ -136,64 +127,19 @@ lazy_pirate_new(const char *const *endpoints, size_t endpoint_count,
 static void
 close_socket(lazy_pirate_t *self)
 {
-    if (self->handle == NULL)
-        return;
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->handle), NULL);
-    sockets_set(self->handle, ZMQ_LINGER, 0);
-    sockets_close(&self->handle);
-    self->is_up = false;
-}
-
-static bool
-connect_socket(lazy_pirate_t *self, const char *endpoint)
-{
-    self->handle = sockets_new(ZMQ_DEALER);
-    if (self->handle == NULL)
-        return false;
-    sockets_set(self->handle, ZMQ_IMMEDIATE, 1);
-    sockets_set(self->handle, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-    sockets_set(self->handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
-    sockets_set(self->handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE, 1);
-    sockets_set(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
-    struct epoll_event event = {.events = EPOLLIN};
-    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, sockets_fd(self->handle), &event) == 0 &&
-           zmq_connect(self->handle, endpoint) == 0;
+    lazy_socket_close(&self->socket, self->epoll_fd);
+    self->untold = LAZY_SOCKET_NOTHING;
 }
 
 // open_socket returns false where it could not be begun.
 static bool
 open_socket(lazy_pirate_t *self, const char *endpoint)
 {
-    must(self->handle == NULL);
-    if (connect_socket(self, endpoint))
+    self->was_woken = true;
+    if (lazy_socket_open(&self->socket, endpoint, self->epoll_fd))
         return true;
     log_warn("LAZY-PIRATE-CONNECT", "endpoint=%s why=\"%s\"", endpoint, zmq_strerror(errno));
-    close_socket(self);
     return false;
-}
-
-// send_request returns false where the socket refused it.
-static bool
-send_request(lazy_pirate_t *self, uint32_t id)
-{
-    struct lazy_head head;
-    lazy_wire_head(&head, self->has_ids, id);
-    for (size_t i = 0; i < head.frame_count; i++) {
-        int error = frame_send(head.frames[i], self->handle, true);
-        // Only the first frame of a message can be refused.
-        if (error != 0 && i == 0)
-            return false;
-    }
-    size_t left = zmsg_size(self->request);
-    if (left == 0)
-        frame_send(view_of("", 0), self->handle, false);
-    // czmq shares what a frame holds with the message that it sends.
-    for (zframe_t *frame = zmsg_first(self->request); frame != NULL;
-         frame = zmsg_next(self->request))
-        zframe_send(&frame, self->handle,
-                    ZFRAME_REUSE | ZFRAME_DONTWAIT | (--left > 0 ? ZFRAME_MORE : 0));
-    return true;
 }
 
 // ---- stepping the core -------------------------------------------------------------------
@@ -250,7 +196,7 @@ carry_out(lazy_pirate_t *self, struct lazy_event *event)
             close_socket(self);
             break;
         case LAZY_SEND:
-            if (!send_request(self, effect->id)) {
+            if (!lazy_socket_send(&self->socket, self->has_ids, effect->id, self->request)) {
                 event->kind = LAZY_UNSENT;
                 has_event = true;
             }
@@ -288,42 +234,70 @@ on_message(lazy_pirate_t *self)
     step(self, event);
 }
 
-// look takes what the socket has for us: messages first, then whether it is connected. False:
-// nothing.
+static void
+on_connection(lazy_pirate_t *self)
+{
+    static const enum lazy_event_kind kinds[] = {
+        [LAZY_SOCKET_UP] = LAZY_UP,
+        [LAZY_SOCKET_CUT] = LAZY_DOWN,
+        [LAZY_SOCKET_UNSENT] = LAZY_UNSENT,
+        [LAZY_SOCKET_REFUSED] = LAZY_DOWN,
+    };
+    enum lazy_socket_event event = self->untold;
+    self->untold = LAZY_SOCKET_NOTHING;
+    step(self, (struct lazy_event){.kind = kinds[event]});
+}
+
+// look takes one thing that the socket has for us. False: nothing.
 static bool
 look(lazy_pirate_t *self)
 {
-    if (self->handle == NULL)
+    if (self->socket.handle == NULL)
         return false;
-    int events = sockets_events(self->handle);
-    if ((events & ZMQ_POLLIN) && inbox_receive(&self->inbox, self->handle)) {
+    if (lazy_socket_receive(&self->socket, &self->inbox)) {
+        self->was_woken = false; // by this; if by something else too, the next wait tells
         on_message(self);
         return true;
     }
-    bool is_up = events & ZMQ_POLLOUT;
-    if (is_up == self->is_up)
-        return false;
-    self->is_up = is_up;
-    step(self, (struct lazy_event){.kind = is_up ? LAZY_UP : LAZY_DOWN});
-    return true;
+    if (self->untold != LAZY_SOCKET_NOTHING) {
+        on_connection(self);
+        return true;
+    }
+    if (self->was_woken)
+        self->untold = lazy_socket_event(&self->socket);
+    self->was_woken = self->untold != LAZY_SOCKET_NOTHING;
+    return self->was_woken;
+}
+
+// look_around takes all of it, but for a flood.
+static void
+look_around(lazy_pirate_t *self)
+{
+    for (size_t i = 0; i < STRAYS_MAX && !self->is_over && look(self); i++)
+        continue;
+}
+
+static void
+interrupt(lazy_pirate_t *self)
+{
+    step(self, (struct lazy_event){.kind = LAZY_CANCEL});
+    self->is_over = true;
+    self->result = GALLEON_INTERRUPTED;
 }
 
 static void
 wait_for_reply(lazy_pirate_t *self)
 {
-    while (!self->is_over) {
-        for (size_t i = 0; i < STRAYS_MAX && !self->is_over && look(self); i++)
-            continue;
+    for (;;) {
+        look_around(self);
         if (self->is_over)
-            break;
+            return;
         uint64_t deadline_ns = lazy_core_deadline(&self->core);
-        if (deadline_ns <= galleon_now_ns()) {
+        if (deadline_ns <= galleon_now_ns())
             step(self, (struct lazy_event){.kind = LAZY_TICK});
-        } else if (wait_until(self->epoll_fd, deadline_ns) == WAIT_INTERRUPTED) {
-            step(self, (struct lazy_event){.kind = LAZY_CANCEL});
-            self->is_over = true;
-            self->result = GALLEON_INTERRUPTED;
-        }
+        else if (wait_until(self->epoll_fd, deadline_ns) == WAIT_INTERRUPTED)
+            interrupt(self);
+        self->was_woken = true;
     }
 }
 
@@ -331,13 +305,13 @@ int
 lazy_pirate_call(lazy_pirate_t *self, zmsg_t **request_p, zmsg_t **reply_out)
 {
     self->request = *request_p;
+    self->reply = NULL;
+    self->is_over = false;
+    self->was_woken = true;
     *request_p = NULL;
     *reply_out = NULL;
-    self->is_over = false;
-    self->reply = NULL;
-    // What came since the last call is stale, and a connection may have been cut.
-    for (size_t i = 0; i < STRAYS_MAX && look(self); i++)
-        continue;
+    // What came since the last call is stale, and the connection may have been cut.
+    look_around(self);
     step(self, (struct lazy_event){.kind = LAZY_CALL});
     wait_for_reply(self);
     inbox_clear(&self->inbox);

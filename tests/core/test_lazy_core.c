@@ -419,22 +419,49 @@ cut_between_calls_costs_no_attempt(void **state)
 }
 
 static void
-refused_connection_is_tried_again_after_a_while_and_costs_no_attempt(void **state)
+socket_that_is_refused_goes_on_trying_where_there_is_no_other_endpoint(void **state)
 {
     (void)state;
-    static const enum lazy_event_kind kinds[] = {LAZY_DOWN, LAZY_UNOPENED};
-    for (size_t i = 0; i < 2; i++) {
-        struct rig rig = rig_of((struct lazy_config){.timeout_ms = 250, .attempts = 1});
-        tell(&rig, LAZY_CALL);
+    struct rig rig = rig_of((struct lazy_config){.attempts = 1});
+    tell(&rig, LAZY_CALL);
+    uint64_t deadline_ns = lazy_core_deadline(&rig.core);
+    assert_string_equal(tell(&rig, LAZY_DOWN), "");
+    assert_true(lazy_core_deadline(&rig.core) == deadline_ns);
+    assert_string_equal(tell(&rig, LAZY_UP), "send");
+}
+
+static void
+endpoint_that_refuses_is_left_at_once_and_the_list_begun_again_after_a_while(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of((struct lazy_config){.endpoint_count = 3, .attempts = 1});
+    tell(&rig, LAZY_CALL);
+    for (int round = 0; round < 3; round++) {
         uint64_t from_ns = rig.now_ns;
-        assert_string_equal(tell(&rig, kinds[i]), "close");
+        assert_string_equal(tell(&rig, LAZY_DOWN), "close, open 1");
+        assert_string_equal(tell(&rig, LAZY_DOWN), "close, open 2");
+        assert_string_equal(tell(&rig, LAZY_DOWN), "close");
         assert_string_equal(wait_out(&rig), "open 0");
         assert_true(rig.now_ns - from_ns == 100 * ms);
-        assert_string_equal(tell(&rig, kinds[i]), "close");
-        assert_string_equal(wait_out(&rig), "open 0");
-        assert_string_equal(wait_out(&rig), "close, timed out");
-        assert_true(rig.now_ns - from_ns == 250 * ms);
     }
+    assert_string_equal(tell(&rig, LAZY_UP), "send");
+    assert_int_equal(rig.core.stats.unreached, 9);
+}
+
+static void
+socket_that_cannot_be_made_is_tried_again_after_a_while_and_costs_no_attempt(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of((struct lazy_config){.timeout_ms = 250, .attempts = 1});
+    tell(&rig, LAZY_CALL);
+    uint64_t from_ns = rig.now_ns;
+    assert_string_equal(tell(&rig, LAZY_UNOPENED), "close");
+    assert_string_equal(wait_out(&rig), "open 0");
+    assert_true(rig.now_ns - from_ns == 100 * ms);
+    assert_string_equal(tell(&rig, LAZY_UNOPENED), "close");
+    assert_string_equal(wait_out(&rig), "open 0");
+    assert_string_equal(wait_out(&rig), "close, timed out");
+    assert_true(rig.now_ns - from_ns == 250 * ms);
 }
 
 static void
@@ -452,22 +479,26 @@ pause_longer_than_the_rest_of_an_attempt_spends_it(void **state)
 }
 
 static void
-refused_send_is_no_attempt_and_gives_it_no_more_time(void **state)
+what_did_not_leave_is_no_attempt_and_gets_no_more_time(void **state)
 {
     (void)state;
     struct rig rig = rig_of((struct lazy_config){.endpoint_count = 2, .timeout_ms = 1000});
     tell(&rig, LAZY_CALL);
     uint64_t from_ns = rig.now_ns;
-    for (int i = 0; i < 10; i++) {
-        rig.now_ns += 90 * ms;
+    for (int i = 0; i < 6; i++) {
+        rig.now_ns += 20 * ms;
         assert_string_equal(tell(&rig, LAZY_UP), "send");
-        assert_string_equal(tell(&rig, LAZY_UNSENT),
-                            i % 2 == 0 ? "close, open 1" : "close, open 0");
+        // Once both have turned us away there is a pause.
+        bool is_second = i % 2 == 1;
+        assert_string_equal(tell(&rig, LAZY_UNSENT), is_second ? "close" : "close, open 1");
+        if (is_second)
+            assert_string_equal(wait_out(&rig), "open 0");
     }
     assert_int_equal(rig.core.attempt, 1);
     assert_int_equal(rig.core.stats.requests_sent, 0);
-    assert_int_equal(rig.core.stats.requests_unsent, 10);
-    assert_string_equal(wait_out(&rig), "close, retry 2 at 1, open 1");
+    assert_int_equal(rig.core.stats.requests_unsent, 6);
+    while (rig.core.attempt == 1)
+        wait_out(&rig);
     assert_true(rig.now_ns - from_ns == 1000 * ms);
 }
 
@@ -674,9 +705,13 @@ main(void)
         cmocka_unit_test(pause_is_not_part_of_an_attempt),
         cmocka_unit_test(cut_ends_the_attempt_before_its_time),
         cmocka_unit_test(cut_between_calls_costs_no_attempt),
-        cmocka_unit_test(refused_connection_is_tried_again_after_a_while_and_costs_no_attempt),
+        cmocka_unit_test(socket_that_is_refused_goes_on_trying_where_there_is_no_other_endpoint),
+        cmocka_unit_test(
+            endpoint_that_refuses_is_left_at_once_and_the_list_begun_again_after_a_while),
+        cmocka_unit_test(
+            socket_that_cannot_be_made_is_tried_again_after_a_while_and_costs_no_attempt),
         cmocka_unit_test(pause_longer_than_the_rest_of_an_attempt_spends_it),
-        cmocka_unit_test(refused_send_is_no_attempt_and_gives_it_no_more_time),
+        cmocka_unit_test(what_did_not_leave_is_no_attempt_and_gets_no_more_time),
         cmocka_unit_test(what_is_no_reply_is_dropped_and_the_attempt_goes_on),
         cmocka_unit_test(reply_that_nobody_waits_for_costs_the_socket),
         cmocka_unit_test(with_ids_a_reply_to_another_request_is_dropped),

@@ -46,8 +46,11 @@ next_endpoint_is_tried_at_once_and_the_list_again_after_a_pause(void **state)
 {
     (void)state;
     struct retry retry = retry_of(3, 2000);
+    assert_false(retry_ends_round(&retry));
     assert_true(pause_after(&retry, 1000 * ms) == 0);
+    assert_false(retry_ends_round(&retry));
     assert_true(pause_after(&retry, 1000 * ms) == 0);
+    assert_true(retry_ends_round(&retry));
     assert_in_range(pause_after(&retry, 1000 * ms), 50 * ms, 100 * ms);
     assert_true(pause_after(&retry, 2000 * ms) == 0);
 }

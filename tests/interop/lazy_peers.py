@@ -5,6 +5,8 @@ queues are those of the Guide as they are on the wire: they take exactly client,
 and one that gets anything else stops and says so. Every wait has a deadline.
 """
 
+import select
+import socket
 import threading
 import time
 
@@ -200,3 +202,50 @@ class QueueWorker(Thread):
             raise AssertionError(f"no request that the Guide's worker knows: {frames}")
         self.took(frames[2:])
         socket.send_multipart(frames)
+
+
+class Listener:
+    """A plain TCP server that knows no ZMTP. It hangs up at once, or says nothing and counts how
+    many connections are open at the same time."""
+
+    def __init__(self, hangs_up):
+        self.hangs_up = hangs_up
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.accepted, self.most = 0, 0
+        self.is_closing = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        kept = []
+        while not self.is_closing:
+            if not select.select([self.listener], [], [], 0.01)[0]:
+                continue
+            made, _ = self.listener.accept()
+            made.setblocking(False)
+            self.accepted += 1
+            if self.hangs_up:
+                made.close()
+                continue
+            kept = [one for one in [*kept, made] if one is made or self.is_open(one)]
+            self.most = max(self.most, len(kept))
+        for one in [*kept, self.listener]:
+            one.close()
+
+    @staticmethod
+    def is_open(one):
+        """Read what there is; its end is seen, too."""
+        try:
+            while one.recv(4096):
+                pass
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            pass
+        one.close()
+        return False
+
+    def close(self):
+        self.is_closing = True
+        self.thread.join(DEADLINE)

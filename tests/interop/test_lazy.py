@@ -10,7 +10,7 @@ import unittest
 
 import zmq
 
-from lazy_peers import ParanoidQueue, QueueWorker, Server, SimpleQueue, echo
+from lazy_peers import Listener, ParanoidQueue, QueueWorker, Server, SimpleQueue, echo
 from support import Program, run
 
 NOWHERE = "tcp://127.0.0.1:1"       # no port that the system gives to anybody
@@ -181,6 +181,23 @@ class Trouble(LazyTest):
             self.assertEqual(self.ask("--timeout", 400, "--attempts", 30, server.endpoint, "--",
                                       number), b"%d\n" % number)
         self.assertGreater(len(server.requests), 12)
+
+
+    def test_server_never_sees_two_connections(self):
+        listener = self.kept(Listener(hangs_up=False))
+        self.ask("--timeout", 20, "--attempts", 50, listener.endpoint, "--", "x", code=3)
+        self.assertEqual((listener.accepted, listener.most), (50, 1))
+
+    def test_who_hangs_up_before_a_handshake_has_not_been_asked(self):
+        """As a container's proxy does whose server is gone: that costs time, and no attempt."""
+        listener = self.kept(Listener(hangs_up=True))
+        _, seconds = self.timed("--timeout", 600, "--attempts", 1, listener.endpoint, "--", "x",
+                                code=3)
+        self.assertGreaterEqual(seconds, 0.6)
+        self.assertLess(listener.accepted, 20)
+        server = self.server()
+        self.assertEqual(self.ask("--attempts", 1, listener.endpoint, server.endpoint, "--", "x"),
+                         b"x\n")
 
 
 class Failover(LazyTest):
