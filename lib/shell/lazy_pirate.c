@@ -34,6 +34,7 @@ struct lazy_pirate {
     struct lazy_socket socket;
     enum lazy_socket_event untold; // to be told once what has arrived is read
     bool was_woken;                // the connection may have something new
+    bool has_sent;                 // just now
     int epoll_fd;
     struct inbox inbox;
     size_t body_at; // of the message in the inbox
@@ -196,7 +197,9 @@ carry_out(lazy_pirate_t *self, struct lazy_event *event)
             close_socket(self);
             break;
         case LAZY_SEND:
-            if (!lazy_socket_send(&self->socket, self->has_ids, effect->id, self->request)) {
+            self->has_sent =
+                lazy_socket_send(&self->socket, self->has_ids, effect->id, self->request);
+            if (!self->has_sent) {
                 event->kind = LAZY_UNSENT;
                 has_event = true;
             }
@@ -285,10 +288,24 @@ interrupt(lazy_pirate_t *self)
     self->result = GALLEON_INTERRUPTED;
 }
 
+// await_soon: most replies come at once. They are waited for as a REQ socket would, for so short
+// a time that neither a cut nor a signal has to wait for long.
+static void
+await_soon(lazy_pirate_t *self)
+{
+    uint64_t until_ns = galleon_now_ns() + LAZY_SOCKET_SOON_MS * 1000000ull;
+    self->has_sent = false;
+    if (lazy_core_deadline(&self->core) > until_ns &&
+        lazy_socket_await(&self->socket, &self->inbox))
+        on_message(self);
+}
+
 static void
 wait_for_reply(lazy_pirate_t *self)
 {
     for (;;) {
+        if (self->has_sent)
+            await_soon(self);
         look_around(self);
         if (self->is_over)
             return;

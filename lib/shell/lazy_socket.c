@@ -17,6 +17,7 @@
 #include "sockets.h"
 
 #include <errno.h>
+#include <galleon/status.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -24,8 +25,7 @@ enum {
     RECONNECT_MS = 100,
     RECONNECT_MS_MAX = 1000,
     HANDSHAKE_MS = 3000,
-    CLOSE_LOOK_NS = 50000,
-    CLOSE_LOOKS = 1000, // at most
+    CLOSE_MS_MAX = 20,
     EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
              ZMQ_EVENT_CONNECT_RETRIED
 };
@@ -49,6 +49,7 @@ begin(struct lazy_socket *self, const char *endpoint, int epoll_fd)
     sockets_set(self->handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
     sockets_set(self->handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     sockets_set(self->handle, ZMQ_TCP_KEEPALIVE, 1);
+    sockets_set(self->handle, ZMQ_RCVTIMEO, LAZY_SOCKET_SOON_MS);
     sockets_set(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
     self->monitor = monitor_open(self->handle, EVENTS);
     return self->monitor != NULL && watch(epoll_fd, self->handle) &&
@@ -75,12 +76,11 @@ lazy_socket_open(struct lazy_socket *self, const char *endpoint, int epoll_fd)
 static void
 wait_until_closed(struct broker_connection connection)
 {
-    const struct timespec moment = {.tv_nsec = CLOSE_LOOK_NS};
-    for (int i = 0; i < CLOSE_LOOKS; i++) {
-        if (connection_of((int)connection.number).serial != connection.serial)
-            break;
+    const struct timespec moment = {.tv_nsec = 50000};
+    uint64_t until_ns = galleon_now_ns() + CLOSE_MS_MAX * 1000000ull;
+    while (connection_of(connection.number).serial == connection.serial &&
+           galleon_now_ns() < until_ns)
         nanosleep(&moment, NULL);
-    }
 }
 
 void
@@ -107,6 +107,12 @@ lazy_socket_receive(struct lazy_socket *self, struct inbox *inbox)
         return false;
     self->has_shaken = true; // peers older than ZMTP 3 do so without an event
     return true;
+}
+
+bool
+lazy_socket_await(struct lazy_socket *self, struct inbox *inbox)
+{
+    return self->has_shaken && inbox_await(inbox, self->handle);
 }
 
 static enum lazy_socket_event

@@ -33,7 +33,7 @@ struct lazy_socket {
 bool lazy_socket_open(struct lazy_socket *self, const char *endpoint, int epoll_fd);
 
 // lazy_socket_close lets it go at once, with what it has not sent, and waits until libzmq has
-// closed the connection: the server never sees two.
+// closed the connection, so that the server does not see two; but not for long.
 void lazy_socket_close(struct lazy_socket *self, int epoll_fd);
 
 // lazy_socket_receive takes a message, if there is one; lazy_socket_event what is new of the
@@ -41,6 +41,11 @@ void lazy_socket_close(struct lazy_socket *self, int epoll_fd);
 // the epoll set tells when one has.
 bool lazy_socket_receive(struct lazy_socket *self, struct inbox *inbox);
 enum lazy_socket_event lazy_socket_event(struct lazy_socket *self);
+
+// lazy_socket_await waits for a message for LAZY_SOCKET_SOON_MS at most, as cheaply as can be,
+// and for nothing else. Where both have not shaken hands yet it does not wait.
+enum { LAZY_SOCKET_SOON_MS = 5 };
+bool lazy_socket_await(struct lazy_socket *self, struct inbox *inbox);
 
 // lazy_socket_send sends a request with the envelope of a REQ. It shares the frames' memory with
 // the message. False where the socket takes nothing.
