@@ -3,6 +3,7 @@
     GALLEON_BIN=build/asan /usr/bin/python3 tests/interop/test_lazy.py [-v]
 """
 
+import json
 import random
 import signal
 import time
@@ -11,7 +12,7 @@ import unittest
 import zmq
 
 from lazy_peers import Listener, ParanoidQueue, QueueWorker, Server, SimpleQueue, echo
-from support import Program, run
+from support import ROOT, Program, run
 
 NOWHERE = "tcp://127.0.0.1:1"       # no port that the system gives to anybody
 OPTIONS = ["endpoint", "timeout", "attempts", "backoff", "deadline", "request-ids", "log-level",
@@ -242,6 +243,57 @@ class Failover(LazyTest):
         self.assertEqual([len(server.requests) for server in servers], [3, 2, 2])
 
 
+class Bench(LazyTest):
+    """galleon bench call --endpoint."""
+
+    def bench(self, *arguments, code=0):
+        got, output, errors = run("galleon", "bench", "call", *arguments)
+        self.assertEqual(got, code, errors)
+        return output.decode(), errors
+
+    def test_it_counts_what_it_was_told_to(self):
+        for kind in zmq.REP, zmq.ROUTER:
+            for clients in 1, 3:
+                server = self.server(kind=kind)
+                output, _ = self.bench("--endpoint", server.endpoint, "--json", "--requests", 100,
+                                       "--clients", clients, "--size", 10)
+                found = json.loads(output)
+                self.assertEqual(found["service"], server.endpoint)
+                self.assertEqual((found["answers"], found["lost"]), (100, 0))
+                self.assertEqual((found["clients"], found["window"]), (clients, 1))
+                self.assertGreater(found["rate"], 0)
+                self.assertLessEqual(found["p50_ms"], found["p99_ms"])
+                # Each client makes a call before it is measured.
+                self.assertEqual(server.requests, [[b"x" * 10]] * (100 + clients))
+
+    def test_people_are_told_the_same(self):
+        server = self.server()
+        output, _ = self.bench("--endpoint", server.endpoint, "--seconds", 1)
+        for word in "rate", "p50", "p99", "lost":
+            self.assertRegex(output, rf"(?m)^{word} +[\d.]+")
+        self.assertIn(server.endpoint, output)
+
+    def test_calls_without_a_reply_are_lost(self):
+        server = self.server(lambda _, number, body: body if number < 5 else None, zmq.ROUTER)
+        output, errors = self.bench("--endpoint", server.endpoint, "--json", "--requests", 6,
+                                    "--timeout", 100, "--attempts", 1, code=1)
+        self.assertEqual(json.loads(output)["lost"], 3)
+        self.assertIn("3 calls were lost", errors)
+
+    def test_server_that_is_not_there_is_named(self):
+        _, errors = self.bench("--endpoint", NOWHERE, "--timeout", 100, code=3)
+        self.assertIn(f"no reply from {NOWHERE}", errors)
+
+    def test_options_that_are_for_brokers_are_refused(self):
+        for option in (["--window", 3], ["--broker", NOWHERE], ["--dialect", "g1"]):
+            _, errors = self.bench("--endpoint", NOWHERE, *option, code=2)
+            self.assertIn(f"--endpoint and {option[0]}: give one of them", errors)
+        _, errors = self.bench("--endpoint", NOWHERE, "echo", code=2)
+        self.assertIn("takes no 'echo'", errors)
+        _, errors = self.bench("--endpoint", "here", code=2)
+        self.assertIn("tcp://127.0.0.1:5555", errors)
+
+
 class Usage(LazyTest):
 
     def fails(self, *arguments, says):
@@ -253,6 +305,11 @@ class Usage(LazyTest):
         output = self.ask("--help").decode()
         for option in OPTIONS:
             self.assertIn(f"--{option}", output)
+
+    def test_manual_has_every_option(self):
+        page = (ROOT / "docs" / "man" / "lpclient.1").read_text().replace("\\-", "-")
+        for option in OPTIONS:
+            self.assertIn(f"--{option}", page)
 
     def test_version(self):
         self.assertRegex(self.ask("--version").decode(), r"\d+\.\d+\.\d+")
