@@ -204,6 +204,57 @@ class QueueWorker(Thread):
         socket.send_multipart(frames)
 
 
+class OldServer:
+    """A server that speaks ZMTP 2.0, as libzmq 3 did. Over each connection it echoes the first
+    request, and hangs up at the second."""
+
+    GREETING = b"\xff" + bytes(7) + b"\x01\x7f" + b"\x01" + b"\x04"     # revision 1, a REP
+    IDENTITY = b"\x00\x00"
+    MORE, LARGE = 1, 2
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.requests = []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                made, _ = self.listener.accept()
+            except OSError:         # closed
+                return
+            with made, made.makefile("rb") as stream:
+                made.sendall(self.GREETING + self.IDENTITY)
+                stream.read(12)     # signature, revision, socket type
+                self.frames(stream)
+                if (request := self.frames(stream)) is None:
+                    continue
+                self.requests.append(request)
+                made.sendall(b"".join(bytes([self.MORE, len(frame)]) + frame
+                                      for frame in request[:-1])
+                             + bytes([0, len(request[-1])]) + request[-1])
+                if (request := self.frames(stream)) is not None:
+                    self.requests.append(request)
+
+    def frames(self, stream):
+        """The frames of a message, or None at the end."""
+        found = []
+        while head := stream.read(2):
+            if head[0] & self.LARGE:
+                raise AssertionError("no such frame was sent")
+            found.append(stream.read(head[1]))
+            if not head[0] & self.MORE:
+                return found
+        return None
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(DEADLINE)
+
+
 class Listener:
     """A plain TCP server that knows no ZMTP. It hangs up at once, or says nothing and counts how
     many connections are open at the same time."""

@@ -11,7 +11,7 @@ import unittest
 
 import zmq
 
-from lazy_peers import Listener, ParanoidQueue, QueueWorker, Server, SimpleQueue, echo
+from lazy_peers import Listener, OldServer, ParanoidQueue, QueueWorker, Server, SimpleQueue, echo
 from support import ROOT, Program, run
 
 NOWHERE = "tcp://127.0.0.1:1"       # no port that the system gives to anybody
@@ -279,6 +279,14 @@ class Bench(LazyTest):
                                     "--timeout", 100, "--attempts", 1, code=1)
         self.assertEqual(json.loads(output)["lost"], 3)
         self.assertIn("3 calls were lost", errors)
+
+    def test_old_server_that_hangs_up_has_been_asked(self):
+        """Of ZMTP 2 libzmq does not tell that both have shaken hands; a reply does."""
+        server = self.kept(OldServer())
+        output, _ = self.bench("--endpoint", server.endpoint, "--json", "--requests", 1, "--size",
+                               3, "--attempts", 1, code=1)
+        self.assertEqual(json.loads(output)["lost"], 1)
+        self.assertEqual(server.requests, [[b"", b"xxx"]] * 2)
 
     def test_server_that_is_not_there_is_named(self):
         _, errors = self.bench("--endpoint", NOWHERE, "--timeout", 100, code=3)
