@@ -25,7 +25,7 @@ enum {
     RECONNECT_MS = 100,
     RECONNECT_MS_MAX = 1000,
     HANDSHAKE_MS = 3000,
-    CLOSE_MS_MAX = 20,
+    CLOSE_MS_MAX = 50,
     EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
              ZMQ_EVENT_CONNECT_RETRIED
 };
@@ -71,16 +71,18 @@ lazy_socket_open(struct lazy_socket *self, const char *endpoint, int epoll_fd)
     return false;
 }
 
-// wait_until_closed: libzmq closes in threads of its own, and tells nobody. In tens of
-// microseconds it is done; where it is not, others need the processor more.
+// wait_until_gone: libzmq closes in threads of its own, and tells nobody. But what is closed is
+// out of the epoll set, whoever has its number then. That takes some hundred microseconds; where
+// it takes longer, others need the processor more than we, or a child that was forked has it, too.
 static void
-wait_until_closed(struct broker_connection connection)
+wait_until_gone(int epoll_fd, int fd)
 {
     const struct timespec moment = {.tv_nsec = 50000};
     uint64_t until_ns = galleon_now_ns() + CLOSE_MS_MAX * 1000000ull;
-    while (connection_of(connection.number).serial == connection.serial &&
-           galleon_now_ns() < until_ns)
+    struct epoll_event event = {.events = EPOLLIN};
+    while (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 && galleon_now_ns() < until_ns)
         nanosleep(&moment, NULL);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void
@@ -88,13 +90,12 @@ lazy_socket_close(struct lazy_socket *self, int epoll_fd)
 {
     if (self->handle == NULL)
         return;
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->handle), NULL);
-    if (self->monitor != NULL)
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->monitor), NULL);
+    int fd = sockets_fd(self->handle);
+    int monitor_fd = self->monitor == NULL ? -1 : sockets_fd(self->monitor);
     monitor_close(self->handle, &self->monitor);
     sockets_close(&self->handle);
-    if (self->connection.serial != 0)
-        wait_until_closed(self->connection);
+    wait_until_gone(epoll_fd, fd);
+    wait_until_gone(epoll_fd, monitor_fd);
     *self = (struct lazy_socket){0};
 }
 
@@ -116,14 +117,13 @@ lazy_socket_await(struct lazy_socket *self, struct inbox *inbox)
 }
 
 static enum lazy_socket_event
-on_event(struct lazy_socket *self, uint16_t number, uint32_t value)
+on_event(struct lazy_socket *self, uint16_t number)
 {
     bool was_up = self->is_up;
     bool had_shaken = self->has_shaken;
     switch (number) {
     case ZMQ_EVENT_CONNECTED:
         self->is_up = true;
-        self->connection = connection_of((int)value);
         return was_up ? LAZY_SOCKET_NOTHING : LAZY_SOCKET_UP;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         self->has_shaken = true;
@@ -147,9 +147,8 @@ lazy_socket_event(struct lazy_socket *self)
         return LAZY_SOCKET_UP;
     }
     uint16_t number;
-    uint32_t value;
-    while ((number = monitor_next(self->monitor, &value)) != 0) {
-        enum lazy_socket_event event = on_event(self, number, value);
+    while ((number = monitor_next(self->monitor)) != 0) {
+        enum lazy_socket_event event = on_event(self, number);
         if (event != LAZY_SOCKET_NOTHING)
             return event;
     }

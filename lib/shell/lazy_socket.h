@@ -6,7 +6,6 @@
 #ifndef GALLEON_LAZY_SOCKET_H
 #define GALLEON_LAZY_SOCKET_H
 
-#include "connection.h"
 #include "inbox.h"
 
 #include <czmq.h>
@@ -25,15 +24,14 @@ struct lazy_socket {
     bool is_inproc;
     bool is_up;
     bool has_shaken; // hands: what was sent may have left
-    struct broker_connection connection;
 };
 
 // lazy_socket_open makes a socket, begins to connect and adds it to an epoll set. False, with
 // libzmq's errno, where that cannot be begun.
 bool lazy_socket_open(struct lazy_socket *self, const char *endpoint, int epoll_fd);
 
-// lazy_socket_close lets it go at once, with what it has not sent, and waits until libzmq has
-// closed the connection, so that the server does not see two; but not for long.
+// lazy_socket_close lets it go, with what it has not sent, and waits until libzmq has closed all
+// of it, but not for long: descriptors do not gather, and the server does not see two connections.
 void lazy_socket_close(struct lazy_socket *self, int epoll_fd);
 
 // lazy_socket_receive takes a message, if there is one; lazy_socket_event what is new of the

@@ -103,8 +103,7 @@ link_event(struct link *self)
     if (self->handle == NULL)
         return LINK_NOTHING;
     for (;;) {
-        uint32_t value;
-        uint16_t number = monitor_next(self->monitor, &value);
+        uint16_t number = monitor_next(self->monitor);
         if (number == 0)
             break;
         if (number == ZMQ_EVENT_CONNECTED)

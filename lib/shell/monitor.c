@@ -36,19 +36,15 @@ monitor_close(void *handle, void **monitor_p)
     sockets_close(monitor_p);
 }
 
-// An event is a number of 16 bits and a value of 32, and an address in a second frame.
+// An event is a number of 16 bits and its value, and an address in a second frame.
 uint16_t
-monitor_next(void *monitor, uint32_t *value_out)
+monitor_next(void *monitor)
 {
     uint16_t number = 0;
-    *value_out = 0;
     zmq_msg_t message;
     zmq_msg_init(&message);
-    if (zmq_msg_recv(&message, monitor, ZMQ_DONTWAIT) >= (int)(sizeof number + sizeof *value_out)) {
-        const uint8_t *data = zmq_msg_data(&message);
-        memcpy(&number, data, sizeof number);
-        memcpy(value_out, data + sizeof number, sizeof *value_out);
-    }
+    if (zmq_msg_recv(&message, monitor, ZMQ_DONTWAIT) >= (int)sizeof number)
+        memcpy(&number, zmq_msg_data(&message), sizeof number);
     while (zmq_msg_more(&message) && zmq_msg_recv(&message, monitor, ZMQ_DONTWAIT) >= 0)
         continue;
     zmq_msg_close(&message);

@@ -14,8 +14,8 @@ void *monitor_open(void *handle, int events);
 // monitor_close ends it, if there is one, and leaves NULL. It comes before the socket is closed.
 void monitor_close(void *handle, void **monitor_p);
 
-// monitor_next returns the next event, 0 when there is none, and its value. Once it has returned
-// 0 the descriptor tells when there is another.
-uint16_t monitor_next(void *monitor, uint32_t *value_out);
+// monitor_next returns the next event, 0 when there is none. Once it has returned 0 the
+// descriptor tells when there is another.
+uint16_t monitor_next(void *monitor);
 
 #endif
