@@ -129,15 +129,6 @@ fake_server_revive(struct fake_server *self)
     assert_int_equal(zsock_wait(self->actor), 0);
 }
 
-unsigned
-fake_server_requests(struct fake_server *self)
-{
-    pthread_mutex_lock(&self->lock);
-    unsigned requests = self->requests;
-    pthread_mutex_unlock(&self->lock);
-    return requests;
-}
-
 void
 fake_server_wait(struct fake_server *self, unsigned requests)
 {

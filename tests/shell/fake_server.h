@@ -37,7 +37,6 @@ void fake_server_free(struct fake_server *self);
 // fake_server_revive lets one that died serve again, at the same endpoint.
 void fake_server_revive(struct fake_server *self);
 
-unsigned fake_server_requests(struct fake_server *self);
 // fake_server_wait waits until so many requests came; it fails the test after ten seconds.
 void fake_server_wait(struct fake_server *self, unsigned requests);
 

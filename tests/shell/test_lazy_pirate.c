@@ -234,6 +234,28 @@ nobody_there_takes_as_long_as_silence(void **state)
 }
 
 static void
+echo_after_a_while(struct fake_server *self, unsigned number)
+{
+    zclock_sleep(60); // it works
+    fake_server_echo(self, number);
+}
+
+static void
+reply_that_takes_its_time_is_waited_for(void **state)
+{
+    (void)state;
+    struct fake_server *server = fake_server_new(tcp, echo_after_a_while);
+    lazy_pirate_options_t options = {.timeout_ms = 20000};
+    lazy_pirate_t *client = client_of(server->endpoint, &options);
+    for (int i = 0; i < 3; i++)
+        assert_reply(client, "x", "x");
+    fake_server_wait(server, 3);
+    assert_int_equal(stats_of(client).requests_sent, 3);
+    lazy_pirate_destroy(&client);
+    fake_server_free(server);
+}
+
+static void
 deadline_ends_a_call_whatever_its_attempts(void **state)
 {
     (void)state;
@@ -544,6 +566,7 @@ main(void)
         cmocka_unit_test(each_retry_has_a_connection_of_its_own_and_is_told),
         cmocka_unit_test(silence_ends_after_every_attempt),
         cmocka_unit_test(nobody_there_takes_as_long_as_silence),
+        cmocka_unit_test(reply_that_takes_its_time_is_waited_for),
         cmocka_unit_test(deadline_ends_a_call_whatever_its_attempts),
         cmocka_unit_test(reply_to_a_call_given_up_is_not_taken_for_the_next_ones),
         cmocka_unit_test(second_reply_costs_its_connection),
