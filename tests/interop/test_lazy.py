@@ -97,15 +97,15 @@ class Trouble(LazyTest):
     def test_request_that_gets_no_reply_is_asked_again(self):
         for kind in zmq.REP, zmq.ROUTER:
             server = self.server(lambda _, number, body: body if number == 3 else None, kind)
-            self.assertEqual(self.ask("--timeout", 300, server.endpoint, "--", "x"), b"x\n")
+            self.assertEqual(self.ask("--timeout", 1000, server.endpoint, "--", "x"), b"x\n")
             self.assertEqual(server.requests, [[b"x"]] * 3)
 
     def test_server_that_is_silent_gets_all_attempts_and_no_more(self):
         server = self.server(silent, zmq.ROUTER)
-        _, seconds = self.timed("--timeout", 200, "--attempts", 4, server.endpoint, "--", "x",
+        _, seconds = self.timed("--timeout", 500, "--attempts", 4, server.endpoint, "--", "x",
                                 code=3)
         self.assertEqual(len(server.requests), 4)
-        self.assertGreaterEqual(seconds, 0.8)
+        self.assertGreaterEqual(seconds, 2.0)
 
     def test_deadline_ends_it_whatever_the_attempts(self):
         server = self.server(silent, zmq.ROUTER)
@@ -206,12 +206,12 @@ class Failover(LazyTest):
 
     def test_silent_server_is_left_for_the_next_after_one_timeout(self):
         first, second = self.server(silent, zmq.ROUTER), self.server()
-        output, seconds = self.timed("--timeout", 500, "--endpoint", first.endpoint,
+        output, seconds = self.timed("--timeout", 1000, "--endpoint", first.endpoint,
                                      "--endpoint", second.endpoint, "x")
         self.assertEqual(output, b"x\n")
         self.assertEqual((len(first.requests), len(second.requests)), (1, 1))
-        self.assertGreaterEqual(seconds, 0.5)
-        self.assertLess(seconds, 2.5)
+        self.assertGreaterEqual(seconds, 1.0)
+        self.assertLess(seconds, 4.0)
 
     def test_server_that_is_not_there_is_left_before_the_timeout(self):
         server = self.server()
@@ -238,7 +238,7 @@ class Failover(LazyTest):
 
     def test_each_in_turn(self):
         servers = [self.server(silent, zmq.ROUTER) for _ in range(3)]
-        self.ask("--timeout", 100, "--attempts", 7, *[server.endpoint for server in servers], "--",
+        self.ask("--timeout", 400, "--attempts", 7, *[server.endpoint for server in servers], "--",
                  "x", code=3)
         self.assertEqual([len(server.requests) for server in servers], [3, 2, 2])
 
@@ -276,7 +276,7 @@ class Bench(LazyTest):
     def test_calls_without_a_reply_are_lost(self):
         server = self.server(lambda _, number, body: body if number < 5 else None, zmq.ROUTER)
         output, errors = self.bench("--endpoint", server.endpoint, "--json", "--requests", 6,
-                                    "--timeout", 100, "--attempts", 1, code=1)
+                                    "--timeout", 500, "--attempts", 1, code=1)
         self.assertEqual(json.loads(output)["lost"], 3)
         self.assertIn("3 calls were lost", errors)
 

@@ -188,7 +188,7 @@ each_retry_has_a_connection_of_its_own_and_is_told(void **state)
     (void)state;
     struct fake_server *server = fake_server_new(tcp, echo_the_third);
     struct retries retries = {0};
-    lazy_pirate_options_t options = {.timeout_ms = 100, .on_retry = note_retry, .ctx = &retries};
+    lazy_pirate_options_t options = {.timeout_ms = 500, .on_retry = note_retry, .ctx = &retries};
     lazy_pirate_t *client = client_of(server->endpoint, &options);
     assert_reply(client, "x", "x");
     assert_int_equal(retries.count, 2);
@@ -207,11 +207,11 @@ silence_ends_after_every_attempt(void **state)
 {
     (void)state;
     struct fake_server *server = fake_server_new(tcp, say_nothing);
-    lazy_pirate_options_t options = {.timeout_ms = 60, .attempts = 2};
+    lazy_pirate_options_t options = {.timeout_ms = 300, .attempts = 2};
     lazy_pirate_t *client = client_of(server->endpoint, &options);
     uint64_t from_ns = galleon_now_ns();
     assert_timed_out(client);
-    assert_in_range((galleon_now_ns() - from_ns) / 1000000, 120, 5000);
+    assert_in_range((galleon_now_ns() - from_ns) / 1000000, 600, 5000);
     fake_server_wait(server, 2);
     lazy_pirate_stats_t stats = stats_of(client);
     assert_int_equal(stats.requests_sent, 2);
@@ -273,11 +273,12 @@ deadline_ends_a_call_whatever_its_attempts(void **state)
 // ---- replies that are not ours ---------------------------------------------------------------
 
 static void
-reply_late_to_the_first(struct fake_server *self, unsigned number)
+reply_late_to_the_first_call(struct fake_server *self, unsigned number)
 {
-    if (number == 1)
+    if (number <= 2)
         return;
     fake_server_reply(self, 1, "late");
+    fake_server_reply(self, 2, "late");
     fake_server_reply(self, number, "in time");
 }
 
@@ -286,11 +287,11 @@ reply_to_a_call_given_up_is_not_taken_for_the_next_ones(void **state)
 {
     (void)state;
     for (int has_ids = 0; has_ids < 2; has_ids++) {
-        struct fake_server *server = fake_server_new(tcp, reply_late_to_the_first);
-        lazy_pirate_options_t options = {.timeout_ms = 100, .attempts = 1, .request_ids = has_ids};
+        struct fake_server *server = fake_server_new(tcp, reply_late_to_the_first_call);
+        lazy_pirate_options_t options = {.timeout_ms = 400, .attempts = 2, .request_ids = has_ids};
         lazy_pirate_t *client = client_of(server->endpoint, &options);
         assert_timed_out(client);
-        fake_server_wait(server, 1); // it has come, late or not
+        fake_server_wait(server, 2); // they have come, late or not
         assert_reply(client, "y", "in time");
         lazy_pirate_destroy(&client);
         fake_server_free(server);
@@ -459,12 +460,12 @@ silent_server_is_left_after_its_timeout(void **state)
     struct fake_server *second = fake_server_new(tcp, fake_server_echo);
     const char *endpoints[] = {first->endpoint, second->endpoint};
     struct retries retries = {0};
-    lazy_pirate_options_t options = {.timeout_ms = 200, .on_retry = note_retry, .ctx = &retries};
+    lazy_pirate_options_t options = {.timeout_ms = 700, .on_retry = note_retry, .ctx = &retries};
     lazy_pirate_t *client = lazy_pirate_new(endpoints, 2, &options);
     uint64_t from_ns = galleon_now_ns();
     assert_reply(client, "x", "x");
     // 50 ms is what the benchmark asks for; here others may be at work.
-    assert_in_range((galleon_now_ns() - from_ns) / 1000000, 200, 2200);
+    assert_in_range((galleon_now_ns() - from_ns) / 1000000, 700, 1390);
     assert_int_equal(retries.count, 1);
     assert_string_equal(retries.endpoints[0], second->endpoint);
     lazy_pirate_destroy(&client);
