@@ -100,6 +100,40 @@ class BrokenBroker(unittest.TestCase):
         one = self.run_drill("titanic-broker-restarted", code=1)
         self.assertRegex(one["why"], "recovered after .* ms, not within 5000")
 
+    def put_losing_titanic(self, text):
+        os.symlink(FOLDER / "lose_unsynced.so", self.folder / "lose_unsynced.so")
+        self.put_titanic(text)
+
+    # What shows first that something is missing depends on what the cut has left.
+    MISSING = ("an acknowledged request is unknown|one key has two ids|a closed request is there"
+               "|titanic ended by itself|'galleon store check' ended|titanic \\d+ ended by itself")
+
+    def assert_loses(self):
+        one = self.run_drill("titanic-power-cut", "--seed=1", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], self.MISSING)
+        self.assertGreater(one["unsynced_lost"], 0)
+
+    def test_titanic_power_cut_fails_where_the_disk_lies_about_its_syncs(self):
+        library = os.environ["GALLEON_LYING_SYNC_LIBRARY"]
+        self.put_losing_titanic(f'LD_PRELOAD="{library}:$LD_PRELOAD" exec {FOLDER}/titanic "$@"')
+        self.assert_loses()
+
+    def test_titanic_power_cut_fails_where_not_every_commit_is_synced(self):
+        self.put_losing_titanic(f'exec {FOLDER}/titanic "$@" --durability relaxed')
+        self.assert_loses()
+
+    def test_titanic_power_cut_fails_where_nothing_can_be_lost(self):
+        self.put_losing_titanic(f'unset LD_PRELOAD; exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-power-cut", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], "titanic does not run on the disk that loses|nothing was lost")
+
+    def test_titanic_power_cut_fails_without_what_it_preloads(self):
+        self.put_titanic(f'exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-power-cut", code=1)
+        self.assertRegex(one["why"], "^lose_unsynced.so is not found")
+
     @is_slow
     def test_broker_that_dies_fails_a_drill(self):
         self.put_script(f'(sleep 1; kill -9 $$) & exec {PLANTED} "$@"')
