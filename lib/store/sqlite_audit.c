@@ -175,8 +175,6 @@ sqlite_audit_init(struct sqlite_store *self, const struct store_options *options
         self->has_audit_key = true;
     }
     struct progress *progress = &self->progress;
-    if (progress->leaves == 0)
-        audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
     // The first batch of a run is signed, and then one after so many records each.
     progress->leaves_signed = progress->leaves - SIGN_EVERY;
     self->committed = *progress;
