@@ -36,14 +36,17 @@ class BrokenBroker(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def run_drill(self, name, *options, code, **environment):
+    def run_drill(self, *line, code, **environment):
+        (one,) = self.run_drills(*line, code=code, **environment)
+        return one
+
+    def run_drills(self, name, *options, code, **environment):
         run = subprocess.run(
             [self.folder / "galleon", "drill", "run", name, "--json", *options],
             env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=PATIENCE, check=False)
         self.assertEqual(run.returncode, code, run.stdout + run.stderr)
-        (one,) = json.loads(run.stdout)
-        return one
+        return json.loads(run.stdout)
 
     def assert_fails_with(self, name, number, why):
         os.symlink(PLANTED, self.folder / "mdbroker")
@@ -105,23 +108,24 @@ class BrokenBroker(unittest.TestCase):
         self.put_titanic(text)
 
     # What shows first that something is missing depends on what the cut has left.
-    MISSING = ("an acknowledged request is unknown|one key has two ids|a closed request is there"
-               "|titanic ended by itself|'galleon store check' ended|titanic \\d+ ended by itself")
-
-    def assert_loses(self):
-        one = self.run_drill("titanic-power-cut", "--seed=1", code=1)
-        self.assertEqual(one["verdict"], "fail")
-        self.assertRegex(one["why"], self.MISSING)
-        self.assertGreater(one["unsynced_lost"], 0)
+    MISSING = "an acknowledged request is unknown|one key has two ids|a closed request is there"
+    REFUSED = "titanic ended by itself|'galleon store check' ended|titanic \\d+ ended by itself"
 
     def test_titanic_power_cut_fails_where_the_disk_lies_about_its_syncs(self):
         library = os.environ["GALLEON_LYING_SYNC_LIBRARY"]
         self.put_losing_titanic(f'LD_PRELOAD="{library}:$LD_PRELOAD" exec {FOLDER}/titanic "$@"')
-        self.assert_loses()
+        one = self.run_drill("titanic-power-cut", "--seed=1", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], f"{self.MISSING}|{self.REFUSED}")
+        self.assertGreater(one["unsynced_lost"], 0)
 
     def test_titanic_power_cut_fails_where_not_every_commit_is_synced(self):
+        """What goes then may go, which need not be in each run: the store is whole, and goes on."""
         self.put_losing_titanic(f'exec {FOLDER}/titanic "$@" --durability relaxed')
-        self.assert_loses()
+        runs = self.run_drills("titanic-power-cut", "--seed=3", "--repeat=4", code=1)
+        for one in runs:
+            if one["verdict"] == "fail":
+                self.assertRegex(one["why"], self.MISSING)
 
     def test_titanic_power_cut_fails_where_nothing_can_be_lost(self):
         self.put_losing_titanic(f'unset LD_PRELOAD; exec {FOLDER}/titanic "$@"')
