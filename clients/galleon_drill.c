@@ -189,8 +189,8 @@ run_one(struct tool *self, const struct drill *drill, struct json *json)
         if (self->is_json)
             write_verdict(json, drill, i, settings.seed, &verdict);
         if (!verdict.is_pass)
-            fprintf(stderr, "galleon: %s, run %u, seed %llu: %s.\n", drill->name, i,
-                    (unsigned long long)settings.seed, verdict.why);
+            fprintf(stderr, "galleon: %s, run %u: %s (seed %llu).\n", drill->name, i, verdict.why,
+                    (unsigned long long)settings.seed);
     }
     if (!self->is_json && sum.runs > 0)
         print_sum(&sum);

@@ -177,6 +177,11 @@ bool drill_await_hostage(struct drill_stage *stage, struct drill_load *load);
 // dropped, and it has to be back at work.
 bool drill_release(struct drill_stage *stage, const struct drill_load *load, uint32_t victim);
 
+// drill_kill kills a process. The drill is over where that had ended by itself.
+bool drill_kill(struct drill_stage *stage, struct drill_child *child);
+// drill_look looks whether one has ended that should not; false: it has.
+bool drill_look(struct drill_stage *stage);
+
 // drill_harm says that the harm is done now; drill_recover, that all is well again. Where there is
 // more than one harm the longest recovery counts.
 void drill_harm(struct drill_stage *stage);

@@ -102,13 +102,14 @@ drill_child_signal(const struct drill_child *self, int signal)
         kill(self->pid, signal);
 }
 
-void
+bool
 drill_child_kill(struct drill_child *self)
 {
     self->is_doomed = true;
     drill_child_signal(self, SIGKILL);
     if (self->is_running)
         (void)reap(self, 0);
+    return !self->is_running && WIFSIGNALED(self->ending) && WTERMSIG(self->ending) == SIGKILL;
 }
 
 bool
@@ -126,7 +127,7 @@ drill_child_stop(struct drill_child *self, uint32_t ms)
             return WIFEXITED(self->ending) && WEXITSTATUS(self->ending) == 0;
         poll(NULL, 0, 1);
     }
-    drill_child_kill(self);
+    (void)drill_child_kill(self);
     return false;
 }
 

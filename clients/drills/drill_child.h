@@ -37,8 +37,8 @@ bool drill_child_start(struct drill_child *self, const char *const *arguments);
 // drill_child_has_ended looks, and does not wait.
 bool drill_child_has_ended(struct drill_child *self);
 void drill_child_signal(const struct drill_child *self, int signal);
-// drill_child_kill returns when it is dead.
-void drill_child_kill(struct drill_child *self);
+// drill_child_kill returns when it is dead; false where it had ended before, by itself.
+bool drill_child_kill(struct drill_child *self);
 // drill_child_stop lets it go on where it is stopped, says SIGTERM and waits for at most so long;
 // then it kills. True where it ended in order, with exit code 0.
 bool drill_child_stop(struct drill_child *self, uint32_t ms);

@@ -50,16 +50,32 @@ is_alive(struct drill_stage *stage, struct drill_child *child)
     return drill_fail(stage, "%s ended by itself, %s", child->name, how);
 }
 
+bool
+drill_look(struct drill_stage *stage)
+{
+    bool are_alive = is_alive(stage, &stage->broker);
+    for (size_t i = 0; i < stage->child_count; i++)
+        are_alive = is_alive(stage, &stage->children[i]) && are_alive;
+    return are_alive;
+}
+
+bool
+drill_kill(struct drill_stage *stage, struct drill_child *child)
+{
+    char how[DRILL_ENDING_BYTES];
+    if (drill_child_kill(child))
+        return true;
+    drill_child_describe(child, how);
+    return drill_fail(stage, "%s ended by itself, %s", child->name, how);
+}
+
 // may_go_on looks for what ends every drill.
 static bool
 may_go_on(struct drill_stage *stage)
 {
     if (wait_is_interrupted())
         return drill_fail(stage, "interrupted");
-    bool are_alive = is_alive(stage, &stage->broker);
-    for (size_t i = 0; i < stage->child_count; i++)
-        are_alive = is_alive(stage, &stage->children[i]) && are_alive;
-    return are_alive;
+    return drill_look(stage);
 }
 
 bool

@@ -135,7 +135,8 @@ send_one(struct durable *self, struct submission *place, uint32_t request)
     place->request = request;
     if (request >= self->load->sent)
         self->load->sent = request + 1;
-    self->load->requests[request].result = GALLEON_TIMED_OUT; // until it is answered
+    if (self->ids[request].text[0] == '\0')
+        self->load->requests[request].result = GALLEON_TIMED_OUT; // until it is answered
     return titanic_client_send(self->client, "drill", &body, &options, &place->number);
 }
 
@@ -183,11 +184,19 @@ fill_window(struct durable *self, uint32_t to)
 {
     uint32_t open = 0;
     for (size_t i = 0; i < WINDOW; i++) {
-        if (self->open[i].number == 0 && self->again_count > 0)
-            (void)send_one(self, &self->open[i], self->again[--self->again_count]);
-        else if (self->open[i].number == 0 && self->load->sent < to)
-            (void)send_one(self, &self->open[i], self->load->sent);
-        open += self->open[i].number != 0;
+        bool is_free = self->open[i].number == 0;
+        if (!is_free || (self->again_count == 0 && self->load->sent >= to)) {
+            open += !is_free;
+            continue;
+        }
+        bool is_again = self->again_count > 0;
+        uint32_t request = is_again ? self->again[--self->again_count] : self->load->sent;
+        if (send_one(self, &self->open[i], request) != GALLEON_OK) {
+            self->open[i].number = 0;
+            self->again[self->again_count++] = request;
+            break;
+        }
+        open++;
     }
     return open;
 }
@@ -231,7 +240,7 @@ fetch(struct durable *self, uint32_t number)
     struct drill_job job = job_of(self, number, false);
     struct drill_answer answer;
     zframe_t *frame = zmsg_first(reply);
-    request->is_wrong = zframe_size(frame) != sizeof answer;
+    request->is_wrong = zmsg_size(reply) != 1 || zframe_size(frame) != sizeof answer;
     if (!request->is_wrong) {
         memcpy(&answer, zframe_data(frame), sizeof answer);
         job.may_hold = request->worker; // see drill_titanic_worker_killed
@@ -265,8 +274,8 @@ drill_titanic_killed(struct drill_stage *stage)
     struct durable *self = begin(stage, "1");
     if (self != NULL && submit(self, HARM_AT, REQUESTS)) {
         drill_harm(stage);
-        drill_child_kill(self->titanic);
-        if (drill_titanic(stage, self->titanic, "1") != NULL && submit_anew(self)) {
+        if (drill_kill(stage, self->titanic) && drill_titanic(stage, self->titanic, "1") != NULL &&
+            submit_anew(self)) {
             drill_recover(stage, galleon_now_ns());
             (void)see_through(self);
         }
@@ -280,8 +289,7 @@ drill_titanic_broker_restarted(struct drill_stage *stage)
     struct durable *self = begin(stage, "1");
     if (self != NULL && submit(self, HARM_AT, REQUESTS)) {
         drill_harm(stage);
-        drill_child_kill(&stage->broker);
-        if (drill_broker(stage, NULL) && submit_anew(self)) {
+        if (drill_kill(stage, &stage->broker) && drill_broker(stage, NULL) && submit_anew(self)) {
             drill_recover(stage, galleon_now_ns());
             (void)see_through(self);
         }
@@ -329,8 +337,8 @@ drill_titanic_worker_killed(struct drill_stage *stage)
     }
     if (victim > 0) {
         drill_harm(stage);
-        drill_child_kill(&stage->children[victim]); // behind titanic, which is the first
-        if (fetch(self, held)) {
+        // Behind titanic, which is the first.
+        if (drill_kill(stage, &stage->children[victim]) && fetch(self, held)) {
             drill_recover(stage, self->load->requests[held].ended_ns);
             (void)see_through(self);
         }
@@ -501,12 +509,7 @@ serve(struct durable *self, uint32_t acknowledged, bool is_cut)
 static bool
 lose_power(struct durable *self, struct prng *prng)
 {
-    char how[DRILL_ENDING_BYTES];
-    drill_child_kill(self->titanic);
-    drill_child_describe(self->titanic, how);
-    if (strcmp(how, "by signal 9") != 0)
-        return drill_fail(self->stage, "titanic ended by itself, %s", how);
-    if (!drill_power_cut(self->stage, prng_next(prng)))
+    if (!drill_kill(self->stage, self->titanic) || !drill_power_cut(self->stage, prng_next(prng)))
         return false;
     drill_harm(self->stage); // what is to be recovered from is over now
     return self->acknowledged == 0 || drill_check_store(self->stage);
@@ -523,7 +526,7 @@ live_and_lose_power(struct durable *self, struct prng *prng, uint32_t number)
     if (!serve(self, (number + 1) * CUT_EVERY, number > 0))
         return false;
     // Who may kill itself before the answer is nobody to ask.
-    if (kill_at == 0 && !close_few(self, prng))
+    if (kill_at == 0 && !drill_child_has_ended(self->titanic) && !close_few(self, prng))
         return false;
     return lose_power(self, prng);
 }

@@ -156,7 +156,7 @@ stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
 {
     char how[DRILL_ENDING_BYTES];
     if (!is_well) {
-        drill_child_kill(child);
+        (void)drill_child_kill(child);
         return;
     }
     uint64_t start_ns = galleon_now_ns();
@@ -171,7 +171,8 @@ stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
 static void
 stop_all(struct drill_stage *stage)
 {
-    bool is_well = stage->verdict.why[0] == '\0';
+    // What ended by itself may have done so with exit code 0.
+    bool is_well = drill_look(stage) && stage->verdict.why[0] == '\0';
     for (size_t i = 0; i < stage->child_count; i++)
         stop_one(stage, &stage->children[i], is_well);
     stop_one(stage, &stage->broker, is_well);

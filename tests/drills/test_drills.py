@@ -84,7 +84,7 @@ class Verdicts(DrillTest):
         self.assertEqual((one["verdict"], one["lost"], one["twice"]), ("fail", 1, 0))
         self.assertNotIn("recovery_ms", one)
         self.assertIn("lost", one["why"])
-        self.assertIn("galleon: worker-killed, run 1: ", errors)
+        self.assertRegex(errors, r"galleon: worker-killed, run 1: .* \(seed \d+\)\.\n")
         self.assertIn("MDP-REQUEST-GIVEN-UP", errors)
 
     def test_drill_that_takes_too_long_fails(self):
