@@ -28,6 +28,7 @@ enum {
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
     DRILL_INFLIGHT = 64,      // requests that titanic has out
+    DRILL_CUTS = 6,           // ends of titanic before the last
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
 };
 

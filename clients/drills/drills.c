@@ -95,7 +95,7 @@ const struct drill drills[] = {
     {.name = "titanic-power-cut",
      .about = "titanic killed, and what it has not synced lost, six times: nothing is missing",
      .recovery_ms_max = DRILL_AWAY_MS,
-     .twice_max = 6 * DRILL_INFLIGHT,
+     .twice_max = DRILL_CUTS * DRILL_INFLIGHT,
      .needs_g1 = true,
      .run = drill_titanic_power_cut},
 };

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 100, SECTOR = 512, BYTES_MAX = 16384, PATH_BYTES = 256 };
+enum { SEEDS = 60, SECTOR = 512, BYTES_MAX = 16384, PATH_BYTES = 256 };
 
 // A folder whose files are changed as lose_unsynced.c changes them.
 struct rig {
