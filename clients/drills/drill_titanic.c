@@ -31,6 +31,7 @@ enum {
     LARGE_BYTES = 12000,
     CUT_CLOSED = 5,   // requests, before a cut
     CUT_REPEATED = 3, // requests, behind one
+    TAKING_OVER = 16, // changes and syncs of the files until the first commit
     OPENING = 40,     // changes and syncs of the files while titanic starts
     SERVING = 400     // and while it serves so many requests
 };
@@ -54,6 +55,7 @@ struct durable {
     uint32_t again_count;
     uint32_t acknowledged;
     uint32_t tries;        // submits of no load
+    bool has_taken_over;   // this titanic, what the one before had not synced
     bool has_large_bodies; // so that the store's log is full soon, and copied to the database
 };
 
@@ -442,10 +444,12 @@ drill_titanic_disk_full(struct drill_stage *stage)
 // ---- power cuts -----------------------------------------------------------------------------
 
 // What the seed says of one life of titanic: it kills itself at a change or a sync of its files,
-// or is killed between two acknowledgements (0).
+// or is killed between two acknowledgements (0). Who has taken over what was not synced ends soon.
 static uint64_t
-draw_end(struct prng *prng)
+draw_end(struct prng *prng, bool has_taken_over)
 {
+    if (has_taken_over)
+        return 1 + prng_below(prng, TAKING_OVER);
     switch (prng_below(prng, 3)) {
     case 0:
         return 1 + prng_below(prng, OPENING);
@@ -509,10 +513,11 @@ serve(struct durable *self, uint32_t acknowledged, bool is_cut)
 static bool
 lose_power(struct durable *self, struct prng *prng)
 {
-    bool is_lost = prng_below(prng, 4) > 0;
+    bool is_lost = self->has_taken_over || prng_below(prng, 3) > 0;
     if (!drill_kill(self->stage, self->titanic) ||
         (is_lost && !drill_power_cut(self->stage, prng_next(prng))))
         return false;
+    self->has_taken_over = !is_lost;
     drill_harm(self->stage); // what is to be recovered from is over now
     return !is_lost || self->acknowledged == 0 || drill_check_store(self->stage);
 }
@@ -520,7 +525,7 @@ lose_power(struct durable *self, struct prng *prng)
 static bool
 live_and_lose_power(struct durable *self, struct prng *prng, uint32_t number)
 {
-    uint64_t kill_at = draw_end(prng);
+    uint64_t kill_at = draw_end(prng, self->has_taken_over);
     self->titanic = drill_titanic_losing(self->stage, self->titanic, kill_at);
     if (self->titanic == NULL)
         return false;
