@@ -78,7 +78,7 @@ PLANTS = {
     17: ("worker_session.c", "a worker that holds a request does not beat",
          "    case HEARTBEAT_SPEAK:\n        say(self, MDP_HEARTBEAT, 0);",
          "    case HEARTBEAT_SPEAK:\n        if (planted(17) && is_holding(self))\n"
-         "            heartbeat_spoke(&self->beat, now_ns);\n        else\n"
+         "            heartbeat_spoke(&self->vigil.beat, now_ns);\n        else\n"
          "            say(self, MDP_HEARTBEAT, 0);"),
     18: ("client_call.c", "a connection that may bring a stale answer is used again",
          "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = true;",
