@@ -124,43 +124,56 @@ pirate_wire_read_client(struct pirate_message *self, const struct view *frames, 
     return PIRATE_SOUND;
 }
 
+// read_said reads what a worker says, behind its routing id.
+static enum pirate_fault
+read_said(struct pirate_message *self, bool is_simple, struct rest *rest)
+{
+    if (is_simple && rest->frames[0].size > 0)
+        return fail(self, PIRATE_NO_DELIMITER);
+    if (is_simple)
+        skip(rest, 1);
+    if (rest->count == 0)
+        return fail(self, PIRATE_EMPTY);
+    self->envelope.has_delimiter = is_simple;
+
+    bool is_single = rest->count == 1;
+    if (is_single && is_byte(rest->frames[0], READY_BYTE)) {
+        self->kind = PIRATE_READY;
+        return PIRATE_SOUND;
+    }
+    if (is_single && !is_simple && is_byte(rest->frames[0], HEARTBEAT_BYTE)) {
+        self->kind = PIRATE_HEARTBEAT;
+        return PIRATE_SOUND;
+    }
+    // "Exactly one frame after the worker's id is control" in PPP; a REQ that forgot its body
+    // has named its request all the same.
+    if (is_single && (!is_simple || rest->frames[0].size != TICKET_TEXT_BYTES))
+        return fail(self, PIRATE_BAD_CONTROL);
+    if (!ticket_from_text(rest->frames[0], &self->ticket))
+        return fail(self, PIRATE_BAD_ADDRESS);
+    skip(rest, 1);
+    if (rest->count > 0 && rest->frames[0].size == 0)
+        skip(rest, 1);
+    read_body(self, PIRATE_REPLY, rest);
+    return PIRATE_SOUND;
+}
+
 enum pirate_fault
 pirate_wire_read_worker(struct pirate_message *self, enum pirate_dialect dialect,
                         const struct view *frames, size_t frame_count,
                         const struct mdp_limits *limits)
 {
     struct rest rest;
-    if (begin(self, frames, frame_count, true, limits, &rest) != PIRATE_SOUND)
+    if (begin(self, frames, frame_count, true, NULL, &rest) != PIRATE_SOUND)
         return self->fault;
-    bool is_simple = dialect == PIRATE_SIMPLE;
-    if (is_simple && rest.frames[0].size > 0)
-        return fail(self, PIRATE_NO_DELIMITER);
-    if (is_simple)
-        skip(&rest, 1);
-    if (rest.count == 0)
-        return fail(self, PIRATE_EMPTY);
-    self->envelope.has_delimiter = is_simple;
-
-    bool is_single = rest.count == 1;
-    if (is_single && is_byte(rest.frames[0], READY_BYTE)) {
-        self->kind = PIRATE_READY;
-        return PIRATE_SOUND;
-    }
-    if (is_single && !is_simple && is_byte(rest.frames[0], HEARTBEAT_BYTE)) {
-        self->kind = PIRATE_HEARTBEAT;
-        return PIRATE_SOUND;
-    }
-    // "Exactly one frame after the worker's id is control" in PPP; a REQ that forgot its body
-    // has named its request all the same.
-    if (is_single && (!is_simple || rest.frames[0].size != TICKET_TEXT_BYTES))
-        return fail(self, PIRATE_BAD_CONTROL);
-    if (!ticket_from_text(rest.frames[0], &self->ticket))
-        return fail(self, PIRATE_BAD_ADDRESS);
-    skip(&rest, 1);
-    if (rest.count > 0 && rest.frames[0].size == 0)
-        skip(&rest, 1);
-    read_body(self, PIRATE_REPLY, &rest);
-    return PIRATE_SOUND;
+    enum pirate_fault fault = read_said(self, dialect == PIRATE_SIMPLE, &rest);
+    if (!is_over(limits, frames, frame_count))
+        return fault;
+    if (fault != PIRATE_SOUND)
+        return fail(self, PIRATE_OVER_LIMIT);
+    self->body = blank_message.body;
+    self->fault = PIRATE_OVER_LIMIT;
+    return self->fault;
 }
 
 enum pirate_fault

@@ -56,7 +56,8 @@ enum pirate_fault pirate_wire_read_client(struct pirate_message *self, const str
 
 // pirate_wire_read_worker: READY, HEARTBEAT (paranoid only) or REPLY of a worker. An answer
 // with the right ticket is never lost for its shape: the delimiter after it may be missing,
-// and where that leaves no doubt the body too.
+// and where that leaves no doubt the body too. Of one over the limit kind and ticket are set
+// as far as they can be read, so that its request ends, too.
 enum pirate_fault pirate_wire_read_worker(struct pirate_message *self, enum pirate_dialect dialect,
                                           const struct view *frames, size_t frame_count,
                                           const struct mdp_limits *limits);

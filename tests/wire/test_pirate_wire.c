@@ -293,6 +293,24 @@ body_that_is_missing_is_one_empty_frame(void **state)
     assert_int_equal(message.body.count, 1);
 }
 
+static void
+answer_over_the_limit_says_which_it_is(void **state)
+{
+    (void)state;
+    static const struct mdp_limits small = {4, 100};
+    uint8_t text[TICKET_TEXT_BYTES];
+    struct ticket ticket = {{1, 2, 3}};
+    ticket_to_text(&ticket, text);
+    const struct view frames[] = {VIEW_LITERAL("W"), view_of(text, sizeof text), VIEW_LITERAL(""),
+                                  VIEW_LITERAL("Hi"), VIEW_LITERAL("Ho")};
+    struct pirate_message message;
+    assert_int_equal(pirate_wire_read_worker(&message, PIRATE_PARANOID, frames, 5, &small),
+                     PIRATE_OVER_LIMIT);
+    assert_int_equal(message.kind, PIRATE_REPLY);
+    assert_true(ticket_equals(&message.ticket, &ticket));
+    assert_int_equal(message.body.count, 0);
+}
+
 // ---- truncation ------------------------------------------------------------------------------
 
 static uint64_t touched; // so that no read is optimized away
@@ -344,6 +362,7 @@ main(void)
         cmocka_unit_test(every_negative_row_has_its_verdict),
         cmocka_unit_test(faulty_message_says_nothing_but_who_sent_it),
         cmocka_unit_test(body_that_is_missing_is_one_empty_frame),
+        cmocka_unit_test(answer_over_the_limit_says_which_it_is),
         cmocka_unit_test(every_truncation_of_a_row_is_read_within_its_bounds),
     };
     return cmocka_run_group_tests(tests, read_pages, forget_pages);
