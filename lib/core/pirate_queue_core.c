@@ -16,7 +16,7 @@ pirate_queue_core_configure(struct pirate_queue_settings *self,
         .manners = config->dialect == PIRATE_SIMPLE ? BROKER_SIMPLE : BROKER_PARANOID,
         .heartbeat_ms = config->heartbeat_ms,
         .liveness = config->liveness,
-        .services_max = 1,
+        .services_max = 2, // one, and the same anew in the step that buries it
         .workers_max = config->workers_max,
         .service_workers_max = config->workers_max,
         .requests_max = config->requests_max,
