@@ -8,6 +8,7 @@
 #include "galleon/mdp_broker.h"
 #include "galleon/mdp_client.h"
 #include "galleon/mdp_worker.h"
+#include "galleon/pirate_queue.h"
 #include "galleon/pirate_worker.h"
 #include "galleon/status.h"
 #include "galleon/titanic.h"
