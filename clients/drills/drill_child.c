@@ -172,6 +172,8 @@ drill_child_main(int argc, char **argv)
         return drill_worker_main(argc - 2, argv + 2);
     if (strcmp(what, DRILL_CHILD_CLIENT) == 0)
         return drill_client_main(argc - 2, argv + 2);
+    if (strcmp(what, DRILL_CHILD_PIRATE) == 0)
+        return drill_pirate_main(argc - 2, argv + 2);
     if (strcmp(what, DRILL_CHILD_PROGRAM) != 0)
         return EXIT_USAGE;
     execvp(argv[2], argv + 2);
