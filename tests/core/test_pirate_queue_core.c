@@ -1,4 +1,4 @@
-// test_pirate_queue.c - who gets which request, who is alive, and what a lost worker costs.
+// test_pirate_queue_core.c - who gets which request, who is alive, and what a lost worker costs.
 
 #include "pirate_rig.h"
 
