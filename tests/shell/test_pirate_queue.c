@@ -227,13 +227,15 @@ static void
 request_makes_its_round_over_any_transport(void **state)
 {
     struct stage *self = *state;
-    char path[64];
-    snprintf(path, sizeof path, "ipc:///tmp/test-pirate-queue-%d", (int)getpid());
     static int number;
     char name[64];
     snprintf(name, sizeof name, "inproc://test-pirate-queue-%d", number++);
-    const char *const backends[] = {"tcp://127.0.0.1:*", path, name};
-    for (size_t i = 0; i < 3; i++) {
+    const char *const backends[] = {"tcp://127.0.0.1:*", "ipc://*", name};
+    size_t count = sizeof backends / sizeof *backends;
+#if defined(__SANITIZE_THREAD__)
+    count--; // over inproc libzmq hands messages over in a way that it does not see
+#endif
+    for (size_t i = 0; i < count; i++) {
         open_again(self, "tcp://127.0.0.1:*", backends[i]);
         zsock_t *worker = worker_of(self);
         check_service(self, worker);
@@ -337,9 +339,9 @@ addresses_in_front_of_a_request_come_back(void **state)
 // ---- workers that are lost --------------------------------------------------------------------
 
 static void
-request_of_a_worker_that_has_gone_goes_to_another(void **state)
+lose_a_worker_over(struct stage *self, const char *backend)
 {
-    struct stage *self = *state;
+    open_again(self, "tcp://127.0.0.1:*", backend);
     zsock_t *client = client_of(self), *first = worker_of(self);
     zstr_send(client, "Hi");
     zmsg_t *request = take(self, first);
@@ -358,6 +360,13 @@ request_of_a_worker_that_has_gone_goes_to_another(void **state)
     assert_int_equal(stats.workers_lost, 1);
     zsock_destroy(&second);
     zsock_destroy(&client);
+}
+
+static void
+request_of_a_worker_that_has_gone_goes_to_another(void **state)
+{
+    lose_a_worker_over(*state, "tcp://127.0.0.1:*");
+    lose_a_worker_over(*state, "ipc://*");
 }
 
 static void
@@ -536,6 +545,69 @@ endpoint_that_is_taken_is_refused(void **state)
     pirate_queue_destroy(&other);
 }
 
+static void
+actor_binds_tells_its_endpoints_and_drains(void **state)
+{
+    (void)state;
+    pirate_queue_options_t options = {.simple = true};
+    zactor_t *actor = zactor_new(pirate_queue_actor, &options);
+    assert_non_null(actor);
+    zsock_set_rcvtimeo(actor, PATIENCE_MS);
+    zstr_sendx(actor, "FRONTEND", "nonsense", NULL);
+    assert_int_equal(zsock_wait(actor), 1);
+    zstr_sendx(actor, "FRONTEND", "tcp://127.0.0.1:*", NULL);
+    assert_int_equal(zsock_wait(actor), 0);
+    zstr_sendx(actor, "BACKEND", "tcp://127.0.0.1:*", NULL);
+    assert_int_equal(zsock_wait(actor), 0);
+    zstr_sendx(actor, "ENDPOINTS", NULL);
+    char *frontend, *backend;
+    assert_int_equal(zstr_recvx(actor, &frontend, &backend, NULL), 2);
+    zsock_t *client = connect_to(ZMQ_REQ, frontend), *worker = connect_to(ZMQ_REQ, backend);
+    zstr_send(worker, "\001");
+    zstr_send(client, "Hi");
+    zmsg_t *request = zmsg_recv(worker);
+    assert_int_equal(zmsg_send(&request, worker), 0);
+    expect_text(client, "Hi");
+
+    zstr_sendx(actor, "nonsense", NULL);
+    zstr_sendx(actor, "DRAIN", NULL);
+
+    assert_int_equal(zsock_wait(actor), 0); // it has ended
+    zactor_destroy(&actor);
+    zstr_free(&frontend);
+    zstr_free(&backend);
+    zsock_destroy(&client);
+    zsock_destroy(&worker);
+}
+
+static void
+actor_ends_on_term_with_requests_open(void **state)
+{
+    (void)state;
+    zactor_t *actor = zactor_new(pirate_queue_actor, NULL);
+    zstr_sendx(actor, "FRONTEND", "tcp://127.0.0.1:*", NULL);
+    assert_int_equal(zsock_wait(actor), 0);
+    zstr_sendx(actor, "BACKEND", "tcp://127.0.0.1:*", NULL);
+    assert_int_equal(zsock_wait(actor), 0);
+    zstr_sendx(actor, "ENDPOINTS", NULL);
+    char *frontend, *backend;
+    assert_int_equal(zstr_recvx(actor, &frontend, &backend, NULL), 2);
+    zsock_t *client = connect_to(ZMQ_DEALER, frontend), *worker = connect_to(ZMQ_DEALER, backend);
+    zstr_send(worker, "\001");
+    zstr_sendx(client, "", "held", NULL);
+    zstr_sendx(client, "", "waits", NULL);
+    zmsg_t *request = zmsg_recv(worker);
+    assert_non_null(request);
+    zmsg_destroy(&request);
+
+    zactor_destroy(&actor);
+
+    zstr_free(&frontend);
+    zstr_free(&backend);
+    zsock_destroy(&client);
+    zsock_destroy(&worker);
+}
+
 #define simple_test(name)   cmocka_unit_test_setup_teardown(name, set_up_simple, tear_down)
 #define paranoid_test(name) cmocka_unit_test_setup_teardown(name, set_up_paranoid, tear_down)
 #define either_test(name)   simple_test(name), paranoid_test(name)
@@ -557,6 +629,8 @@ main(void)
         either_test(drain_finishes_what_is_out_and_refuses_the_rest),
         either_test(what_is_open_at_the_end_leaks_nothing),
         simple_test(endpoint_that_is_taken_is_refused),
+        cmocka_unit_test(actor_binds_tells_its_endpoints_and_drains),
+        cmocka_unit_test(actor_ends_on_term_with_requests_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
