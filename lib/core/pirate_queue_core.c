@@ -35,23 +35,15 @@ pirate_queue_core_configure(struct pirate_queue_settings *self,
     memcpy(self->broker.seed, config->seed, sizeof config->seed);
 }
 
-// What a broker makes of a pirate's mistakes. Where one says nothing of its sender's intent
-// it is a bad header: counted, and not to be made often.
+// What a broker makes of a pirate's mistakes: a bad header is counted, and a worker may not
+// make it often. Of a reply that is too large it is known which request it ends.
 static enum mdp_fault
 fault_of(const struct pirate_message *message)
 {
-    switch (message->fault) {
-    case PIRATE_SOUND:
+    if (message->fault == PIRATE_SOUND)
         return MDP_SOUND;
-    case PIRATE_BAD_CONTROL:
-        return MDP_BAD_COMMAND;
-    case PIRATE_BAD_ADDRESS:
-        return MDP_BAD_ADDRESS;
-    case PIRATE_OVER_LIMIT:
-        return message->kind == PIRATE_REPLY ? MDP_OVER_LIMIT : MDP_BAD_HEADER;
-    default:
-        return MDP_BAD_HEADER;
-    }
+    bool is_too_large = message->fault == PIRATE_OVER_LIMIT && message->kind == PIRATE_REPLY;
+    return is_too_large ? MDP_OVER_LIMIT : MDP_BAD_HEADER;
 }
 
 void

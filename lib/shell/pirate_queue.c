@@ -21,6 +21,7 @@ enum { BATCH_MESSAGES = 256 }; // taken off a socket before anything is written
 struct pirate_queue {
     struct broker_loop loop;
     struct broker_door doors[PIRATE_SOCKETS];
+    void *pipe; // of the actor, NULL where there is none
     enum pirate_dialect dialect;
     struct mdp_limits limits;
     struct inbox inbox;
@@ -224,12 +225,51 @@ has_input(pirate_queue_t *self)
     return events & ZMQ_POLLIN;
 }
 
+// bind_as_told binds for the actor's owner, and tells it whether it is bound.
+static void
+bind_as_told(pirate_queue_t *self, enum pirate_socket socket, const char *endpoint)
+{
+    bool is_bound =
+        endpoint != NULL && broker_door_bind(&self->doors[socket], endpoint) == GALLEON_OK;
+    zsock_signal(self->pipe, is_bound ? 0 : 1);
+}
+
+// on_command obeys the actor's owner; false on $TERM or interruption.
+static bool
+on_command(pirate_queue_t *self)
+{
+    char *command = NULL, *endpoint = NULL;
+    (void)zstr_recvx(self->pipe, &command, &endpoint, NULL);
+    bool goes_on = command != NULL && !streq(command, "$TERM");
+    if (!goes_on) {
+        // leave
+    } else if (streq(command, "FRONTEND")) {
+        bind_as_told(self, PIRATE_FRONTEND, endpoint);
+    } else if (streq(command, "BACKEND")) {
+        bind_as_told(self, PIRATE_BACKEND, endpoint);
+    } else if (streq(command, "ENDPOINTS")) {
+        zstr_sendx(self->pipe, pirate_queue_frontend(self), pirate_queue_backend(self), NULL);
+    } else if (streq(command, "DRAIN")) {
+        pirate_queue_drain(self);
+    } else {
+        log_warn("PIRATE-ACTOR-COMMAND", "unknown=%s", command);
+    }
+    zstr_free(&command);
+    zstr_free(&endpoint);
+    return goes_on;
+}
+
+// rest waits until there is something to do. False: leave.
 static bool
 rest(pirate_queue_t *self)
 {
     bool is_busy = has_input(self);
     if (broker_loop_is_pressed(&self->loop, is_busy))
         return !zsys_interrupted;
+    // The pipe's descriptor is an edge: it says nothing before the first look.
+    while (self->pipe != NULL && (zsock_events(self->pipe) & ZMQ_POLLIN))
+        if (!on_command(self))
+            return false;
     return broker_loop_wait(&self->loop, is_busy);
 }
 
@@ -303,4 +343,19 @@ pirate_queue_stats(const pirate_queue_t *self, pirate_queue_stats_t *stats_out)
     pthread_mutex_lock(lock);
     *stats_out = self->stats;
     pthread_mutex_unlock(lock);
+}
+
+void
+pirate_queue_actor(zsock_t *pipe, void *options)
+{
+    pirate_queue_t *self = pirate_queue_new(options);
+    if (self != NULL) {
+        self->pipe = pipe;
+        if (!broker_loop_watch(&self->loop, zsock_fd(pipe)))
+            pirate_queue_destroy(&self);
+    }
+    zsock_signal(pipe, self == NULL ? 1 : 0);
+    if (self != NULL)
+        (void)pirate_queue_run(self);
+    pirate_queue_destroy(&self);
 }

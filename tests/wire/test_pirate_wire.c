@@ -294,6 +294,22 @@ body_that_is_missing_is_one_empty_frame(void **state)
 }
 
 static void
+reply_without_its_delimiter_keeps_its_body(void **state)
+{
+    (void)state;
+    uint8_t text[TICKET_TEXT_BYTES];
+    struct ticket ticket = {{1, 2, 3}};
+    ticket_to_text(&ticket, text);
+    const struct view frames[] = {VIEW_LITERAL("W"), view_of(text, sizeof text), VIEW_LITERAL("Hi"),
+                                  VIEW_LITERAL("")};
+    struct pirate_message message;
+    assert_int_equal(pirate_wire_read_worker(&message, PIRATE_PARANOID, frames, 4, &limits),
+                     PIRATE_SOUND);
+    assert_int_equal(message.body.count, 2);
+    assert_true(view_equals(message.body.frames[0], VIEW_LITERAL("Hi")));
+}
+
+static void
 answer_over_the_limit_says_which_it_is(void **state)
 {
     (void)state;
@@ -362,6 +378,7 @@ main(void)
         cmocka_unit_test(every_negative_row_has_its_verdict),
         cmocka_unit_test(faulty_message_says_nothing_but_who_sent_it),
         cmocka_unit_test(body_that_is_missing_is_one_empty_frame),
+        cmocka_unit_test(reply_without_its_delimiter_keeps_its_body),
         cmocka_unit_test(answer_over_the_limit_says_which_it_is),
         cmocka_unit_test(every_truncation_of_a_row_is_read_within_its_bounds),
     };

@@ -72,6 +72,11 @@ GALLEON_API void pirate_queue_drain(pirate_queue_t *self);
 // pirate_queue_stats may be called from any thread.
 GALLEON_API void pirate_queue_stats(const pirate_queue_t *self, pirate_queue_stats_t *stats_out);
 
+// For czmq users: zactor_new (pirate_queue_actor, options). Commands: FRONTEND endpoint and
+// BACKEND endpoint bind (answered by a signal, 0 where it is bound), ENDPOINTS (answered by what
+// was bound last of each, two strings), DRAIN, $TERM.
+GALLEON_API void pirate_queue_actor(zsock_t *pipe, void *options);
+
 #ifdef __cplusplus
 }
 #endif

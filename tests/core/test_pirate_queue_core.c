@@ -1,4 +1,4 @@
-// test_pirate_queue.c - who gets which request, who is alive, and what a lost worker costs.
+// test_pirate_queue_core.c - who gets which request, who is alive, and what a lost worker costs.
 
 #include "pirate_rig.h"
 
@@ -457,6 +457,17 @@ simple_worker_whose_connection_has_ended_is_lost(void **state)
 }
 
 static void
+worker_that_says_ready_again_has_its_new_connection_looked_at(void **state)
+{
+    struct world *world = *state;
+    pirate_rig_ready(world, "W");
+    world->connection = (struct broker_connection){.serial = 88, .number = 8};
+    hold(world);
+    world_pass(world, 1000);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection.serial, 88);
+}
+
+static void
 connection_of_which_nothing_is_known_is_not_looked_at(void **state)
 {
     struct world *world = *state;
@@ -537,6 +548,7 @@ main(void)
         simple_test(simple_worker_is_never_lost_by_silence),
         simple_test(busy_simple_worker_has_its_connection_looked_at),
         simple_test(simple_worker_whose_connection_has_ended_is_lost),
+        simple_test(worker_that_says_ready_again_has_its_new_connection_looked_at),
         simple_test(connection_of_which_nothing_is_known_is_not_looked_at),
         simple_test(simple_worker_that_replies_to_a_new_queue_is_ready),
         cmocka_unit_test(heads_are_what_the_protocol_says),
