@@ -189,6 +189,20 @@ class Commands(PirateTest):
                 self.assertEqual(client.recv(), b"after all: hello")
                 self.assertEqual(worker.wait(), 0)
 
+    def test_a_worker_at_work_does_not_beat(self):
+        queue = self.queue("paranoid")
+        begun = self.folder() / "begun"
+        os.mkfifo(begun)
+        self.worker("paranoid", queue, "--", "sh", "-c", f"echo yes > {begun}; cat {begun}; cat")
+        client = self.client(queue)
+        client.send(b"hello")
+        begun.read_text()
+        self.worker("paranoid", queue)
+        before = queue.beats
+        queue.wait_until(lambda queue: queue.beats >= before + 5)   # the other one's
+        begun.write_text("after all: ")
+        self.assertEqual(client.recv(), b"after all: hello")
+
     def test_a_second_signal_ends_at_once(self):
         queue = self.queue("paranoid")
         begun = self.folder() / "begun"
