@@ -218,7 +218,8 @@ say(struct pirate_worker_core *self, enum pirate_kind kind)
     return effect;
 }
 
-// send_waiting sends the first answer that waits. The next goes once the socket took it.
+// send_waiting sends the first answer that waits. The next goes at the next TICK, once the
+// socket took this one.
 static void
 send_waiting(struct pirate_worker_core *self)
 {
@@ -578,7 +579,6 @@ on_sent(struct pirate_worker_core *self)
     self->counters.answers++;
     self->counters.answers_late += request->connection == self->connection ? 0 : 1;
     end(self, request);
-    send_waiting(self);
 }
 
 static void

@@ -228,8 +228,10 @@ rig_come_back(struct rig *self)
 void
 rig_hear(struct rig *self, const struct pirate_message *message, const char *body)
 {
-    step(self, &(struct pirate_worker_event){
-                   .kind = PIRATE_WORKER_MESSAGE, .message = message, .cargo = load(self, body)});
+    step(self, &(struct pirate_worker_event){.kind = PIRATE_WORKER_MESSAGE,
+                                             .message = message,
+                                             .is_wanted = self->is_wanted,
+                                             .cargo = load(self, body)});
 }
 
 void

@@ -28,6 +28,7 @@ struct rig {
     size_t sent_count;
     bool is_open;     // between OPEN and CLOSE
     bool is_refusing; // the socket takes nothing
+    bool is_wanted;   // the application waits for a request
     size_t opened;    // times
     uint64_t opened_at_ns;
     size_t lost; // answers, in all

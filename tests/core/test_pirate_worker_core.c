@@ -292,6 +292,22 @@ application_has_one_request_at_a_time(void **state)
 }
 
 static void
+request_that_is_waited_for_comes_at_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DIALECTS; i++) {
+        struct rig *rig = rig_serve(dialects[i]);
+        rig->is_wanted = true;
+        rig_hear_request(rig, "A", "first");
+        assert_true(pirate_worker_core_is_held(rig->core));
+        assert_string_equal(rig->body, "first");
+        rig_hear_request(rig, "B", "second"); // and one at a time
+        assert_string_equal(rig->body, "first");
+        rig_free(rig);
+    }
+}
+
+static void
 queue_that_gives_too_much_at_once_is_left(void **state)
 {
     (void)state;
@@ -392,11 +408,33 @@ answers_that_wait_go_in_order(void **state)
         assert_true(rig_take(rig));
         rig_answer(rig, body);
     }
+    assert_int_equal(rig_counters(rig)->answers_unsent, 1); // the others stand behind it
+    rig_wait(rig, 15);                                      // and it is refused once more
     rig->is_refusing = false;
     rig_wait(rig, 10);
     assert_int_equal(rig_count(rig, PIRATE_REPLY), 5);
     for (size_t number = 0; number < 5; number++)
         assert_int_equal(rig->sent[rig->sent_count - 5 + number].body[0], '0' + (int)number);
+    rig_free(rig);
+}
+
+static void
+new_connection_is_asked_at_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(PIRATE_PARANOID);
+    rig->config.reconnect_ms_min = rig->config.reconnect_ms_max = 0;
+    rig_start(rig);
+    rig_event(rig, PIRATE_WORKER_UP);
+    rig_hear_request(rig, "C", "hello");
+    assert_true(rig_take(rig));
+    rig->is_refusing = true;
+    rig_answer(rig, "answer");
+    rig_event(rig, PIRATE_WORKER_DOWN);
+    rig->is_refusing = false;
+    rig_event(rig, PIRATE_WORKER_TICK);
+    rig_event(rig, PIRATE_WORKER_UP); // no time has passed since the refusal
+    assert_int_equal(rig_last(rig)->says, PIRATE_REPLY);
     rig_free(rig);
 }
 
@@ -466,10 +504,14 @@ ready_waits_for_an_application_that_is_busy(void **state)
         assert_int_equal(rig->sent_count, 1); // READY, of the first connection
         rig_hear_request(rig, "C", "nobody asked for it");
         assert_int_equal(rig_counters(rig)->messages_ignored, 1);
+        // That connection may go as well.
+        rig_event(rig, PIRATE_WORKER_DOWN);
+        assert_false(rig->is_open);
+        rig_come_back(rig);
         assert_true(rig_answer(rig, "answer"));
         assert_int_equal(rig->sent_count, dialects[i] == PIRATE_SIMPLE ? 2 : 3);
         assert_int_equal(rig_last(rig)->says, PIRATE_REPLY);
-        assert_int_equal(rig_last(rig)->connection, 2);
+        assert_int_equal(rig_last(rig)->connection, 3);
         // And from here on it is served.
         rig_hear_request(rig, "C", "again");
         assert_true(rig_take(rig));
@@ -565,7 +607,7 @@ silent_queue_is_lost_after_its_patience(void **state)
     struct rig *rig = rig_serve(PIRATE_PARANOID);
     rig_hear_beat(rig);
     rig_wait(rig, 3000);
-    assert_true(rig->is_open);
+    assert_int_equal(rig_counters(rig)->silences, 0);
     rig_wait(rig, 1);
     assert_int_equal(rig_counters(rig)->silences, 1);
     rig_come_back(rig);
@@ -595,8 +637,20 @@ queue_with_a_longer_interval_is_given_its_patience(void **state)
         rig_hear_beat(rig);
     }
     rig_wait(rig, 7500);
-    assert_true(rig->is_open);
+    assert_int_equal(rig_counters(rig)->silences, 0);
     rig_wait(rig, 1);
+    assert_int_equal(rig_counters(rig)->silences, 1);
+    rig_free(rig);
+}
+
+static void
+silence_before_the_first_word_is_no_interval(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_serve(PIRATE_PARANOID);
+    rig_wait(rig, 2900);
+    rig_hear_beat(rig);
+    rig_wait(rig, 3001);
     assert_int_equal(rig_counters(rig)->silences, 1);
     rig_free(rig);
 }
@@ -669,12 +723,14 @@ main(void)
         cmocka_unit_test(back_off_grows_where_connections_come_to_nothing),
         cmocka_unit_test(answer_goes_to_whoever_asked),
         cmocka_unit_test(application_has_one_request_at_a_time),
+        cmocka_unit_test(request_that_is_waited_for_comes_at_once),
         cmocka_unit_test(queue_that_gives_too_much_at_once_is_left),
         cmocka_unit_test(request_that_there_is_no_memory_for_takes_a_new_connection),
         cmocka_unit_test(addresses_beyond_all_measure_take_a_new_connection),
         cmocka_unit_test(answer_without_frames_is_an_answer),
         cmocka_unit_test(refused_answer_goes_again),
         cmocka_unit_test(answers_that_wait_go_in_order),
+        cmocka_unit_test(new_connection_is_asked_at_once),
         cmocka_unit_test(oldest_answer_makes_room_where_none_is_taken),
         cmocka_unit_test(paranoid_answer_goes_late_behind_ready),
         cmocka_unit_test(simple_answer_goes_late_in_place_of_ready),
@@ -687,6 +743,7 @@ main(void)
         cmocka_unit_test(silent_queue_is_lost_after_its_patience),
         cmocka_unit_test(queue_that_never_answers_ready_is_lost_too),
         cmocka_unit_test(queue_with_a_longer_interval_is_given_its_patience),
+        cmocka_unit_test(silence_before_the_first_word_is_no_interval),
         cmocka_unit_test(silence_while_it_works_is_no_loss),
         cmocka_unit_test(beats_that_piled_up_are_heard_before_anybody_is_judged),
         cmocka_unit_test(effects_stay_within_their_bound),
