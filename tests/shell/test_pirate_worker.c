@@ -6,6 +6,7 @@
 
 #include <galleon/pirate_worker.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -469,6 +470,40 @@ restarted_queue_hears_ready_again(void **state)
     }
 }
 
+static size_t
+count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static void
+lost_connections_leave_no_descriptors(void **state)
+{
+    (void)state;
+    struct queue *queue = queue_new("tcp", false);
+    queue->options.reconnect_ms_max = 1;
+    queue->options.reconnect_ms_min = 1;
+    work(queue);
+    size_t before = count_descriptors();
+    for (uint64_t turn = 1; turn <= 200; turn++) {
+        say(queue, "no|delimiter"); // a reason to come anew
+        pump_until_lost(queue, turn);
+        expect(queue, 1);
+    }
+    // libzmq lets go of sockets in a thread of its own.
+    uint64_t until_ns = galleon_now_ns() + WAIT_MS_MAX * ms_ns;
+    while (count_descriptors() > before + 8)
+        assert_true(galleon_now_ns() < until_ns);
+    assert_int_equal(stats_of(queue).connections, 201);
+    queue_free(queue);
+}
+
 static void
 answer_goes_over_the_connection_that_there_is(void **state)
 {
@@ -547,6 +582,7 @@ main(void)
         cmocka_unit_test(worker_needs_one_endpoint),
         cmocka_unit_test(paranoid_worker_beats_and_loses_a_silent_queue),
         cmocka_unit_test(restarted_queue_hears_ready_again),
+        cmocka_unit_test(lost_connections_leave_no_descriptors),
         cmocka_unit_test(answer_goes_over_the_connection_that_there_is),
         cmocka_unit_test(answer_that_finds_no_queue_is_told_of_at_the_end),
         cmocka_unit_test(nonsense_is_counted_and_survived),
