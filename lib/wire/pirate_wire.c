@@ -42,17 +42,6 @@ skip(struct rest *self, size_t count)
     self->count -= count;
 }
 
-static bool
-is_over(const struct mdp_limits *limits, const struct view *frames, size_t count)
-{
-    if (limits == NULL)
-        return false;
-    size_t bytes = 0;
-    for (size_t i = 0; i < count && bytes <= limits->bytes_max; i++)
-        bytes += frames[i].size;
-    return count > limits->frames_max || bytes > limits->bytes_max;
-}
-
 static enum pirate_fault
 fail(struct pirate_message *self, enum pirate_fault fault)
 {
@@ -76,7 +65,8 @@ begin(struct pirate_message *self, const struct view *frames, size_t count, bool
     }
     if (rest_out->count == 0)
         return fail(self, PIRATE_EMPTY);
-    return is_over(limits, frames, count) ? fail(self, PIRATE_OVER_LIMIT) : PIRATE_SOUND;
+    return mdp_limits_are_passed(limits, frames, count) ? fail(self, PIRATE_OVER_LIMIT)
+                                                        : PIRATE_SOUND;
 }
 
 // read_stack reads addresses up to the delimiter, and the delimiter.
@@ -167,7 +157,7 @@ pirate_wire_read_worker(struct pirate_message *self, enum pirate_dialect dialect
     if (begin(self, frames, frame_count, true, NULL, &rest) != PIRATE_SOUND)
         return self->fault;
     enum pirate_fault fault = read_said(self, dialect == PIRATE_SIMPLE, &rest);
-    if (!is_over(limits, frames, frame_count))
+    if (!mdp_limits_are_passed(limits, frames, frame_count))
         return fault;
     if (fault != PIRATE_SOUND)
         return fail(self, PIRATE_OVER_LIMIT);
