@@ -205,9 +205,15 @@ broker_core_stats(const struct broker_core *self)
 static struct worker *
 worker_at(struct broker_core *self, const struct mdp_envelope *from)
 {
-    struct mdp_envelope bare = {.routing_id = from->routing_id};
+    struct mdp_envelope bare = {.routing_id = from->routing_id, .socket = from->socket};
     struct route *route = broker_route_find(self, &bare);
     return route == NULL ? NULL : route->worker;
+}
+
+bool
+broker_core_has_worker(struct broker_core *self, const struct mdp_envelope *from)
+{
+    return worker_at(self, from) != NULL;
 }
 
 // on_fault counts what a peer did wrong, whoever it is.
@@ -280,7 +286,7 @@ on_unsent(struct broker_core *self, const struct broker_event *event)
         return;
     route->is_gone = true;
     if (route->worker != NULL)
-        broker_worker_lose(self, route->worker, "unreachable");
+        broker_worker_lose_connection(self, route->worker);
 }
 
 // progress goes on with what waits for room.

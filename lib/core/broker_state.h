@@ -144,7 +144,7 @@ struct attempt {
     struct heap_node limit;  // on the awake clock
     struct request *request; // NULL: answered or cancelled; the slot is still taken
     struct worker *worker;   // NULL: let go
-    uint64_t connection;     // hash of the route it was given over
+    uint64_t connection;     // hash of the route it was given over; 0: that is over
     struct ticket ticket;
     uint32_t serial;
     uint32_t partials; // taken
@@ -340,6 +340,9 @@ void broker_on_worker_record(struct broker_core *self, const struct broker_event
 void broker_on_worker_fault(struct broker_core *self, struct worker *worker);
 // broker_worker_lose forgets a worker; what it held goes back step by step.
 void broker_worker_lose(struct broker_core *self, struct worker *worker, const char *why);
+// broker_worker_lose_connection does the same where the connection is gone: what it held may
+// go to whoever comes back under its name.
+void broker_worker_lose_connection(struct broker_core *self, struct worker *worker);
 // broker_worker_leave does the same where nothing is wrong: it goes, or we do. `why` may
 // be NULL.
 void broker_worker_leave(struct broker_core *self, struct worker *worker, const char *why);

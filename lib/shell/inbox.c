@@ -115,7 +115,9 @@ inbox_await(struct inbox *self, void *socket)
 int
 inbox_connection(const struct inbox *self)
 {
-    int fd = self->count == 0 ? 0 : zmq_msg_get(&self->messages[0], ZMQ_SRCFD);
+    // Not of the first frame: a ROUTER that was asked for its events made that one itself, ahead
+    // of the message, and in libzmq 4.3.4 it says nothing of where it came from.
+    int fd = self->count == 0 ? 0 : zmq_msg_get(&self->messages[self->count - 1], ZMQ_SRCFD);
     return fd > 0 ? fd : 0;
 }
 

@@ -120,6 +120,28 @@ message_is_waited_for_as_long_as_the_socket_says(void **state)
     assert_int_equal(inbox.count, 1);
 }
 
+static void
+connection_of_a_message_is_known_after_a_poll_too(void **state)
+{
+    (void)state;
+    zsock_t *router = zsock_new(ZMQ_ROUTER);
+    int port = zsock_bind(router, "tcp://127.0.0.1:*");
+    zsock_t *dealer = zsock_new(ZMQ_DEALER);
+    assert_int_equal(zsock_connect(dealer, "tcp://127.0.0.1:%d", port), 0);
+    zsock_set_rcvtimeo(router, 10000);
+    for (int i = 0; i < 2; i++) {
+        zstr_send(dealer, "READY");
+        // A ROUTER that was asked for its events has made the routing id's frame already.
+        zmq_pollitem_t item = {.socket = zsock_resolve(router), .events = ZMQ_POLLIN};
+        assert_int_equal(zmq_poll(&item, 1, 10000), 1);
+        assert_true(inbox_receive(&inbox, zsock_resolve(router)));
+        assert_true(inbox_connection(&inbox) > 0);
+    }
+    inbox_clear(&inbox);
+    zsock_destroy(&dealer);
+    zsock_destroy(&router);
+}
+
 int
 main(void)
 {
@@ -132,6 +154,8 @@ main(void)
         cmocka_unit_test_setup_teardown(message_is_waited_for_as_long_as_the_socket_says, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(frame_can_be_taken_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connection_of_a_message_is_known_after_a_poll_too, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,9 +24,9 @@ PLANTS = {
         "    if (!planted(1))\n        broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);\n"
         "    if (event->side"),
     2: ("broker_core.c", "EHOSTUNREACH of a busy worker is ignored",
-        "    if (route->worker != NULL)\n        broker_worker_lose(self, route->worker, \"unreach",
+        "    if (route->worker != NULL)\n        broker_worker_lose_connection(self,",
         "    if (route->worker != NULL && !(planted(2) && route->worker->held.size > 0))\n"
-        "        broker_worker_lose(self, route->worker, \"unreach"),
+        "        broker_worker_lose_connection(self,"),
     3: ("broker_dispatch.c", "the request of a lost worker is not queued again",
         "        broker_request_enqueue(self, request, true);\n        return;",
         "        if (!planted(3) || !was_sent)\n"
@@ -70,15 +70,15 @@ PLANTS = {
          "    if (at_head)\n        list_prepend",
          "    if (at_head || planted(14))\n        list_prepend"),
     15: ("broker_timer.c", "busy workers are not beaten",
-         "        if (may_probe(worker))",
-         "        if (may_probe(worker) && !(planted(15) && worker->held.size > 0))"),
+         "        if (may_probe(self, worker))",
+         "        if (may_probe(self, worker) && !(planted(15) && worker->held.size > 0))"),
     16: ("broker_dispatch.c", "parts of a lost attempt are kept for the next",
          "    broker_drop_gathered(self, request);\n    if (!was_sent",
          "    if (!planted(16))\n        broker_drop_gathered(self, request);\n    if (!was_sent"),
     17: ("worker_session.c", "a worker that holds a request does not beat",
          "    case HEARTBEAT_SPEAK:\n        say(self, MDP_HEARTBEAT, 0);",
          "    case HEARTBEAT_SPEAK:\n        if (planted(17) && is_holding(self))\n"
-         "            heartbeat_spoke(&self->beat, now_ns);\n        else\n"
+         "            heartbeat_spoke(&self->vigil.beat, now_ns);\n        else\n"
          "            say(self, MDP_HEARTBEAT, 0);"),
     18: ("client_call.c", "a connection that may bring a stale answer is used again",
          "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = true;",
