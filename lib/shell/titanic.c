@@ -547,7 +547,6 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
                                    .anchors_every_commit = options->anchor_every_commit,
                                    .retain_ms = options->retain_ms,
                                    .free_bytes_min = options->free_bytes_min,
-                                   .body_bytes_max = options->message_bytes_max,
                                    .wall_ms = clock_wall_ms()};
     struct store *store = store_open_sqlite(&chosen, &error);
     explicit_bzero(key, sizeof key);

@@ -37,7 +37,6 @@ struct store_options {
     const uint8_t *audit_key;  // STORE_KEY_BYTES, or NULL: the chain is not signed
     bool anchors_every_commit; // else the caller calls store_anchor now and then
     uint64_t retain_ms;        // answers that nobody closed, and keys
-    uint64_t body_bytes_max;   // of the largest body
     uint64_t free_bytes_min;   // nothing new with less of the disk; 0: 512 MiB, or a tenth of it
                                // where that is less
     uint64_t wall_ms;          // the wall clock now

@@ -34,7 +34,6 @@ titanic_rig_new(void)
                                            .drain_ms = 1000,
                                            .clock_ms = 1000000};
     struct store_options options = {.retain_ms = self->config.retain_ms,
-                                    .body_bytes_max = 1 << 20,
                                     .wall_ms = self->config.clock_ms};
     struct store_error error;
     self->store = store_open_memory(&options, &error);
