@@ -8,12 +8,6 @@ ask_of_place(struct list_node *node)
     return list_object(node, struct ask, place);
 }
 
-static uint64_t
-hash_of(const struct titanic_core *self, const struct request_id *id)
-{
-    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
-}
-
 // ---- answers -------------------------------------------------------------------
 
 // status_for is how a service says it: 9/TSP knows 200, 300, 400 and 500 and no more, and its
@@ -319,7 +313,7 @@ hold(struct titanic_core *self, struct ask *ask)
     ask->state = ASK_HELD;
     self->stats.waits++;
     list_append(&self->held, &ask->place);
-    map_insert(&self->held_by_id, &ask->by_id, hash_of(self, &ask->id));
+    map_insert(&self->held_by_id, &ask->by_id, titanic_hash(self, &ask->id));
     heap_set(&self->ask_timers, &ask->timer, ask->until_ms);
 }
 
@@ -450,7 +444,7 @@ bool
 titanic_wake(struct titanic_core *self, const struct request_id *id, struct durable_body *reply)
 {
     bool is_given = false;
-    uint64_t hash = hash_of(self, id);
+    uint64_t hash = titanic_hash(self, id);
     struct ask *ask;
     while ((ask = held_of(self, id, hash)) != NULL) {
         unhold(self, ask);

@@ -17,6 +17,12 @@ enum {
 
 static const uint64_t ms = 1000000;
 
+uint64_t
+titanic_hash(const struct titanic_core *self, const struct request_id *id)
+{
+    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
+}
+
 struct titanic_effect *
 titanic_effect(struct titanic_core *self, enum titanic_effect_kind kind)
 {

@@ -9,12 +9,6 @@ job_of_place(struct list_node *node)
 }
 
 static uint64_t
-hash_of(const struct titanic_core *self, const struct request_id *id)
-{
-    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
-}
-
-static uint64_t
 token_of(const struct titanic_core *self, const struct job *job)
 {
     return (uint64_t)job->serial << 32 | slab_index(&self->jobs, job);
@@ -36,7 +30,7 @@ titanic_jobs_free(const struct titanic_core *self)
 struct job *
 titanic_job_find(const struct titanic_core *self, const struct request_id *id)
 {
-    for (struct map_node *node = map_first(&self->jobs_by_id, hash_of(self, id)); node != NULL;
+    for (struct map_node *node = map_first(&self->jobs_by_id, titanic_hash(self, id)); node != NULL;
          node = map_next(node)) {
         struct job *job = list_object(node, struct job, by_id);
         if (request_id_equals(&job->id, id))
@@ -72,7 +66,7 @@ titanic_job_of(struct titanic_core *self, struct service *service, const struct 
                         .body = row->body,
                         .body_bytes = row->bytes};
     self->bytes += job->body_bytes;
-    map_insert(&self->jobs_by_id, &job->by_id, hash_of(self, &job->id));
+    map_insert(&self->jobs_by_id, &job->by_id, titanic_hash(self, &job->id));
     list_append(&service->ready, &job->place);
     self->stats.ready++;
     service->jobs++;

@@ -87,6 +87,14 @@ is_needed(const struct service *service)
     return service->jobs > 0 || service->pins > 0 || service->has_more || service->next_ms != 0;
 }
 
+// wants_question: it has more to do than its probe, and only the broker can say whether there
+// is anybody to do it.
+static bool
+wants_question(const struct service *service)
+{
+    return !service->is_open && service->out > 0 && !service->is_questioned && has_work(service);
+}
+
 static void
 put(struct titanic_core *self, struct service *service, enum service_place at)
 {
@@ -108,8 +116,7 @@ set_timer(struct titanic_core *self, struct service *service, bool is_paused)
         at = service->next_ms;
     if (is_paused && service->pause_until_ms < at)
         at = service->pause_until_ms;
-    if (!service->is_open && service->out > 0 && !service->is_questioned && has_work(service) &&
-        service->question_due_ms < at)
+    if (wants_question(service) && service->question_due_ms < at)
         at = service->question_due_ms;
     if (at == UINT64_MAX)
         heap_remove(&self->timers, &service->timer);
@@ -276,8 +283,7 @@ titanic_service_timer(struct titanic_core *self)
         service->next_ms = 0;
         service->has_more = true;
     }
-    if (!service->is_open && service->out > 0 && !service->is_questioned && has_work(service) &&
-        service->question_due_ms <= self->now_ms && !self->is_draining)
+    if (wants_question(service) && service->question_due_ms <= self->now_ms && !self->is_draining)
         question(self, service);
     titanic_service_update(self, service);
     if (self->is_draining)

@@ -161,6 +161,8 @@ struct titanic_core {
 
 // ---- titanic_core.c ------------------------------------------------------------
 
+// titanic_hash is where an id stands in our maps.
+uint64_t titanic_hash(const struct titanic_core *self, const struct request_id *id);
 struct titanic_effect *titanic_effect(struct titanic_core *self, enum titanic_effect_kind kind);
 void titanic_dump(struct titanic_core *self, struct durable_body *body, uint64_t bytes);
 // titanic_stow asks the store for something: the caller fills in the operation.

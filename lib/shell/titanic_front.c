@@ -119,10 +119,8 @@ take_asking(struct titanic_front *self)
 }
 
 static void
-read_request(struct titanic_front *self, enum tsp_service service, struct asking *asking,
-             struct titanic_event *event)
+read_request(enum tsp_service service, struct asking *asking, struct titanic_event *event)
 {
-    (void)self;
     struct view fields;
     struct mdp_body body = mdp_request_peek(asking->request, &fields);
     struct view frames[TITANIC_FRAMES_MAX];
@@ -165,7 +163,7 @@ titanic_front_take(struct titanic_front *self, enum tsp_service service, uint64_
     self->open++;
     *event_out = (struct titanic_event){
         .kind = TITANIC_ASK, .now_ns = now_ns, .asker = asking, .request = &asking->tsp};
-    read_request(self, service, asking, event_out);
+    read_request(service, asking, event_out);
     return true;
 }
 

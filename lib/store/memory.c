@@ -365,21 +365,6 @@ fits_filter(const struct memory_store *self, const struct durable_op *op,
 }
 
 static bool
-fits_kind(enum durable_op_kind kind, enum durable_state state)
-{
-    switch (kind) {
-    case DURABLE_RETRY:
-        return state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    case DURABLE_CANCEL:
-        return state == DURABLE_PENDING;
-    case DURABLE_PURGE:
-        return state == DURABLE_DONE || state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    default:
-        return true;
-    }
-}
-
-static bool
 change(struct memory_store *self, struct durable_op *op, struct request *request, struct rows *rows)
 {
     if (op->kind == DURABLE_RETRY) {
@@ -408,7 +393,7 @@ by_filter(struct memory_store *self, struct durable_op *op)
     uint32_t limit = op->filter.limit == 0 ? DURABLE_ROWS_MAX : op->filter.limit;
     for (size_t at = 0; at < self->count && rows.count < limit;) {
         struct request *one = self->requests[at];
-        bool is_gone = fits_filter(self, op, one) && fits_kind(op->kind, one->row.state) &&
+        bool is_gone = fits_filter(self, op, one) && rows_fit_kind(op->kind, one->row.state) &&
                        change(self, op, one, &rows);
         at += is_gone ? 0 : 1;
     }

@@ -189,21 +189,6 @@ struct search {
     uint64_t rest; // so many requests of that service and those states are left to be seen
 };
 
-static bool
-fits_kind(enum durable_op_kind kind, enum durable_state state)
-{
-    switch (kind) {
-    case DURABLE_RETRY:
-        return state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    case DURABLE_CANCEL:
-        return state == DURABLE_PENDING;
-    case DURABLE_PURGE:
-        return state == DURABLE_DONE || state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    default:
-        return true;
-    }
-}
-
 static int
 seq_of(struct sqlite_store *self, const struct request_id *id, uint64_t *seq_out)
 {
@@ -223,7 +208,8 @@ count_rest(const struct sqlite_store *self, const struct search *search)
     const uint64_t *counts = search->service != NULL ? search->service->counts : self->totals;
     uint64_t rest = 0;
     for (int state = search->state_min; state <= search->state_max; state++)
-        if (search->which == STATEMENT_SCAN || fits_kind(DURABLE_RETRY, (enum durable_state)state))
+        if (search->which == STATEMENT_SCAN ||
+            rows_fit_kind(DURABLE_RETRY, (enum durable_state)state))
             rest += counts[state];
     return rest;
 }
@@ -240,10 +226,11 @@ prepare_search(struct sqlite_store *self, const struct durable_op *op, struct se
     if (op->kind == DURABLE_PURGE)
         search->state_min = DURABLE_DONE;
     if (filter->has_state) {
-        *is_empty_out = !fits_kind(op->kind, filter->state);
+        *is_empty_out = !rows_fit_kind(op->kind, filter->state);
         search->state_min = search->state_max = (int)filter->state;
     }
-    if (op->kind == DURABLE_RETRY || (filter->has_state && fits_kind(DURABLE_RETRY, filter->state)))
+    if (op->kind == DURABLE_RETRY ||
+        (filter->has_state && rows_fit_kind(DURABLE_RETRY, filter->state)))
         search->which = STATEMENT_SCAN_ENDED;
     if (filter->service.size > 0) {
         search->service = sqlite_counts_find(self, filter->service);
@@ -274,7 +261,7 @@ fits(const struct durable_op *op, const struct search *search, const struct dura
 {
     const struct durable_filter *filter = &op->filter;
     uint64_t age_ms = op->now_ms > row->accepted_ms ? op->now_ms - row->accepted_ms : 0;
-    return fits_kind(op->kind, row->state) &&
+    return rows_fit_kind(op->kind, row->state) &&
            memcmp(&row->owner, &op->owner, sizeof row->owner) == 0 &&
            age_ms >= filter->older_than_ms &&
            (filter->newer_than_ms == 0 || age_ms < filter->newer_than_ms) &&
