@@ -275,8 +275,8 @@ keep_or_leave(struct titanic_core *self, struct ask *ask, const struct durable_o
                               .attempts_max = op->attempts_max,
                               .due_ms = op->due_ms,
                               .deadline_ms = op->deadline_ms,
-                              .bytes = ask->body_bytes,
-                              .body = ask->body};
+                              .body = ask->body,
+                              .body_bytes = ask->body_bytes};
     titanic_job_of(self, service, &row);
 }
 

@@ -64,7 +64,7 @@ titanic_job_of(struct titanic_core *self, struct service *service, const struct 
                         .due_ms = row->due_ms,
                         .deadline_ms = row->deadline_ms,
                         .body = row->body,
-                        .body_bytes = row->bytes};
+                        .body_bytes = row->body_bytes};
     self->bytes += job->body_bytes;
     map_insert(&self->jobs_by_id, &job->by_id, titanic_hash(self, &job->id));
     list_append(&service->ready, &job->place);

@@ -164,7 +164,7 @@ submit(struct memory_store *self, struct durable_op *op)
                                         .service = copy_text(op->service),
                                         .key = copy_text(op->key),
                                         .frames = op->body->frames,
-                                        .bytes = op->body->bytes,
+                                        .bytes = durable_body_content(op->body),
                                         .body = copy_body(op->body)};
     self->requests[self->count++] = request;
     op->seq = request->row.seq;
@@ -182,7 +182,7 @@ answer(struct memory_store *self, struct durable_op *op)
     free(request->row.body);
     request->row.body = copy_body(op->body);
     request->row.reply_frames = op->body->frames;
-    request->row.reply_bytes = op->body->bytes;
+    request->row.reply_bytes = durable_body_content(op->body);
     request->row.state = DURABLE_DONE;
     request->row.attempts = op->attempts;
     request->over_ms = op->now_ms;
@@ -319,8 +319,9 @@ come_next(struct memory_store *self, struct durable_op *op)
             break;
         struct durable_row row = one->row;
         row.body = op->kind == DURABLE_LOAD ? copy_body(one->row.body) : NULL;
+        row.body_bytes = row.body != NULL ? row.body->bytes : 0;
         must(rows_add(&rows, &row));
-        bytes += op->kind == DURABLE_LOAD ? row.bytes : 0;
+        bytes += row.body_bytes;
         after_ms = time_of(op, one);
         after_seq = one->row.seq;
     }

@@ -20,10 +20,21 @@ number_at(sqlite3_stmt *from, int column)
     return (uint64_t)sqlite3_column_int64(from, column);
 }
 
+// content_of is how many bytes of a body are in its frames. Its fields are counted with it
+// only while they stand in the row.
+static uint64_t
+content_of(sqlite3_stmt *from, int frames_column, bool has_fields)
+{
+    uint64_t bytes = number_at(from, frames_column + 1);
+    uint64_t others = 4 * number_at(from, frames_column) + (has_fields ? number_at(from, 16) : 0);
+    return bytes > others ? bytes - others : 0;
+}
+
 void
 sqlite_query_row(struct sqlite_store *self, sqlite3_stmt *from, struct durable_row *row_out)
 {
     const struct service *service = sqlite_counts_at(self, sqlite3_column_int64(from, 2));
+    bool is_done = sqlite3_column_int(from, 1) == DURABLE_DONE;
     *row_out = (struct durable_row){
         .seq = number_at(from, 0),
         .state = (enum durable_state)sqlite3_column_int(from, 1),
@@ -35,9 +46,9 @@ sqlite_query_row(struct sqlite_store *self, sqlite3_stmt *from, struct durable_r
         .due_ms = number_at(from, 9),
         .deadline_ms = number_at(from, 10),
         .frames = (uint32_t)number_at(from, 11),
-        .bytes = number_at(from, 12),
+        .bytes = content_of(from, 11, !is_done),
         .reply_frames = (uint32_t)number_at(from, 13),
-        .reply_bytes = number_at(from, 14),
+        .reply_bytes = content_of(from, 13, is_done),
         .reason = text_of(from, 15),
     };
     struct view id = text_of(from, 3), owner = text_of(from, 4);
@@ -70,13 +81,12 @@ static int
 load_body(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from,
           struct durable_row *row)
 {
-    uint32_t parts = (uint32_t)number_at(from, ROW_COLUMN_COUNT + 1);
-    uint64_t fields_bytes = number_at(from, ROW_COLUMN_COUNT);
-    int code = sqlite_change_body(self, from, ROW_COLUMN_COUNT + 3, row->seq, parts, row->frames,
-                                  fields_bytes, row->bytes, &row->body);
+    uint32_t parts = (uint32_t)number_at(from, ROW_COLUMN_COUNT);
+    int code = sqlite_change_body(self, from, ROW_COLUMN_COUNT + 2, row->seq, parts, row->frames,
+                                  number_at(from, 16), number_at(from, 12), &row->body);
     if (code != SQLITE_OK)
         return code;
-    struct view digest = text_of(from, ROW_COLUMN_COUNT + 2);
+    struct view digest = text_of(from, ROW_COLUMN_COUNT + 1);
     if (row->body != NULL) {
         struct durable_digest is = durable_digest(row->service, row->body);
         if (!view_equals(digest, view_of(is.bytes, sizeof is.bytes))) {
@@ -86,6 +96,8 @@ load_body(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from,
     }
     if (row->body == NULL)
         op->outcome = DURABLE_DAMAGED;
+    else
+        row->body_bytes = row->body->bytes;
     return SQLITE_OK;
 }
 
@@ -113,7 +125,7 @@ gather(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from, str
             code = body_code;
             break;
         }
-        bytes += op->kind == DURABLE_LOAD ? row.bytes : 0;
+        bytes += row.body_bytes;
     }
     sqlite3_reset(from);
     if (code == SQLITE_NOMEM)

@@ -40,8 +40,8 @@ enum {
 // The columns of a request but its body, in the order that read_row relies on.
 #define ROW_COLUMNS                                                                                \
     "seq, state, service, rid, owner, ikey, attempts, attempts_max, accepted_ms, due_ms, "         \
-    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason"
-enum { ROW_COLUMN_COUNT = 16 };
+    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason, fields_bytes"
+enum { ROW_COLUMN_COUNT = 17 };
 
 // Every statement, prepared once.
 #define STATEMENT_MAP(X)                                                                           \
@@ -70,19 +70,23 @@ enum { ROW_COLUMN_COUNT = 16 };
     X(FIND_ID, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts "        \
                "FROM request WHERE rid = ?1")                                                      \
     X(ANSWER, "UPDATE request SET state = 1, attempts = ?2, over_ms = ?3, reply_frames = ?4, "     \
-              "fields_bytes = ?5, reply_bytes = ?6, parts = ?7, reply_digest = ?8, body = ?9 "     \
+              "bytes = bytes - fields_bytes, fields_bytes = ?5, reply_bytes = ?6, "                \
+              "parts = ?7, reply_digest = ?8, body = ?9 "                                          \
               "WHERE seq = ?1")                                                                    \
     X(FAILED, "UPDATE request SET attempts = ?2, due_ms = ?3, reason = ?4 WHERE seq = ?1")         \
     X(END, "UPDATE request SET state = ?2, attempts = ?3, reason = ?4, over_ms = ?5 "              \
            "WHERE seq = ?1")                                                                       \
     X(REVIVE, "UPDATE request SET state = 0, attempts = 0, due_ms = ?2, deadline_ms = 0, "         \
               "reason = NULL, over_ms = 0 WHERE seq = ?1")                                         \
-    X(CLOSE, "UPDATE request SET state = 3, over_ms = ?2, parts = 0, body = NULL WHERE seq = ?1")  \
+    X(CLOSE, "UPDATE request SET state = 3, over_ms = ?2, parts = 0, body = NULL, "                \
+             "bytes = bytes - (state <> 1) * fields_bytes, "                                       \
+             "reply_bytes = reply_bytes - (state = 1) * fields_bytes, fields_bytes = 0 "           \
+             "WHERE seq = ?1")                                                                     \
     X(DELETE, "DELETE FROM request WHERE seq = ?1")                                                \
     X(READ_ROW, "SELECT " ROW_COLUMNS " FROM request WHERE seq = ?1")                              \
     X(READ_REPLY, "SELECT reply_frames, fields_bytes, reply_bytes, parts, reply_digest, body "     \
                   "FROM request WHERE seq = ?1")                                                   \
-    X(LOAD, "SELECT " ROW_COLUMNS ", fields_bytes, parts, digest, body "                           \
+    X(LOAD, "SELECT " ROW_COLUMNS ", parts, digest, body "                                         \
             "FROM request INDEXED BY queue WHERE state = 0 AND service = ?1 AND "                  \
             "(due_ms, seq) > (?2, ?3) AND due_ms <= ?4 ORDER BY due_ms, seq LIMIT ?5")             \
     X(NEXT_DUE, "SELECT due_ms FROM request INDEXED BY queue WHERE state = 0 AND service = ?1 "    \

@@ -63,6 +63,13 @@ struct durable_body {
     uint8_t data[];
 };
 
+// durable_body_content is how many bytes stand in its frames.
+static inline uint64_t
+durable_body_content(const struct durable_body *body)
+{
+    return body->bytes - body->fields_bytes - 4 * (uint64_t)body->frames;
+}
+
 // Which requests: terms that all must hold. What is 0 or empty is not asked for.
 struct durable_filter {
     struct view service;
@@ -126,8 +133,9 @@ struct durable_row {
     struct view key;
     struct view reason; // the last error
     uint32_t frames, reply_frames;
-    uint64_t bytes, reply_bytes;
-    struct durable_body *body; // LOAD: from malloc, and the reader's from now on; else NULL
+    uint64_t bytes, reply_bytes; // in the frames: neither fields nor lengths
+    struct durable_body *body;   // LOAD: from malloc, and the reader's from now on; else NULL
+    uint64_t body_bytes;         // of its data
 };
 
 struct durable_count { // of one service; of the whole store where the name is empty

@@ -314,6 +314,67 @@ fields_and_empty_bodies_come_back(void **state)
     free(body);
 }
 
+static struct durable_row
+listed(struct store_rig *rig)
+{
+    struct durable_op list = rig_filter(rig, DURABLE_LIST);
+    assert_int_equal(rig_apply(rig, &list), DURABLE_OK);
+    assert_int_equal(list.found->count, 1);
+    struct durable_row row = list.found->rows[0];
+    store_rows_free(list.found);
+    return row;
+}
+
+static void
+sizes_are_those_of_the_frames_alone(void **state)
+{
+    struct store_rig *rig = *state;
+    static const char data[] = "a: b\n\0\0\0\002hi\0\0\0\0\0\0\0\003you";
+    const size_t bytes = sizeof data - 1;
+    struct durable_body *body = malloc(sizeof *body + bytes);
+    *body = (struct durable_body){.frames = 3, .fields_bytes = 5, .bytes = bytes};
+    memcpy(body->data, data, bytes);
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    submit.key = rig_view("k");
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_OK);
+    assert_int_equal(listed(rig).frames, 3);
+    assert_int_equal(listed(rig).bytes, 5);
+    struct durable_op load = rig_load(rig, "echo", 1);
+    assert_int_equal(rig_apply(rig, &load), DURABLE_OK);
+    assert_int_equal(load.found->rows[0].bytes, 5);
+    assert_int_equal(load.found->rows[0].body_bytes, bytes);
+    store_rows_free(load.found);
+    struct durable_op answer = rig_by_seq(rig, DURABLE_ANSWER, submit.seq);
+    answer.body = body;
+    assert_int_equal(rig_apply(rig, &answer), DURABLE_OK);
+    struct durable_row row = listed(rig);
+    assert_int_equal(row.bytes, 5);
+    assert_int_equal(row.reply_frames, 3);
+    assert_int_equal(row.reply_bytes, 5);
+    assert_int_equal(rig_close(rig, submit.id), DURABLE_OK);
+    row = listed(rig);
+    assert_int_equal(row.state, DURABLE_CLOSED);
+    assert_int_equal(row.bytes, 5);
+    assert_int_equal(row.reply_bytes, 5);
+    free(body);
+}
+
+static void
+size_of_a_request_that_was_never_answered_stays_when_it_is_closed(void **state)
+{
+    struct store_rig *rig = *state;
+    struct durable_body *body = malloc(sizeof *body + 11);
+    *body = (struct durable_body){.frames = 1, .fields_bytes = 5, .bytes = 11};
+    memcpy(body->data, "a: b\n\0\0\0\002hi", 11);
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    submit.key = rig_view("k");
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_OK);
+    assert_int_equal(rig_close(rig, submit.id), DURABLE_OK);
+    assert_int_equal(listed(rig).bytes, 2);
+    assert_int_equal(listed(rig).reply_bytes, 0);
+    free(body);
+}
+
 // ---- what is due ---------------------------------------------------------------------------
 
 static void
@@ -626,6 +687,9 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(seq_is_never_used_again, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(body_of_any_size_comes_back, open, close_rig),             \
         cmocka_unit_test_setup_teardown(fields_and_empty_bodies_come_back, open, close_rig),       \
+        cmocka_unit_test_setup_teardown(sizes_are_those_of_the_frames_alone, open, close_rig),     \
+        cmocka_unit_test_setup_teardown(                                                           \
+            size_of_a_request_that_was_never_answered_stays_when_it_is_closed, open, close_rig),   \
         cmocka_unit_test_setup_teardown(requests_are_loaded_in_order_and_pages, open, close_rig),  \
         cmocka_unit_test_setup_teardown(load_stops_at_its_bytes, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(request_that_is_not_due_is_not_loaded, open, close_rig),   \

@@ -60,11 +60,13 @@ some_body(struct world *world)
     uint64_t kind = below(world, 40);
     size_t size = kind == 0  ? below(world, TEXT_MAX)
                   : kind < 4 ? 60000 + below(world, 10000)
-                             : below(world, 5);
+                             : below(world, 9);
     struct durable_body *body = malloc(sizeof *body + size);
     assert_non_null(body);
-    *body = (struct durable_body){.frames = (uint32_t)below(world, 4), .bytes = size};
-    body->fields_bytes = (uint32_t)below(world, size + 1);
+    // What is in it no store looks at, but there is room for the lengths of so many frames.
+    uint64_t frames = below(world, size < 12 ? size / 4 + 1 : 4);
+    *body = (struct durable_body){.frames = (uint32_t)frames, .bytes = size};
+    body->fields_bytes = (uint32_t)below(world, size - 4 * frames + 1);
     uint8_t first = (uint8_t)below(world, 3);
     for (size_t at = 0; at < size; at++)
         body->data[at] = (uint8_t)(first + at);
