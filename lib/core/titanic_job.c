@@ -59,6 +59,7 @@ titanic_job_of(struct titanic_core *self, struct service *service, const struct 
                         .serial = ++self->serial,
                         .seq = row->seq,
                         .id = row->id,
+                        .life = row->life,
                         .attempts = row->attempts,
                         .attempts_max = row->attempts_max,
                         .due_ms = row->due_ms,
@@ -170,6 +171,7 @@ titanic_job_end(struct titanic_core *self, struct job *job, enum durable_op_kind
     struct durable_op *op = titanic_stow(self, end, FOR_JOB, job);
     op->seq = job->seq;
     op->id = job->id;
+    op->life = job->life;
     op->attempts = job->attempts;
     op->service = view_of(job->service->name, job->service->name_size);
     op->body = job->reply;
@@ -296,7 +298,7 @@ titanic_job_stowed(struct titanic_core *self, struct job *job, struct durable_op
     if (op->outcome == DURABLE_OK)
         job_is_over(self, job, op);
     else
-        self->stats.answers_late++; // closed, cancelled or expired in the meantime
+        self->stats.answers_late++; // closed, cancelled or expired in the meantime, or retried
     job_free(self, job);
 }
 
@@ -377,6 +379,7 @@ titanic_overdue_found(struct titanic_core *self, struct durable_op *op)
             struct durable_op *kill = titanic_stow(self, DURABLE_KILL, FOR_START, NULL);
             kill->seq = row->seq;
             kill->id = row->id;
+            kill->life = row->life;
             kill->attempts = row->attempts;
             kill->state = DURABLE_EXPIRED;
             kill->reason = VIEW_LITERAL("expired");

@@ -67,6 +67,7 @@ struct job {
     uint32_t serial; // in its token
     uint64_t seq;
     struct request_id id;
+    uint32_t life;
     uint32_t attempts; // that failed or are out
     uint32_t attempts_max;
     uint64_t due_ms;

@@ -96,6 +96,14 @@ find_pending(const struct memory_store *self, uint64_t seq)
     return NULL;
 }
 
+// find_life finds it only where it is the life that the operation speaks of.
+static struct request *
+find_life(const struct memory_store *self, const struct durable_op *op)
+{
+    struct request *request = find_pending(self, op->seq);
+    return request != NULL && request->row.life == op->life ? request : NULL;
+}
+
 static bool
 same_id(const struct request_id *a, const struct request_id *b)
 {
@@ -191,7 +199,7 @@ answer(struct memory_store *self, struct durable_op *op)
 static void
 failed(struct memory_store *self, struct durable_op *op)
 {
-    struct request *request = find_pending(self, op->seq);
+    struct request *request = find_life(self, op);
     op->outcome = request != NULL ? DURABLE_OK : DURABLE_NONE;
     if (request == NULL)
         return;
@@ -203,7 +211,7 @@ failed(struct memory_store *self, struct durable_op *op)
 static void
 kill_one(struct memory_store *self, struct durable_op *op)
 {
-    struct request *request = find_pending(self, op->seq);
+    struct request *request = find_life(self, op);
     op->outcome = request != NULL ? DURABLE_OK : DURABLE_NONE;
     if (request == NULL)
         return;
@@ -370,6 +378,7 @@ change(struct memory_store *self, struct durable_op *op, struct request *request
 {
     if (op->kind == DURABLE_RETRY) {
         request->row.state = DURABLE_PENDING;
+        request->row.life++;
         request->row.attempts = 0;
         request->row.due_ms = op->due_ms;
         request->row.deadline_ms = 0;

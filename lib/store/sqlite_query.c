@@ -40,6 +40,7 @@ sqlite_query_row(struct sqlite_store *self, sqlite3_stmt *from, struct durable_r
         .state = (enum durable_state)sqlite3_column_int(from, 1),
         .service = service != NULL ? view_of(service->name, service->name_bytes) : VIEW_NONE,
         .key = text_of(from, 5),
+        .life = (uint32_t)number_at(from, 17),
         .attempts = (uint32_t)number_at(from, 6),
         .attempts_max = (uint32_t)number_at(from, 7),
         .accepted_ms = number_at(from, 8),
@@ -317,6 +318,7 @@ change(struct sqlite_store *self, const struct durable_op *op, struct durable_ro
     switch (op->kind) {
     case DURABLE_RETRY:
         row->state = DURABLE_PENDING;
+        row->life++;
         row->attempts = 0;
         row->due_ms = op->due_ms;
         row->deadline_ms = 0;

@@ -48,8 +48,12 @@ static const char tables[] =
     "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16)))), ('incarnation', 1);"
     "INSERT INTO tally VALUES (0, 1, 0, 0, 0, 0, zeroblob(32));";
 
-// From each older schema to the next. Version 1 is the first.
-static const struct migration migrations[] = {{0, tables}};
+// Version 2: how often a request was retried. A new column can only stand behind the body, but
+// where it is 0 or 1, nearly always, it takes no bytes, and is read without the body.
+static const char lives[] = "ALTER TABLE request ADD COLUMN life INTEGER NOT NULL DEFAULT 0;";
+
+// From each older schema to the next. Version 1 is the first; a new store goes all the way.
+static const struct migration migrations[] = {{0, tables}, {1, lives}};
 
 enum { APPLICATION_ID = 0x47414c4e }; // "GALN"
 

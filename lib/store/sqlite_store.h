@@ -40,8 +40,8 @@ enum {
 // The columns of a request but its body, in the order that read_row relies on.
 #define ROW_COLUMNS                                                                                \
     "seq, state, service, rid, owner, ikey, attempts, attempts_max, accepted_ms, due_ms, "         \
-    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason, fields_bytes"
-enum { ROW_COLUMN_COUNT = 17 };
+    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason, fields_bytes, life"
+enum { ROW_COLUMN_COUNT = 18 };
 
 // Every statement, prepared once.
 #define STATEMENT_MAP(X)                                                                           \
@@ -65,9 +65,9 @@ enum { ROW_COLUMN_COUNT = 17 };
     X(READ_CHUNKS, "SELECT id, data FROM chunk WHERE id >= ?1 AND id < ?2 ORDER BY id")            \
     X(FIND_KEY, "SELECT seq, state, rid, digest FROM request "                                     \
                 "WHERE owner = ?1 AND ikey = ?2 AND ikey IS NOT NULL")                             \
-    X(FIND_SEQ, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts "       \
+    X(FIND_SEQ, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts, life " \
                 "FROM request WHERE seq = ?1")                                                     \
-    X(FIND_ID, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts "        \
+    X(FIND_ID, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts, life "  \
                "FROM request WHERE rid = ?1")                                                      \
     X(ANSWER, "UPDATE request SET state = 1, attempts = ?2, over_ms = ?3, reply_frames = ?4, "     \
               "bytes = bytes - fields_bytes, fields_bytes = ?5, reply_bytes = ?6, "                \
@@ -76,8 +76,8 @@ enum { ROW_COLUMN_COUNT = 17 };
     X(FAILED, "UPDATE request SET attempts = ?2, due_ms = ?3, reason = ?4 WHERE seq = ?1")         \
     X(END, "UPDATE request SET state = ?2, attempts = ?3, reason = ?4, over_ms = ?5 "              \
            "WHERE seq = ?1")                                                                       \
-    X(REVIVE, "UPDATE request SET state = 0, attempts = 0, due_ms = ?2, deadline_ms = 0, "         \
-              "reason = NULL, over_ms = 0 WHERE seq = ?1")                                         \
+    X(REVIVE, "UPDATE request SET state = 0, life = life + 1, attempts = 0, due_ms = ?2, "         \
+              "deadline_ms = 0, reason = NULL, over_ms = 0 WHERE seq = ?1")                        \
     X(CLOSE, "UPDATE request SET state = 3, over_ms = ?2, parts = 0, body = NULL, "                \
              "bytes = bytes - (state <> 1) * fields_bytes, "                                       \
              "reply_bytes = reply_bytes - (state = 1) * fields_bytes, fields_bytes = 0 "           \
@@ -262,7 +262,7 @@ int sqlite_backup_restored(struct sqlite_store *self);
 
 // ---- sqlite_schema.c ----------------------------------------------------------------
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 struct migration {
     int from;        // to the next
@@ -340,6 +340,7 @@ struct request {
     struct request_id id;
     struct durable_owner owner;
     bool has_key;
+    uint32_t life;
     uint32_t attempts;
     uint32_t parts;
 };

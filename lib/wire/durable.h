@@ -97,7 +97,7 @@ struct durable_filter {
     X(DURABLE_OVERDUE, "overdue") /* those pending past their deadline; changes nothing */         \
     X(DURABLE_LIST, "list")                                                                        \
     X(DURABLE_STATS, "stats")                                                                      \
-    X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new */                    \
+    X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new: another life */      \
     X(DURABLE_CANCEL, "cancel") /* PENDING ones: DEAD, with a reason */                            \
     X(DURABLE_PURGE, "purge")   /* DONE, DEAD and EXPIRED ones: CLOSED */
 
@@ -124,7 +124,8 @@ struct durable_row {
     struct request_id id;
     struct durable_owner owner;
     enum durable_state state;
-    uint32_t attempts; // made so far
+    uint32_t life;     // how often it was retried
+    uint32_t attempts; // made so far, in this life
     uint32_t attempts_max;
     uint64_t accepted_ms;
     uint64_t due_ms;      // no attempt starts earlier
@@ -162,6 +163,9 @@ struct durable_op {
     uint64_t seq;
     struct request_id id;
     struct durable_owner owner;
+    // FAILED, KILL: the life that they speak of. One that was cancelled and retried meanwhile
+    // knows nothing of it: NONE. An answer is one whatever life it was asked for in.
+    uint32_t life;
 
     // SUBMIT; LOAD asks by service. Views are the caller's until what came of it is told.
     struct view service;

@@ -570,6 +570,69 @@ cancelled_request_is_dead_until_retried(void **state)
     store_rows_free(load.found);
 }
 
+// live_again cancels everything and retries it.
+static void
+live_again(struct store_rig *rig)
+{
+    struct durable_op cancel = rig_filter(rig, DURABLE_CANCEL);
+    assert_int_equal(list_count(rig, &cancel), 1);
+    struct durable_op retry = rig_filter(rig, DURABLE_RETRY);
+    retry.due_ms = rig->now_ms;
+    assert_int_equal(list_count(rig, &retry), 1);
+}
+
+static void
+end_of_an_earlier_life_does_not_touch_the_next(void **state)
+{
+    struct store_rig *rig = *state;
+    uint64_t seq = rig_accept(rig, "echo", "hello");
+    assert_int_equal(listed(rig).life, 0);
+    live_again(rig);
+    assert_int_equal(listed(rig).life, 1);
+    live_again(rig);
+    assert_int_equal(listed(rig).life, 2);
+    for (uint32_t life = 0; life < 2; life++) {
+        struct durable_op failed = rig_by_seq(rig, DURABLE_FAILED, seq);
+        failed.life = life;
+        failed.due_ms = rig->now_ms + 1000;
+        assert_int_equal(rig_apply(rig, &failed), DURABLE_NONE);
+        struct durable_op kill = rig_by_seq(rig, DURABLE_KILL, seq);
+        kill.life = life;
+        kill.state = DURABLE_DEAD;
+        assert_int_equal(rig_apply(rig, &kill), DURABLE_NONE);
+    }
+    assert_int_equal(listed(rig).state, DURABLE_PENDING);
+    assert_int_equal(listed(rig).attempts, 0);
+    assert_int_equal(listed(rig).due_ms, rig->now_ms);
+    struct durable_op kill = rig_by_seq(rig, DURABLE_KILL, seq);
+    kill.life = 2;
+    kill.state = DURABLE_DEAD;
+    assert_int_equal(rig_apply(rig, &kill), DURABLE_OK);
+}
+
+static void
+answer_of_an_earlier_life_is_as_good(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id;
+    uint64_t seq = rig_accept_id(rig, "echo", "hello", &id);
+    live_again(rig);
+    assert_int_equal(rig_answer(rig, seq, "world"), DURABLE_OK);
+    assert_int_equal(listed(rig).state, DURABLE_DONE);
+}
+
+static void
+life_is_loaded_with_its_request(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_accept(rig, "echo", "hello");
+    live_again(rig);
+    struct durable_op load = rig_load(rig, "echo", 1);
+    assert_int_equal(rig_apply(rig, &load), DURABLE_OK);
+    assert_int_equal(load.found->rows[0].life, 1);
+    store_rows_free(load.found);
+}
+
 static void
 purge_forgets_what_is_over(void **state)
 {
@@ -697,6 +760,10 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(overdue_requests_are_found_in_order, open, close_rig),     \
         cmocka_unit_test_setup_teardown(list_goes_by_its_filter, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(cancelled_request_is_dead_until_retried, open, close_rig), \
+        cmocka_unit_test_setup_teardown(end_of_an_earlier_life_does_not_touch_the_next, open,      \
+                                        close_rig),                                                \
+        cmocka_unit_test_setup_teardown(answer_of_an_earlier_life_is_as_good, open, close_rig),    \
+        cmocka_unit_test_setup_teardown(life_is_loaded_with_its_request, open, close_rig),         \
         cmocka_unit_test_setup_teardown(purge_forgets_what_is_over, open, close_rig),              \
         cmocka_unit_test_setup_teardown(stats_count_by_service, open, close_rig),                  \
         cmocka_unit_test_setup_teardown(answer_that_nobody_closed_is_kept_for_its_time, open,      \

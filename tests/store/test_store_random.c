@@ -142,6 +142,7 @@ fill(struct world *world, size_t at)
     op->owner = below(world, 10) == 0 ? some_owner(world) : world->owners[which];
     op->id = world->ids[which];
     op->seq = world->seqs[0][which];
+    op->life = (uint32_t)below(world, 4) / 3;
     op->attempts = (uint32_t)below(world, 9);
     op->reason = below(world, 2) == 0 ? rig_view("it did not work") : VIEW_NONE;
     op->due_ms = op->now_ms + below(world, 1000);
@@ -177,7 +178,7 @@ same_row(const struct durable_row *a, const struct durable_row *b)
 {
     return memcmp(&a->id, &b->id, sizeof a->id) == 0 &&
            memcmp(&a->owner, &b->owner, sizeof a->owner) == 0 && a->state == b->state &&
-           a->attempts == b->attempts && a->attempts_max == b->attempts_max &&
+           a->life == b->life && a->attempts == b->attempts && a->attempts_max == b->attempts_max &&
            a->accepted_ms == b->accepted_ms && a->due_ms == b->due_ms &&
            a->deadline_ms == b->deadline_ms && view_equals(a->service, b->service) &&
            view_equals(a->key, b->key) && view_equals(a->reason, b->reason) &&
