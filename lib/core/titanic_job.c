@@ -223,10 +223,13 @@ not_tried(struct titanic_core *self, struct job *job)
     list_prepend(&service->ready, &job->place);
     self->stats.ready++;
     service->is_open = false;
-    service->pauses += service->pauses < 16;
-    uint64_t pause_ms = pause_after(self, service->pauses);
-    service->pause_until_ms =
-        self->now_ms + (pause_ms < TITANIC_PROBE_MS_MAX ? pause_ms : TITANIC_PROBE_MS_MAX);
+    // Those that went out together come back together, and say no more than the first.
+    if (service->pause_until_ms <= self->now_ms) {
+        service->pauses += service->pauses < 16;
+        uint64_t pause_ms = pause_after(self, service->pauses);
+        service->pause_until_ms =
+            self->now_ms + (pause_ms < TITANIC_PROBE_MS_MAX ? pause_ms : TITANIC_PROBE_MS_MAX);
+    }
     if (self->is_draining)
         titanic_job_doom(self, job);
     else if (is_overdue(self, job))

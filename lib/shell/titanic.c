@@ -197,7 +197,7 @@ carry_out(titanic_t *self, const struct titanic_effect *effect)
         reply(self, effect);
         break;
     case TITANIC_SEND:
-        if (!titanic_back_send(&self->back, effect, &self->later[self->later_count]))
+        if (!titanic_back_send(&self->back, effect, self->now_ns, &self->later[self->later_count]))
             self->later_count++;
         break;
     case TITANIC_CANCEL:

@@ -277,6 +277,26 @@ what_no_worker_was_given_is_no_attempt(void **state)
 }
 
 static void
+requests_that_no_worker_was_given_at_once_rest_no_longer_than_one(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "echo", "first");
+    rig_known(rig, "echo", true);
+    rig_accepted(rig, "echo", "second");
+    rig_accepted(rig, "echo", "third");
+    assert_int_equal(rig_open(rig, "echo"), 3);
+    for (size_t place = 3; place > 0; place--)
+        rig_not_tried(rig, place - 1);
+    uint64_t from_ms = rig_clock_ms(rig);
+    rig_wait(rig, 1001);
+    assert_int_equal(rig->sent_count, 4);
+    assert_string_equal(rig->sent[3].body, "first");
+    assert_in_range(rig->sent[3].at_ms - from_ms, 500, 1001);
+    titanic_rig_free(rig);
+}
+
+static void
 answer_after_a_close_is_not_wanted(void **state)
 {
     (void)state;
@@ -872,6 +892,7 @@ main(void)
         cmocka_unit_test(failed_attempt_is_made_again_after_a_growing_pause_and_then_given_up),
         cmocka_unit_test(attempts_of_a_request_are_its_own_where_it_says_so),
         cmocka_unit_test(what_no_worker_was_given_is_no_attempt),
+        cmocka_unit_test(requests_that_no_worker_was_given_at_once_rest_no_longer_than_one),
         cmocka_unit_test(answer_after_a_close_is_not_wanted),
         cmocka_unit_test(answer_that_meets_a_close_at_the_store_is_late),
         cmocka_unit_test(service_without_workers_has_one_request_out_until_it_is_taken),
