@@ -563,7 +563,7 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
     else
         *why_out = zsys_sprintf("%s%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text,
                                 advice);
-    errno = error.is_locked ? EBUSY : EIO;
+    errno = error.is_locked ? EBUSY : error.is_storage ? EIO : ENOTRECOVERABLE;
     return NULL;
 }
 
@@ -596,7 +596,7 @@ make_core(titanic_t *self, uint64_t clock_ms)
                                     .drain_ms = options->drain_ms,
                                     .clock_ms = clock_ms};
     if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
-        return EIO;
+        return errno;
     size_t bytes = titanic_core_bytes(&config);
     self->memory = calloc(1, bytes + 64);
     self->later = malloc((2 * (size_t)options->inflight + SERVICES_MAX) * sizeof *self->later);

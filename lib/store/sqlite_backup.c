@@ -111,8 +111,10 @@ sqlite_backup_restored(struct sqlite_store *self)
 {
     struct store_anchor anchor;
     unsigned slot;
-    if (!sqlite_backup_is_copy(self->db))
-        return SQLITE_OK;
+    if (!sqlite_backup_is_copy(self->db)) {
+        int code = sqlite3_extended_errcode(self->db);
+        return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+    }
     if (anchor_read(self->anchor_fd, &anchor, &slot) && anchor.incarnation > self->incarnation)
         self->incarnation = anchor.incarnation;
     self->incarnation++;

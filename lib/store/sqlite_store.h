@@ -212,8 +212,10 @@ int sqlite_store_run(struct sqlite_store *self, enum statement which);
 // sqlite_store_blame keeps what SQLite says of the last error, after `what`.
 void sqlite_store_blame(struct sqlite_store *self, const char *what);
 
-// sqlite_store_result_of says what a failure of SQLite means for a batch.
+// sqlite_store_result_of says what a failure of SQLite means for a batch; sqlite_store_judge
+// what it means for an open.
 enum store_result sqlite_store_result_of(int code);
+void sqlite_store_judge(int code, struct store_error *error_out);
 
 // sqlite_store_prepare makes all statements, and reads what stands in progress.
 int sqlite_store_prepare(struct sqlite_store *self);

@@ -63,6 +63,8 @@ struct store_info {
 // Why a store was not opened, or what is wrong with it.
 struct store_error {
     enum store_result result; // DOUBT: another start may do; FAULT: it needs an operator
+    bool is_storage;          // DOUBT: a read, a write or a sync failed. What was written last is
+                              // not known (exit 75)
     bool is_locked;           // another process has it
     int pid;                  // that one; 0: unknown
     char text[STORE_ERROR_BYTES];

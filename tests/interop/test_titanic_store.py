@@ -249,13 +249,45 @@ class Faults(StoreTest):
         titanic.signal()
         titanic.wait()
 
-    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
-    def test_a_sync_that_fails_is_not_acknowledged(self):
+    def no_sync(self):
+        """Return a file: while it is there no sync succeeds of what is started in the context."""
         mark = self.folder / "no-sync"
         more = {"LD_PRELOAD": os.environ["GALLEON_NO_SYNC_LIBRARY"], "GALLEON_NO_SYNC": str(mark),
                 "ASAN_OPTIONS": "verify_asan_link_order=0:"
                                 + os.environ.get("ASAN_OPTIONS", "")}
-        with unittest.mock.patch.dict(os.environ, more):
+        return mark, unittest.mock.patch.dict(os.environ, more)
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_a_sync_that_fails_at_the_start_is_doubt_too(self):
+        mark, without_sync = self.no_sync()
+        titanic = self.start_titanic()
+        before = self.submit(b"nobody", b"before")
+        titanic.kill()
+        mark.touch()
+        with without_sync:
+            self.refused(75, str(self.path))
+        self.assertIn("fault", (self.folder / "titanic.db.fault").read_text())
+        self.start_titanic()
+        self.assertEqual(self.facts(before)["state"], "pending")
+        self.assertIn("checked", (self.folder / "titanic.db.fault").read_text())
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_syncs_that_fail_at_start_after_start_need_an_operator(self):
+        mark, without_sync = self.no_sync()
+        mark.touch()
+        with without_sync:
+            self.refused(75)
+            self.refused(75)
+            self.refused(1, "twice within ten minutes")
+
+    def test_a_path_that_is_none_is_no_doubt(self):
+        self.path = self.folder / "none" / "titanic.db"
+        self.refused(1, "none")
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_a_sync_that_fails_is_not_acknowledged(self):
+        mark, without_sync = self.no_sync()
+        with without_sync:
             titanic = self.start_titanic()
         before = self.submit(b"nobody", b"before")
         mark.touch()
@@ -265,7 +297,7 @@ class Faults(StoreTest):
             self.asking.answer(asked, 0.5)
         self.assertIn("fault", (self.folder / "titanic.db.fault").read_text())
         mark.unlink()
-        with unittest.mock.patch.dict(os.environ, more):
+        with without_sync:
             titanic = self.start_titanic()
         self.assertEqual(self.facts(before)["state"], "pending")
         mark.touch()

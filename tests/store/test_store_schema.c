@@ -236,6 +236,12 @@ every_call_may_fail_on_the_way(void **state)
             fault_plan.code[call] = kinds[kind].code;
             rig->store = store_open_sqlite(&rig->options, &rig->error);
             bool was_hit = fault_vfs_count(call) >= fault_plan.fail_at[call];
+            bool is_disk = (kinds[kind].code & 0xff) == SQLITE_IOERR;
+            if (rig->store == NULL) {
+                assert_int_equal(rig->error.result, STORE_DOUBT);
+                assert_int_equal(rig->error.is_storage, is_disk);
+                refused++;
+            }
             fault_vfs_start();
             if (rig->store != NULL && was_hit) { // it was not in the way
                 store_close(rig->store);
@@ -243,7 +249,6 @@ every_call_may_fail_on_the_way(void **state)
             }
             if (!was_hit)
                 break;
-            refused++;
             open_store(rig);
             assert_int_equal(version_of(rig), SCHEMA_VERSION);
             expect_all(rig);
