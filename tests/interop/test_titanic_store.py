@@ -292,6 +292,7 @@ class Faults(StoreTest):
         before = self.submit(b"nobody", b"before")
         mark.touch()
         asked = self.asking.request(b"titanic.request", [b"nobody", b"after"])
+        self.asking.flush()
         self.assertEqual(titanic.wait(), 75, titanic.error_text())
         with self.assertRaises(Silence):
             self.asking.answer(asked, 0.5)
@@ -302,6 +303,7 @@ class Faults(StoreTest):
         self.assertEqual(self.facts(before)["state"], "pending")
         mark.touch()
         self.asking.request(b"titanic.request", [b"nobody", b"again"])
+        self.asking.flush()
         self.assertEqual(titanic.wait(), 75, titanic.error_text())
         self.refused(1, "twice within ten minutes", "titanic.db.fault")
 
