@@ -687,6 +687,8 @@ titanic_new(const char *brokers, const char *store, const titanic_options_t *opt
         errno = error;
         return NULL;
     }
+    if (self->options.backup_dir != NULL)
+        store_backup_tidy(self->options.backup_dir);
     if (self->options.relaxed)
         log_warn("TITANIC-RELAXED", "what=\"an acknowledged request can be lost with the power\"");
     return self;

@@ -238,8 +238,7 @@ look(struct sqlite_store *self, const struct store_options *options, struct stor
 {
     char name[3 * STORE_PATH_BYTES_MAX + 32];
     bool is_logged = has_log(self->path);
-    self->lock_fd = store_lock(options, error_out);
-    if (self->lock_fd < 0)
+    if (!store_lock_to_look(self->path, &self->lock_fd, error_out))
         return false;
     self->anchor_fd = anchor_open_to_read(self->path);
     pthread_once(&is_configured, configure_sqlite);
@@ -247,7 +246,8 @@ look(struct sqlite_store *self, const struct store_options *options, struct stor
     int flags = (is_logged ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_URI |
                 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
     int code = SQLITE_ERROR;
-    self->vfs = page_vfs(options->vfs, false);
+    // Who may not write may not take SQLite's lock either, without which it reads no log.
+    self->vfs = page_vfs(access(self->path, W_OK) == 0 ? options->vfs : "unix-none", false);
     if (self->vfs != NULL)
         code = sqlite3_open_v2(name, &self->db, flags, self->vfs);
     if (code == SQLITE_OK)

@@ -176,6 +176,7 @@ struct sqlite_store {
 
     sqlite3 *copy; // of a backup that goes on, or NULL
     sqlite3_backup *copying;
+    char copy_part[STORE_PATH_BYTES_MAX + 8]; // its file
 
     bool is_short; // of room: what is new is refused
 
@@ -256,7 +257,8 @@ enum store_result sqlite_idle(struct store *base, uint64_t now_ms, bool *has_mor
 // ---- sqlite_backup.c ---------------------------------------------------------------
 
 enum store_result sqlite_backup(struct store *base, const char *path, bool *is_done_out);
-void sqlite_backup_end(struct sqlite_store *self); // gives up a copy that is not whole
+// sqlite_backup_end gives up a copy that is not whole, and leaves nothing of it.
+void sqlite_backup_end(struct sqlite_store *self);
 // sqlite_backup_is_copy: it was copied from another, and no process has opened it as its own.
 bool sqlite_backup_is_copy(sqlite3 *db);
 // sqlite_backup_restored begins another incarnation where the store was copied from another.

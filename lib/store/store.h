@@ -139,6 +139,10 @@ store_backup(struct store *self, const char *path, bool *is_done_out)
     return self->class->backup(self, path, is_done_out);
 }
 
+// store_backup_tidy removes what is left in a folder of copies that were cut off: NAME.db.part,
+// but for those that a process is making.
+void store_backup_tidy(const char *folder);
+
 static inline void
 store_info(struct store *self, struct store_info *info_out)
 {

@@ -158,6 +158,13 @@ class Backup(StoreTest):
             self.assertEqual(self.ask(b"backup", name)[0], b"400", name)
         self.assertEqual(list(self.copies.iterdir()), [])
 
+    def test_what_a_crash_has_left_of_a_backup_is_removed_at_the_start(self):
+        kept = self.copies / "monday.db"
+        for path in (kept, self.copies / "tuesday.db.part"):
+            path.write_bytes(b"x")
+        self.start_titanic("--backup-dir", self.copies)
+        self.assertEqual(list(self.copies.iterdir()), [kept])
+
     def test_a_name_is_used_once(self):
         self.start_titanic("--backup-dir", self.copies)
         path, _ = self.backup("one")
