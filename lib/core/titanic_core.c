@@ -157,7 +157,7 @@ ask_for_services(struct titanic_core *self)
     if (self->is_started || self->is_draining || self->start_again_ms > self->now_ms)
         return;
     self->is_started = true;
-    titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->filter.limit = DURABLE_ROWS_MAX;
+    titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->limit = UINT32_MAX;
 }
 
 void

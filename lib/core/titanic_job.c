@@ -252,6 +252,7 @@ titanic_on_answer(struct titanic_core *self, const struct titanic_event *event)
     if (event->ending == TITANIC_NOT_TRIED) {
         titanic_dump(self, event->reply, event->reply_bytes);
         not_tried(self, job);
+        titanic_slot_is_free(self);
         return;
     }
     if (event->ending == TITANIC_ENDED) {

@@ -11,6 +11,8 @@
 
 #include "titanic_state.h"
 
+enum { OFFERS_MAX = 64 }; // services that a slot is offered to at a time
+
 static struct service *
 service_of_place(struct list_node *node)
 {
@@ -149,10 +151,13 @@ titanic_slot_is_free(struct titanic_core *self)
 {
     // One slot may be what a few of them waited for. The others come later: each answer
     // brings the next ones here, and those that still may not go stand at the end.
-    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {
+    size_t left = self->blocked.size < OFFERS_MAX ? self->blocked.size : OFFERS_MAX;
+    for (int taken = 0; taken < 4 && left > 0; left--) {
         struct service *service = service_of_place(list_first(&self->blocked));
+        size_t turns = self->turns.size;
         put(self, service, SERVICE_RESTS);
         titanic_service_update(self, service);
+        taken += self->turns.size > turns;
     }
 }
 
@@ -239,7 +244,10 @@ titanic_service_loaded(struct titanic_core *self, struct service *service, struc
     service->next_ms = op->next_ms;
     for (size_t i = 0; i < count; i++) {
         struct durable_row *row = &op->found->rows[i];
-        if (titanic_jobs_free(self) == 0 || self->is_draining) {
+        // One that was cancelled and retried may be here still, its former end on its way to the
+        // store: it is loaded again when that is told.
+        if (titanic_jobs_free(self) == 0 || self->is_draining ||
+            titanic_job_find(self, &row->id) != NULL) {
             service->has_more = true;
             break;
         }
@@ -247,6 +255,9 @@ titanic_service_loaded(struct titanic_core *self, struct service *service, struc
         row->body = NULL;
     }
     titanic_service_update(self, service);
+    // What it had a slot for is gone from the store: the slot is somebody else's.
+    if (count == 0)
+        titanic_slot_is_free(self);
 }
 
 // ---- what the broker says of it --------------------------------------------------------

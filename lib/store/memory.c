@@ -477,9 +477,12 @@ stats(struct memory_store *self, struct durable_op *op)
     struct rows rows;
     rows_init(&rows);
     uint32_t limit = op->filter.limit == 0 ? DURABLE_ROWS_MAX : op->filter.limit;
+    if (op->limit > 0)
+        limit = op->limit;
     must(rows_add_count(&rows, &total));
-    for (size_t at = 0; at < count && at < limit; at++)
-        must(rows_add_count(&rows, &counts[at]));
+    for (size_t at = 0; at < count && rows.service_count - 1 < limit; at++)
+        if (op->limit == 0 || counts[at].pending > 0)
+            must(rows_add_count(&rows, &counts[at]));
     free(counts);
     op->found = rows_end(&rows);
     must(op->found != NULL);

@@ -392,6 +392,8 @@ is_counted(const struct service *service, const struct durable_op *op)
         (op->filter.service.size > 0 &&
          !view_equals(view_of(service->name, service->name_bytes), op->filter.service)))
         return false;
+    if (op->limit > 0)
+        return service->counts[DURABLE_PENDING] > 0;
     return service->counts[DURABLE_PENDING] + service->counts[DURABLE_DONE] +
                service->counts[DURABLE_DEAD] + service->counts[DURABLE_EXPIRED] >
            0;
@@ -435,7 +437,8 @@ sqlite_query_stats(struct sqlite_store *self, struct durable_op *op)
     if (count > 0)
         qsort(sorted, count, sizeof *sorted, compare_names);
     int code = SQLITE_OK;
-    for (size_t at = 0; at < count && at < limit_of(op->filter.limit) && code == SQLITE_OK; at++)
+    uint32_t limit = op->limit > 0 ? op->limit : limit_of(op->filter.limit);
+    for (size_t at = 0; at < count && at < limit && code == SQLITE_OK; at++)
         code = count_service(self, sorted[at], &rows);
     free(sorted);
     op->outcome = DURABLE_OK;

@@ -183,6 +183,8 @@ struct durable_op {
     // order of (due_ms, seq), at most `limit` of them and not much more than bytes_max.
     // OVERDUE: those whose deadline is before now_ms, of all services, behind the same two in
     // the order of (deadline_ms, seq), at most `limit`.
+    // STATS: where it is not 0 only services that have something pending, and so many of them;
+    // else all, and as many as the filter says.
     uint64_t after_due_ms;
     uint64_t after_seq;
     uint32_t limit;

@@ -673,6 +673,27 @@ stats_count_by_service(void **state)
     store_rows_free(op.found);
 }
 
+static void
+stats_of_what_is_pending_pass_over_all_others(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_answer(rig, rig_accept(rig, "a", "x"), "y");
+    rig_accept(rig, "b", "x");
+    rig_accept(rig, "c", "x");
+    struct durable_op op = rig_filter(rig, DURABLE_STATS);
+    op.limit = UINT32_MAX;
+    assert_int_equal(rig_apply(rig, &op), DURABLE_OK);
+    assert_int_equal(op.found->service_count, 3);
+    assert_int_equal(op.found->services[0].done, 1);
+    assert_true(view_equals(op.found->services[1].service, rig_view("b")));
+    assert_true(view_equals(op.found->services[2].service, rig_view("c")));
+    store_rows_free(op.found);
+    op.limit = 1;
+    assert_int_equal(rig_apply(rig, &op), DURABLE_OK);
+    assert_int_equal(op.found->service_count, 2);
+    store_rows_free(op.found);
+}
+
 // ---- what is past its time ---------------------------------------------------------------------
 
 static void
@@ -766,6 +787,8 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(life_is_loaded_with_its_request, open, close_rig),         \
         cmocka_unit_test_setup_teardown(purge_forgets_what_is_over, open, close_rig),              \
         cmocka_unit_test_setup_teardown(stats_count_by_service, open, close_rig),                  \
+        cmocka_unit_test_setup_teardown(stats_of_what_is_pending_pass_over_all_others, open,       \
+                                        close_rig),                                                \
         cmocka_unit_test_setup_teardown(answer_that_nobody_closed_is_kept_for_its_time, open,      \
                                         close_rig),                                                \
         cmocka_unit_test_setup_teardown(pending_and_dead_requests_are_kept_for_ever, open,         \

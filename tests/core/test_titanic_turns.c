@@ -1,0 +1,124 @@
+// test_titanic_turns.c - nobody is passed over: who waits for a slot, for memory, or to be loaded.
+
+#include "titanic_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static struct titanic_rig *
+started(void)
+{
+    struct titanic_rig *rig = titanic_rig_new();
+    titanic_rig_start(rig);
+    return rig;
+}
+
+static void
+slot_of_what_was_not_tried_goes_to_who_waits_for_it(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 2;
+    titanic_rig_start(rig);
+    rig_accepted(rig, "dead", "x");
+    rig_accepted(rig, "gone", "x");
+    rig_accepted(rig, "alive", "x");
+    assert_int_equal(rig_open(rig, "alive"), 0);
+    rig_not_tried(rig, 0);
+    assert_int_equal(rig_open(rig, "alive"), 1);
+    titanic_rig_free(rig);
+}
+
+static void
+slot_that_was_offered_in_vain_is_offered_to_the_next(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 1;
+    titanic_rig_start(rig);
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    rig_accepted(rig, "first", "x");
+    struct durable_filter filter = {.service = VIEW_NONE};
+    for (size_t i = 0; i < 5; i++)
+        rig_accepted(rig, names[i], "x");
+    titanic_rig_crash(rig); // so that all but one are in the store alone
+    assert_int_equal(rig->sent_count, 2);
+    // They wait for a slot, and by then all of them but the last are closed.
+    for (size_t i = 0; i < 4; i++) {
+        filter.service = view_of(names[i], 1);
+        rig_ask_filter(rig, TSP_CANCEL, &filter);
+    }
+    filter.service = VIEW_LITERAL("first");
+    rig_ask_filter(rig, TSP_CANCEL, &filter);
+    rig_wait(rig, 0);
+    if (rig_open(rig, NULL) > 0 && rig_open(rig, "e") == 0)
+        rig_answer(rig, 1, 200, "y");
+    assert_int_equal(rig_open(rig, "e"), 1);
+    titanic_rig_free(rig);
+}
+
+static void
+request_that_is_loaded_again_before_its_end_is_told_runs_again(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "first");
+    rig_known(rig, "echo", true);
+    rig_submit_with(rig, "echo", "second", &(struct tsp_request){.not_before_ms = 50});
+    rig_wait(rig, 45);
+    struct durable_filter one = {.has_id = true, .id = id};
+    rig_ask_filter(rig, TSP_CANCEL, &one);
+    rig_ask_filter(rig, TSP_RETRY, &one);
+    // The store has told of neither, and is asked for what is due; then the attempt fails.
+    rig->now_ns += 5 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    struct titanic_event event = {.kind = TITANIC_ANSWER,
+                                  .token = rig->sent[0].token,
+                                  .ending = TITANIC_ENDED,
+                                  .ended_with = 500,
+                                  .text = VIEW_LITERAL("no")};
+    rig->sent[0].is_open = false;
+    rig_step(rig, &event);
+    rig_wait(rig, 5);
+    assert_int_equal(rig_open(rig, "echo"), 2);
+    rig_answer(rig, 1, 200, "y");
+    rig_answer(rig, 2, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
+what_is_pending_is_found_behind_a_thousand_services(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.services_max = 1100;
+    titanic_rig_start(rig);
+    char name[16];
+    for (int i = 0; i <= DURABLE_ROWS_MAX; i++) {
+        snprintf(name, sizeof name, "a%04d", i);
+        rig_accepted(rig, name, "x");
+        rig_answer(rig, rig->sent_count - 1, 200, "y");
+    }
+    rig_accepted(rig, "z", "x");
+    titanic_rig_crash(rig);
+    assert_int_equal(rig_open(rig, "z"), 1);
+    titanic_rig_free(rig);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slot_of_what_was_not_tried_goes_to_who_waits_for_it),
+        cmocka_unit_test(slot_that_was_offered_in_vain_is_offered_to_the_next),
+        cmocka_unit_test(request_that_is_loaded_again_before_its_end_is_told_runs_again),
+        cmocka_unit_test(what_is_pending_is_found_behind_a_thousand_services),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
