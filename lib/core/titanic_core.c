@@ -229,7 +229,7 @@ on_stowed(struct titanic_core *self, struct durable_op *op)
         titanic_free_found(self, op);
         break;
     case FOR_SERVICE:
-        titanic_service_loaded(self, stow.of, op);
+        titanic_service_stowed(self, stow.of, op);
         titanic_free_found(self, op);
         break;
     case FOR_START:

@@ -211,6 +211,21 @@ attempt_failed(struct titanic_core *self, struct job *job, struct view text)
     }
 }
 
+// give_way lets go of what a service has in memory and cannot use now, where nobody has room any
+// more: those with workers need it. It is pending in the store, and loaded again from the start.
+static void
+give_way(struct titanic_core *self, struct service *service)
+{
+    // What is being loaded would be taken for what comes first.
+    if (titanic_jobs_free(self) > 0 || service->jobs != service->ready.size || service->is_loading)
+        return;
+    while (!list_is_empty(&service->ready))
+        titanic_job_doom(self, job_of_place(list_first(&service->ready)));
+    service->cursor_due_ms = service->cursor_seq = 0;
+    service->has_more = true;
+    titanic_service_update(self, service);
+}
+
 // not_tried: nothing ran, so it was no attempt. The service is without workers, or full.
 static void
 not_tried(struct titanic_core *self, struct job *job)
@@ -252,6 +267,7 @@ titanic_on_answer(struct titanic_core *self, const struct titanic_event *event)
     if (event->ending == TITANIC_NOT_TRIED) {
         titanic_dump(self, event->reply, event->reply_bytes);
         not_tried(self, job);
+        give_way(self, service);
         titanic_slot_is_free(self);
         return;
     }

@@ -227,36 +227,88 @@ titanic_serve_turn(struct titanic_core *self)
     return true;
 }
 
-void
-titanic_service_loaded(struct titanic_core *self, struct service *service, struct durable_op *op)
+static void
+rest(struct titanic_core *self, struct service *service, const struct durable_op *op)
+{
+    self->stats.damaged += op->outcome == DURABLE_DAMAGED;
+    service->has_more = true;
+    service->pause_until_ms = self->now_ms + TITANIC_STUCK_MS;
+}
+
+// end_damaged gives up a request whose body is not what was stored: it would hold up all behind
+// it for ever. It is the service's operation, as the load was.
+static void
+end_damaged(struct titanic_core *self, struct service *service, const struct durable_row *row)
+{
+    self->stats.damaged++;
+    service->is_loading = true;
+    service->pins++;
+    struct durable_op *op = titanic_stow(self, DURABLE_KILL, FOR_SERVICE, service);
+    op->seq = row->seq;
+    op->id = row->id;
+    op->life = row->life;
+    op->attempts = row->attempts;
+    op->state = DURABLE_DEAD;
+    op->reason = VIEW_LITERAL("damaged in the store");
+}
+
+static void
+damaged_ended(struct titanic_core *self, struct service *service, const struct durable_op *op)
 {
     service->is_loading = false;
     service->pins--;
-    if (op->outcome != DURABLE_OK) {
-        self->stats.damaged += op->outcome == DURABLE_DAMAGED;
-        service->has_more = true;
-        service->pause_until_ms = self->now_ms + TITANIC_STUCK_MS;
-        titanic_service_update(self, service);
-        return;
+    if (op->outcome == DURABLE_OK) {
+        self->stats.given_up++;
+        titanic_wake(self, &op->id, NULL);
+    } else if (op->outcome == DURABLE_REFUSED) {
+        rest(self, service, op);
     }
-    size_t count = op->found == NULL ? 0 : op->found->count;
-    service->has_more |= op->has_more;
-    service->next_ms = op->next_ms;
-    for (size_t i = 0; i < count; i++) {
-        struct durable_row *row = &op->found->rows[i];
-        // One that was cancelled and retried may be here still, its former end on its way to the
-        // store: it is loaded again when that is told.
+    titanic_service_update(self, service);
+}
+
+// take_rows makes jobs of what was loaded, as far as that goes: it is for a later load where
+// there is no room, and where something has to be told to or by the store first. One that was
+// cancelled and retried may be here still, its former end on its way there.
+static void
+take_rows(struct titanic_core *self, struct service *service, struct durable_rows *found)
+{
+    for (size_t i = 0; found != NULL && i < found->count; i++) {
+        struct durable_row *row = &found->rows[i];
         if (titanic_jobs_free(self) == 0 || self->is_draining ||
             titanic_job_find(self, &row->id) != NULL) {
             service->has_more = true;
-            break;
+            return;
+        }
+        if (row->body == NULL) {
+            service->has_more = true;
+            end_damaged(self, service, row);
+            return;
         }
         titanic_job_of(self, service, row);
         row->body = NULL;
     }
+}
+
+void
+titanic_service_stowed(struct titanic_core *self, struct service *service, struct durable_op *op)
+{
+    if (op->kind == DURABLE_KILL) {
+        damaged_ended(self, service, op);
+        return;
+    }
+    service->is_loading = false;
+    service->pins--;
+    bool is_empty = op->found == NULL || op->found->count == 0;
+    if (is_empty && op->outcome != DURABLE_OK) {
+        rest(self, service, op);
+    } else {
+        service->has_more |= op->has_more;
+        service->next_ms = op->next_ms;
+        take_rows(self, service, op->found);
+    }
     titanic_service_update(self, service);
     // What it had a slot for is gone from the store: the slot is somebody else's.
-    if (count == 0)
+    if (is_empty)
         titanic_slot_is_free(self);
 }
 

@@ -194,7 +194,7 @@ struct service *titanic_service_get(struct titanic_core *self, struct view name)
 void titanic_service_update(struct titanic_core *self, struct service *service);
 // titanic_service_due says that the store has, or will have, one that is due then.
 void titanic_service_due(struct titanic_core *self, struct service *service, uint64_t due_ms);
-void titanic_service_loaded(struct titanic_core *self, struct service *service,
+void titanic_service_stowed(struct titanic_core *self, struct service *service,
                             struct durable_op *op);
 void titanic_on_known(struct titanic_core *self, const struct titanic_event *event);
 // titanic_slot_is_free: an attempt is over, so somebody may go on.

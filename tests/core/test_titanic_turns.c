@@ -111,6 +111,65 @@ what_is_pending_is_found_behind_a_thousand_services(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+damaged_request_is_dead_and_holds_up_no_other(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id ids[4];
+    static const char *const bodies[] = {"one", "two", "three", "four"};
+    rig->damaged = "two";
+    for (size_t i = 0; i < 4; i++)
+        ids[i] = rig_accepted(rig, "echo", bodies[i]);
+    titanic_rig_crash(rig);
+    rig_known(rig, "echo", true);
+    rig_wait(rig, 5000);
+    for (size_t i = 0; i < rig->sent_count; i++)
+        if (rig->sent[i].is_open)
+            rig_answer(rig, i, 200, "y");
+    const char *text;
+    assert_int_equal(rig_fetch(rig, &ids[0], NULL), TSP_OK);
+    assert_int_equal(rig_fetch(rig, &ids[1], &text), TSP_ERROR);
+    assert_string_equal(text, "damaged in the store");
+    assert_int_equal(rig_fetch(rig, &ids[2], NULL), TSP_OK);
+    assert_int_equal(rig_fetch(rig, &ids[3], NULL), TSP_OK);
+    assert_int_equal(rig_stats(rig).damaged, 1);
+    assert_int_equal(rig_stats(rig).given_up, 1);
+    titanic_rig_free(rig);
+}
+
+static void
+memory_that_services_without_workers_have_is_given_to_who_needs_it(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = 1; // and twice as many in memory
+    titanic_rig_start(rig);
+    struct request_id dead = rig_accepted(rig, "dead", "x");
+    rig_not_tried(rig, 0);
+    rig_accepted(rig, "gone", "x");
+    rig_not_tried(rig, 1);
+    rig_accepted(rig, "alive", "x");
+    for (int seconds = 0; seconds < 60 && rig_open(rig, "alive") == 0; seconds++) {
+        for (size_t i = 0; i < rig->sent_count; i++)
+            if (rig->sent[i].is_open)
+                rig_not_tried(rig, i);
+        rig_wait(rig, 1000);
+    }
+    assert_int_equal(rig_open(rig, "alive"), 1);
+    rig_answer(rig, rig->sent_count - 1, 200, "y");
+    // And nobody is forgotten for that.
+    for (int seconds = 0; seconds < 60 && rig_fetch(rig, &dead, NULL) != TSP_OK; seconds++) {
+        for (size_t i = 0; i < rig->sent_count; i++)
+            if (rig->sent[i].is_open)
+                rig_answer(rig, i, 200, "y");
+        rig_wait(rig, 1000);
+    }
+    assert_int_equal(rig_fetch(rig, &dead, NULL), TSP_OK);
+    assert_int_equal(rig_stats(rig).answers, 3);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -119,6 +178,8 @@ main(void)
         cmocka_unit_test(slot_that_was_offered_in_vain_is_offered_to_the_next),
         cmocka_unit_test(request_that_is_loaded_again_before_its_end_is_told_runs_again),
         cmocka_unit_test(what_is_pending_is_found_behind_a_thousand_services),
+        cmocka_unit_test(damaged_request_is_dead_and_holds_up_no_other),
+        cmocka_unit_test(memory_that_services_without_workers_have_is_given_to_who_needs_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
