@@ -137,7 +137,8 @@ submit(struct titanic_core *self, const struct titanic_event *event)
         refuse(self, event, TSP_UNKNOWN, VIEW_LITERAL("key expired"));
         return;
     }
-    if (event->body == NULL || event->body_bytes > self->config.bytes_max - self->bytes) {
+    if (event->body == NULL || self->bytes >= self->config.bytes_max ||
+        event->body_bytes > self->config.bytes_max - self->bytes) {
         refuse(self, event, TSP_BUSY, VIEW_LITERAL("too many bytes on their way"));
         return;
     }

@@ -38,8 +38,11 @@ titanic_dump(struct titanic_core *self, struct durable_body *body, uint64_t byte
     if (body == NULL)
         return;
     must(self->bytes >= bytes);
+    bool was_full = self->bytes >= self->config.bytes_max;
     self->bytes -= bytes;
     titanic_effect(self, TITANIC_DUMP)->body = body;
+    if (was_full && self->bytes < self->config.bytes_max)
+        titanic_slot_is_free(self);
 }
 
 struct durable_op *

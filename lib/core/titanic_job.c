@@ -27,6 +27,13 @@ titanic_jobs_free(const struct titanic_core *self)
     return self->jobs.capacity - self->jobs.used;
 }
 
+bool
+titanic_jobs_may_come(const struct titanic_core *self)
+{
+    return self->jobs.used == 0 ||
+           (titanic_jobs_free(self) > 0 && self->bytes < self->config.bytes_max);
+}
+
 struct job *
 titanic_job_find(const struct titanic_core *self, const struct request_id *id)
 {
@@ -217,7 +224,7 @@ static void
 give_way(struct titanic_core *self, struct service *service)
 {
     // What is being loaded would be taken for what comes first.
-    if (titanic_jobs_free(self) > 0 || service->jobs != service->ready.size || service->is_loading)
+    if (titanic_jobs_may_come(self) || service->jobs != service->ready.size || service->is_loading)
         return;
     while (!list_is_empty(&service->ready))
         titanic_job_doom(self, job_of_place(list_first(&service->ready)));

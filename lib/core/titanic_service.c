@@ -211,9 +211,9 @@ titanic_serve_turn(struct titanic_core *self)
     struct service *service = service_of_place(node);
     put(self, service, SERVICE_RESTS);
     struct list_node *first = list_first(&service->ready);
-    bool can_load = first == NULL && titanic_jobs_free(self) > 0;
+    bool can_load = first == NULL && titanic_jobs_may_come(self);
     if (service->out >= out_max(self, service) || (first == NULL && !can_load)) {
-        // Others have taken the slots since, or no memory is left for jobs.
+        // Others have taken the slots since, or no memory is left.
         put(self, service, SERVICE_IS_BLOCKED);
         return true;
     }
@@ -274,7 +274,7 @@ take_rows(struct titanic_core *self, struct service *service, struct durable_row
 {
     for (size_t i = 0; found != NULL && i < found->count; i++) {
         struct durable_row *row = &found->rows[i];
-        if (titanic_jobs_free(self) == 0 || self->is_draining ||
+        if (!titanic_jobs_may_come(self) || self->is_draining ||
             titanic_job_find(self, &row->id) != NULL) {
             service->has_more = true;
             return;

@@ -206,6 +206,9 @@ bool titanic_service_timer(struct titanic_core *self);
 // ---- titanic_job.c: a request on its way -----------------------------------------
 
 uint32_t titanic_jobs_free(const struct titanic_core *self);
+// titanic_jobs_may_come: there is room for one more and its body. Where there is no job any
+// more there is, so that what the limit is too small for is done one by one.
+bool titanic_jobs_may_come(const struct titanic_core *self);
 struct job *titanic_job_find(const struct titanic_core *self, const struct request_id *id);
 // titanic_job_of makes a job of a row whose body it takes; there has to be room.
 struct job *titanic_job_of(struct titanic_core *self, struct service *service,

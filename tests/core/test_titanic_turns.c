@@ -170,6 +170,80 @@ memory_that_services_without_workers_have_is_given_to_who_needs_it(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+bodies_that_are_loaded_count_against_the_limit(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.bytes_max = 500;
+    titanic_rig_start(rig);
+    struct request_id ids[20];
+    char body[101];
+    memset(body, 'x', 100);
+    body[100] = '\0';
+    for (size_t i = 0; i < 20; i++)
+        ids[i] = rig_accepted(rig, "echo", body);
+    titanic_rig_crash(rig);
+    rig_known(rig, "echo", true);
+    assert_in_range(rig->live, 2, 6);
+    assert_int_equal(rig->askers[rig_submit(rig, "echo", body)].status, TSP_BUSY);
+    for (size_t i = 0; i < rig->sent_count; i++)
+        if (rig->sent[i].is_open)
+            rig_answer(rig, i, 200, "y");
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(rig_fetch(rig, &ids[i], NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
+room_that_comes_back_from_who_submits_is_used_at_once(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.bytes_max = 600;
+    titanic_rig_start(rig);
+    char body[101];
+    memset(body, 'x', 100);
+    body[100] = '\0';
+    rig_accepted(rig, "hangs", body);
+    rig_submit_with(rig, "later", body, &(struct tsp_request){.not_before_ms = 5});
+    rig_commit(rig);
+    // While four more are on their way to the store there is no room for what is due.
+    for (int i = 0; i < 4; i++)
+        rig_submit_with(rig, "echo", body, &(struct tsp_request){.not_before_ms = 60000});
+    rig->now_ns += 10 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_wait(rig, 10);
+    assert_int_equal(rig_open(rig, "later"), 1);
+    titanic_rig_free(rig);
+}
+
+static void
+bodies_of_services_without_workers_give_way_to_others(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    titanic_rig_start(rig);
+    char body[101];
+    memset(body, 'x', 100);
+    body[100] = '\0';
+    rig_accepted(rig, "dead", body);
+    rig_accepted(rig, "gone", body);
+    rig_accepted(rig, "lost", body);
+    rig_accepted(rig, "alive", body);
+    rig->config.bytes_max = 200;
+    titanic_rig_crash(rig);
+    for (int seconds = 0; seconds < 60 && rig_open(rig, "alive") == 0; seconds++) {
+        for (size_t i = 0; i < rig->sent_count; i++)
+            if (rig->sent[i].is_open && strcmp(rig->sent[i].service, "alive") != 0)
+                rig_not_tried(rig, i);
+        rig_wait(rig, 1000);
+    }
+    assert_int_equal(rig_open(rig, "alive"), 1);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -180,6 +254,9 @@ main(void)
         cmocka_unit_test(what_is_pending_is_found_behind_a_thousand_services),
         cmocka_unit_test(damaged_request_is_dead_and_holds_up_no_other),
         cmocka_unit_test(memory_that_services_without_workers_have_is_given_to_who_needs_it),
+        cmocka_unit_test(bodies_that_are_loaded_count_against_the_limit),
+        cmocka_unit_test(room_that_comes_back_from_who_submits_is_used_at_once),
+        cmocka_unit_test(bodies_of_services_without_workers_give_way_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
