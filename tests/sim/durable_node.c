@@ -113,7 +113,7 @@ submit(struct client_node *self, struct errand *errand, bool is_other)
 static void
 ask_by_id(struct client_node *self, struct errand *errand, enum tsp_service service)
 {
-    uint8_t id[REQUEST_ID_TEXT_BYTES];
+    uint8_t id[REQUEST_ID_TEXT_BYTES] = {0};
     char wait[24];
     struct view frames[2] = {view_of(id, sizeof id)};
     size_t count = 1;
