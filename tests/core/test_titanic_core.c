@@ -786,6 +786,27 @@ drain_does_not_wait_for_a_service_without_workers(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+drain_that_waits_for_the_store_alone_sleeps_until_it_says(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_wait(rig, 0);
+    (void)rig_ask_id(rig, TSP_REPLY, &id, 0);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig->now_ns += rig->config.drain_ms * 1000000;
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    while (titanic_core_deadline(rig->core) <= rig->now_ns && rig_open(rig, "echo") > 0)
+        rig_step(rig, &tick);
+    assert_false(rig->has_stopped);
+    assert_true(titanic_core_deadline(rig->core) == UINT64_MAX);
+    rig_commit(rig);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -827,6 +848,7 @@ main(void)
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
         cmocka_unit_test(what_was_pending_of_a_service_without_a_place_runs_before_what_is_new),
         cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
+        cmocka_unit_test(drain_that_waits_for_the_store_alone_sleeps_until_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
