@@ -1,6 +1,7 @@
 // check_durable.c - T1 to T10: what an acknowledgement means.
 
 #include "check_durable.h"
+#include "titanic_store.h"
 #include "workload.h"
 
 struct kept { // a request that the store has, or had
@@ -9,7 +10,9 @@ struct kept { // a request that the store has, or had
     enum durable_state state;
     uint32_t attempts, attempts_max;
     uint64_t due_ms, deadline_ms;
-    uint64_t run; // of its answer
+    uint64_t run;     // of its answer
+    uint64_t over_ms; // when it was done or closed
+    bool is_dropped;  // after its time
 };
 
 struct book {
@@ -116,6 +119,7 @@ write_change(struct node *node, const struct durable_op *op)
         kept->state = op->kind == DURABLE_RETRY    ? DURABLE_PENDING
                       : op->kind == DURABLE_CANCEL ? DURABLE_DEAD
                                                    : DURABLE_CLOSED;
+        kept->over_ms = op->now_ms;
         if (op->kind != DURABLE_RETRY)
             continue;
         mark(node->world, MARK_RETRIED);
@@ -125,10 +129,36 @@ write_change(struct node *node, const struct durable_op *op)
     }
 }
 
+// drop_old: the store lets go of what has passed its time, and of nothing else: what it lacks
+// later without a word of this is missed (T1, T3, T10).
+static void
+drop_old(struct node *node, uint64_t now_ms)
+{
+    struct book *self = node->world->book;
+    uint64_t retain_ms = node->world->plan.titanic.config.retain_ms;
+    for (size_t i = 0; i < self->kept_count; i++) {
+        struct kept *kept = &self->kept[i];
+        bool is_over = kept->state == DURABLE_DONE || kept->state == DURABLE_CLOSED;
+        if (kept->is_dropped || !is_over || now_ms <= kept->over_ms ||
+            now_ms - kept->over_ms <= retain_ms)
+            continue;
+        struct errand *errand = errand_of(node->world, kept->number);
+        mark(node->world, kept->state == DURABLE_DONE ? MARK_DROPPED_ANSWER : MARK_DROPPED_KEY);
+        kept->state = DURABLE_CLOSED;
+        kept->is_dropped = true;
+        if (errand != NULL)
+            errand->was_dropped = true;
+    }
+}
+
 // write_down writes what came of an operation into the book.
 static void
 write_down(struct node *node, const struct durable_op *op)
 {
+    if ((int)op->kind == STORE_SWEEP) {
+        drop_old(node, op->now_ms);
+        return;
+    }
     if (op->outcome != DURABLE_OK)
         return;
     struct kept *kept = kept_of(node->world, &op->id);
@@ -142,6 +172,7 @@ write_down(struct node *node, const struct durable_op *op)
         body = parts_of(op->body);
         workload_name_of(&body, &call, &kept->run);
         kept->state = DURABLE_DONE;
+        kept->over_ms = op->now_ms;
         break;
     case DURABLE_FAILED:
         kept->attempts = op->attempts;
@@ -152,6 +183,7 @@ write_down(struct node *node, const struct durable_op *op)
         break;
     case DURABLE_CLOSE:
         kept->state = DURABLE_CLOSED;
+        kept->over_ms = op->now_ms;
         break;
     case DURABLE_RETRY:
     case DURABLE_CANCEL:
@@ -236,10 +268,10 @@ check_titanic_started(struct node *node, bool was_lied_to)
 // ---- what the store and the core tell each other ----------------------------------------
 
 void
-check_titanic_told(struct node *node, const struct durable_op *op)
+check_titanic_told(struct node *node, const struct durable_op *op, bool is_short)
 {
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_SUBMIT)
-        mark(node->world, MARK_SUBMIT_REFUSED_FULL);
+        mark(node->world, is_short ? MARK_SUBMIT_REFUSED_SHORT : MARK_SUBMIT_REFUSED_FULL);
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_ANSWER)
         mark(node->world, MARK_ANSWER_REFUSED_FULL);
     if (op->outcome == DURABLE_OK && op->kind == DURABLE_LOAD && op->found->count > 0)
@@ -480,7 +512,7 @@ state_heard(struct client_node *client, struct errand *errand, uint32_t status, 
 {
     const struct node *node = &client->node;
     if (status == TSP_UNKNOWN) {
-        if (!errand->may_be_closed)
+        if (!errand->may_be_closed && !errand->was_dropped)
             check_fail(node, "T3 never_unknown", "call %llu was acknowledged, and is unknown",
                        (number)errand->number);
         errand->is_closed = true; // as it turns out
@@ -501,20 +533,35 @@ state_heard(struct client_node *client, struct errand *errand, uint32_t status, 
     return true;
 }
 
-// same_key_same_request (T10): "one key, one id, one outcome".
+// begin_anew: its key was forgotten, as it may be after the horizon, so it is another request now.
+static void
+begin_anew(struct client_node *client, struct errand *errand)
+{
+    mark(client->node.world, MARK_KEY_ANEW);
+    errand->is_closed = errand->may_be_closed = errand->may_be_changed = false;
+    errand->was_answered = errand->has_failed = false;
+}
+
+// same_key_same_request (T10): "one key, one id, one outcome", within the horizon.
 static bool
 id_heard(struct client_node *client, struct errand *errand, uint32_t status, struct view text)
 {
     struct request_id id;
     if (status != TSP_OK)
         return status == TSP_CONFLICT && errand->is_other;
+    if (errand->is_other && errand->was_dropped) {
+        errand->is_excused = true; // another request has its key now
+        return true;
+    }
     if (errand->is_other)
         check_fail(&client->node, "T10 same_key_same_request",
                    "the key of call %llu is taken for another body", (number)errand->number);
     if (!request_id_read(text, &id))
         check_fail(&client->node, "T10 same_key_same_request", "call %llu gets no id",
                    (number)errand->number);
-    if (errand->is_acked && !request_id_equals(&id, &errand->id))
+    if (errand->is_acked && errand->was_dropped && !request_id_equals(&id, &errand->id))
+        begin_anew(client, errand);
+    else if (errand->is_acked && !request_id_equals(&id, &errand->id))
         check_fail(&client->node, "T10 same_key_same_request", "call %llu has two ids",
                    (number)errand->number);
     errand->is_acked = true;

@@ -30,6 +30,7 @@ struct errand {
     bool may_be_closed;  // a close was sent
     bool may_be_changed; // a cancel or a retry was sent
     bool is_excused;     // a disk that lied has lost it
+    bool was_dropped;    // the store has let go of it, or of its key, after its time
     bool was_answered;
     uint64_t run;    // of the answer
     bool has_failed; // it is dead, or has expired
@@ -62,7 +63,7 @@ void check_titanic_starts(struct node *node);
 void check_titanic_replays(struct node *node, const struct durable_op *op);
 void check_titanic_started(struct node *node, bool was_lied_to);
 // check_titanic_told: the core is told this.
-void check_titanic_told(struct node *node, const struct durable_op *op);
+void check_titanic_told(struct node *node, const struct durable_op *op, bool is_short);
 void check_titanic_stows(struct node *node, const struct durable_op *op);
 // check_titanic_says: its words are about to leave, to somebody who asked this.
 void check_titanic_says(struct node *node, const struct titanic_effect *effect,

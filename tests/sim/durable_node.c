@@ -148,7 +148,9 @@ go_on_acked(struct client_node *self, struct errand *errand)
 {
     uint64_t kind = roll(self->node.world, STREAM_TITANIC, 32);
     bool is_ended = errand->was_answered || errand->has_failed;
-    if (kind < 2 && errand->has_key)
+    if (errand->is_closed && errand->has_key && roll(self->node.world, STREAM_TITANIC, 4) == 0)
+        submit(self, errand, false);
+    else if (kind < 2 && errand->has_key)
         submit(self, errand, kind == 1);
     else if (kind == 2)
         change(self, errand, TSP_CANCEL);

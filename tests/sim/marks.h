@@ -103,7 +103,18 @@
     X(MARK_KEY_CONFLICT, "submit with a key of another body")                                      \
     X(MARK_RETRIED, "dead letter that was retried")                                                \
     X(MARK_DURABLE_DONE, "durable request answered")                                               \
-    X(MARK_TITANIC_DRAINED, "titanic drained")
+    X(MARK_TITANIC_DRAINED, "titanic drained")                                                     \
+    X(MARK_KEY_ANEW, "key taken for another request after its horizon")                            \
+    X(MARK_DRAIN_AND_RESTART, "titanic drained in the middle of trouble, and started again")       \
+    X(MARK_DRAIN_WITH_OUT, "titanic told to drain with durable requests out")                      \
+    X(MARK_BATCH_NO_MEMORY, "batch that found no memory")                                          \
+    X(MARK_STORE_FAULT, "store that only an operator can mend")                                    \
+    X(MARK_READ_AT_FAULT, "read of a store at fault")                                              \
+    X(MARK_FAULT_MENDED, "store at fault that an operator mended")                                 \
+    X(MARK_ROOM_AGAIN, "disk that was full and has room again")                                    \
+    X(MARK_SUBMIT_REFUSED_SHORT, "submit refused before the disk was full")                        \
+    X(MARK_DROPPED_ANSWER, "answer that nobody closed dropped after its time")                     \
+    X(MARK_DROPPED_KEY, "key of a closed request forgotten after its time")
 
 enum mark {
 #define X(name, text) name,

@@ -411,6 +411,8 @@ draw_titanic(struct plan *self)
     plan->questions.config.deadline_ms = plan->questions.config.timeout_ms;
     for (uint32_t i = 0; i < DURABLES_MAX; i++)
         draw_durable(self, i);
+    if (chance(&dice, 2))
+        plan->config.retain_ms = spread(&dice, 2000, 300000);
     if (plan->is_there && self->has[FAULT_LIMITS])
         self->broker.workers_max += FRONTS_MAX;
 }

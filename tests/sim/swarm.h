@@ -47,7 +47,9 @@ enum { FRONTS_MAX = 8, DURABLES_MAX = 4 };
     X(FAULT_DISK_LIE, "disk_lie")   /* it says "stowed" too early */                               \
     X(FAULT_SUSPEND, "suspend")     /* a machine sleeps: its clock has gone on, it has not */      \
     X(FAULT_WALL_STEP, "wall_step") /* the wall clock is set to another time */                    \
-    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */
+    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */             \
+    X(FAULT_DISK_FAULT, "disk_fault")     /* a store that only an operator can mend */             \
+    X(FAULT_DRAIN_TITANIC, "drain_titanic")
 
 enum fault {
 #define X(name, text) name,

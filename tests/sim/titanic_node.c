@@ -77,6 +77,7 @@ struct titanic_node {
     bool accepts;
     bool is_draining;
     bool is_stopped;
+    uint64_t mended_at_ns; // the world's time: when an operator has mended the store; 0: it is well
 };
 
 static struct titanic_node *
@@ -483,7 +484,7 @@ take_stowed(struct titanic_node *self)
              op->outcome, op->seq);
         struct titanic_event event = {.kind = TITANIC_STOWED, .op = op};
         bool is_answer = op->kind == DURABLE_ANSWER;
-        check_titanic_told(&self->node, op);
+        check_titanic_told(&self->node, op, self->store->is_short);
         into_core(self, op->reply);
         for (size_t i = 0; op->found != NULL && i < op->found->count; i++)
             into_core(self, op->found->rows[i].body);
@@ -599,6 +600,35 @@ end_in_doubt(struct titanic_node *self)
     world_at(world, world->now_ns + away_ns, start_again, &self->node, self->node.life);
 }
 
+// end_drained: its drain is over, so it has gone, and it is started again.
+static void
+end_drained(struct titanic_node *self)
+{
+    (void)titanic_node_has_stopped(&self->node);
+    mark(self->node.world, MARK_DRAIN_AND_RESTART);
+    for (uint32_t i = 0; self->fronts[i] != NULL; i++)
+        worker_node_stop(&self->fronts[i]->node);
+    end_in_doubt(self);
+}
+
+// is_mended: a store at fault serves what it can, until an operator has mended it and starts
+// Titanic again.
+static bool
+is_mended(struct titanic_node *self)
+{
+    struct world *world = self->node.world;
+    if (!self->store->is_faulty)
+        return false;
+    if (self->mended_at_ns == 0)
+        self->mended_at_ns = world->now_ns + roll_gap(world, STREAM_TITANIC, 10 * second);
+    if (!world->is_healed && world->now_ns < self->mended_at_ns) {
+        node_wake_at(&self->node, self->mended_at_ns);
+        return false;
+    }
+    mark(world, MARK_FAULT_MENDED);
+    return true;
+}
+
 static void
 look_for_room(struct titanic_node *self)
 {
@@ -615,7 +645,7 @@ static void
 wake(struct node *node)
 {
     struct titanic_node *self = self_of(node);
-    if (self->store->is_in_doubt) {
+    if (self->store->is_in_doubt || is_mended(self)) {
         end_in_doubt(self);
         return;
     }
@@ -633,7 +663,11 @@ wake(struct node *node)
         end_in_doubt(self);
         return;
     }
-    titanic_store_flush(self->store);
+    if (self->is_stopped && !node->world->is_over) {
+        end_drained(self);
+        return;
+    }
+    titanic_store_flush(self->store, titanic_core_clock_ms(self->core, node_now(node)));
 }
 
 // ---- the node ---------------------------------------------------------------------------
@@ -664,6 +698,7 @@ start(struct node *node)
          config.asks_max, config.services_max);
     self->accepts = true;
     self->is_draining = self->is_stopped = false;
+    self->mended_at_ns = 0;
     for (uint32_t i = 0; self->fronts[i] != NULL; i++)
         node_start(&self->fronts[i]->node);
     node_start(&self->back->node);
@@ -772,7 +807,7 @@ titanic_node_add(struct world *world)
     struct titanic_node *self = world_take_zeroed(world, sizeof *self);
     self->plan = &world->plan.titanic;
     world_add_node(world, &self->node, &titanic_kind, 0, &self->plan->clock);
-    self->store = titanic_store_new(&self->node);
+    self->store = titanic_store_new(&self->node, self->plan->config.retain_ms);
     list_init(&self->asked);
     list_init(&self->open);
     list_init(&self->answers);
@@ -808,6 +843,8 @@ titanic_node_drain(struct node *node)
     if (!node->is_alive || self->is_draining)
         return;
     self->is_draining = true;
+    if (self->out_count > 0)
+        mark(node->world, MARK_DRAIN_WITH_OUT);
     for (uint32_t i = 0; self->fronts[i] != NULL; i++)
         worker_node_drain(&self->fronts[i]->node);
     step(self, &event);

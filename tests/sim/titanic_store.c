@@ -10,7 +10,13 @@
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
 
-enum { CHECKPOINT_ONE_IN = 32 };
+enum {
+    CHECKPOINT_ONE_IN = 32,
+    SWEEPS = 16, // in the time for which answers are kept
+    NO_MEMORY_ONE_IN = 64,
+    FAULT_ONE_IN = 512,
+    SWEEP_AGAIN_MS = 1000 // when there was no room for it
+};
 
 // What stands in front of each record. A record that was torn is shorter than it says; a batch
 // that was torn has fewer of them.
@@ -36,10 +42,11 @@ stowed_of(struct list_node *node)
 static void on_done(void *context, uint64_t batch, enum disk_result result);
 
 struct titanic_store *
-titanic_store_new(struct node *node)
+titanic_store_new(struct node *node, uint64_t retain_ms)
 {
     struct titanic_store *self = world_take_zeroed(node->world, sizeof *self);
     self->node = node;
+    self->retain_ms = retain_ms;
     self->disk = disk_new(node, on_done, self);
     list_init(&self->waiting);
     list_init(&self->syncing);
@@ -144,6 +151,14 @@ release_found(struct durable_op *op)
 }
 
 static void
+sweep(struct titanic_store *self, const struct durable_op *op)
+{
+    bool has_more;
+    must(store_idle(self->store, op->now_ms, &has_more) == STORE_COMMITTED);
+    self->replay(self->replay_context, op);
+}
+
+static void
 do_again(struct titanic_store *self)
 {
     struct list_node *node;
@@ -151,8 +166,12 @@ do_again(struct titanic_store *self)
         struct record *record = list_object(node, struct record, in_base);
         struct durable_op op, *ops[1] = {&op};
         read_record(record->bytes + sizeof(struct head), &op);
-        must(store_apply(self->store, ops, 1) == STORE_COMMITTED);
-        self->replay(self->replay_context, &op);
+        if ((int)op.kind == STORE_SWEEP) {
+            sweep(self, &op);
+        } else {
+            must(store_apply(self->store, ops, 1) == STORE_COMMITTED);
+            self->replay(self->replay_context, &op);
+        }
         release_found(&op);
         free((void *)(uintptr_t)op.body);
         world_give(self->node->world, record);
@@ -189,7 +208,7 @@ on_record(void *context, struct view view)
 void
 titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, void *context)
 {
-    struct store_options options = {.retain_ms = UINT64_MAX / 2};
+    struct store_options options = {.retain_ms = self->retain_ms};
     struct store_error error;
     self->store = store_open_memory(&options, &error);
     self->replay = replay;
@@ -204,7 +223,9 @@ titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, 
     self->was_lied_to = self->disk->lies > self->lies_known;
     self->lies_known = self->disk->lies;
     self->has_room = true;
-    self->is_in_doubt = self->is_second_try = false;
+    self->is_in_doubt = self->is_second_try = self->is_sweeping = false;
+    self->is_short = self->is_faulty = self->is_unreadable = false;
+    self->sweep_due_ms = 0;
     self->batch = 0;
 }
 
@@ -266,10 +287,26 @@ needs_room(const struct durable_op *op)
     return op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
 }
 
+// is_in_batch: the others are refused. Where room is short those are the submits alone, where a
+// disk is full answers too (store_writer.c).
 static bool
 is_in_batch(const struct titanic_store *self, const struct durable_op *op)
 {
+    if (self->is_short && op->kind == DURABLE_SUBMIT)
+        return false;
     return !self->is_second_try || !needs_room(op);
+}
+
+// look_for_room refuses what is new in good time.
+static void
+look_for_room(struct titanic_store *self)
+{
+    const struct world *world = self->node->world;
+    if (!has(world, FAULT_DISK_FULL) || self->disk->bytes <= world->plan.disk.bytes_max / 4 * 3)
+        return;
+    self->is_short = true;
+    self->has_room = false;
+    self->look_due_ns = world->now_ns + second;
 }
 
 // commit: the disk has the batch, or there was nothing to be written.
@@ -277,6 +314,8 @@ static void
 commit(struct titanic_store *self)
 {
     struct list_node *node;
+    if (self->is_sweeping)
+        sweep(self, &self->sweep);
     while ((node = list_take(&self->syncing)) != NULL) {
         struct durable_op *op = &stowed_of(node)->op;
         if (is_in_batch(self, op))
@@ -286,10 +325,12 @@ commit(struct titanic_store *self)
         list_append(&self->done, node);
     }
     self->batch = 0;
-    self->is_second_try = false;
+    self->is_second_try = self->is_sweeping = false;
+    look_for_room(self);
     node_poke(self->node);
 }
 
+// refuse refuses all of the batch: it was rolled back.
 static void
 refuse(struct titanic_store *self)
 {
@@ -299,8 +340,45 @@ refuse(struct titanic_store *self)
         list_append(&self->done, node);
     }
     self->batch = 0;
-    self->is_second_try = false;
+    self->is_second_try = self->is_sweeping = false;
     node_poke(self->node);
+}
+
+// only_read: a store at fault says what it has, where that can be read, and changes nothing.
+static void
+only_read(struct titanic_store *self)
+{
+    struct list_node *node;
+    while ((node = list_take(&self->syncing)) != NULL) {
+        struct durable_op *op = &stowed_of(node)->op;
+        op->outcome = DURABLE_REFUSED;
+        if (!changes(op) && !self->is_unreadable) {
+            mark(self->node->world, MARK_READ_AT_FAULT);
+            must(store_apply(self->store, &op, 1) == STORE_COMMITTED);
+        }
+        list_append(&self->done, node);
+    }
+    node_poke(self->node);
+}
+
+// goes_wrong: does the batch find no memory, or the store something that only an operator mends?
+// All of it is refused then.
+static bool
+goes_wrong(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    if (has(world, FAULT_MEMORY) && roll(world, STREAM_MEMORY, NO_MEMORY_ONE_IN) == 0) {
+        mark(world, MARK_BATCH_NO_MEMORY);
+        return true;
+    }
+    if (!has(world, FAULT_DISK_FAULT) || roll(world, STREAM_DISK, FAULT_ONE_IN) != 0)
+        return false;
+    mark(world, MARK_STORE_FAULT);
+    note(world, self->node, "its store is at fault", 0, 0, 0);
+    self->is_faulty = true;
+    self->is_unreadable = roll(world, STREAM_DISK, 2) == 0;
+    self->has_room = false;
+    return true;
 }
 
 // submit gives the disk what of the batch is to be written.
@@ -354,6 +432,9 @@ on_done(void *context, uint64_t batch, enum disk_result result)
     if (result == DISK_UNKNOWN) {
         mark(self->node->world, MARK_DOUBT);
         self->is_in_doubt = true;
+    } else if (result == DISK_FULL && self->is_sweeping) {
+        self->sweep_due_ms += SWEEP_AGAIN_MS;
+        refuse(self);
     } else if (result == DISK_FULL) {
         mark(self->node->world, MARK_DISK_FULL);
         self->has_room = false;
@@ -371,27 +452,69 @@ on_done(void *context, uint64_t batch, enum disk_result result)
     }
 }
 
-void
-titanic_store_flush(struct titanic_store *self)
+// begin_sweep lets go of what has passed its time, where it is time to look; false: it is not.
+static bool
+begin_sweep(struct titanic_store *self, uint64_t now_ms)
 {
     struct world *world = self->node->world;
-    if (!self->has_room && world->now_ns >= self->look_due_ns) {
+    if (self->retain_ms >= UINT64_MAX / 4)
+        return false;
+    if (now_ms < self->sweep_due_ms) {
+        node_wake_at(self->node, world->now_ns + (self->sweep_due_ms - now_ms) * ms);
+        return false;
+    }
+    self->sweep_due_ms = now_ms + self->retain_ms / SWEEPS + 1;
+    self->sweep = (struct durable_op){.kind = (enum durable_op_kind)STORE_SWEEP, .now_ms = now_ms};
+    self->is_sweeping = true;
+    struct head head = {.batch = self->disk->last_batch + 1, .count = 1};
+    struct view record = write_record(world, &self->sweep, head);
+    self->batch = disk_submit(self->disk, &record, 1);
+    world_give(world, (void *)(uintptr_t)record.data);
+    return true;
+}
+
+// look_again: is there room again?
+static void
+look_again(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    if (self->has_room || self->is_faulty)
+        return;
+    if (world->now_ns >= self->look_due_ns) {
         self->look_due_ns = world->now_ns + second;
         if (roll(world, STREAM_DISK, 4) == 0)
             checkpoint(self);
         self->has_room =
             !has(world, FAULT_DISK_FULL) || self->disk->bytes < world->plan.disk.bytes_max / 2;
-        if (self->has_room)
+        self->is_short = self->is_short && !self->has_room;
+        if (self->has_room) {
+            mark(world, MARK_ROOM_AGAIN);
             node_poke(self->node);
+        }
     }
     if (!self->has_room)
         node_wake_at(self->node, self->look_due_ns);
-    if (self->batch != 0 || self->is_in_doubt || list_is_empty(&self->waiting))
+}
+
+void
+titanic_store_flush(struct titanic_store *self, uint64_t now_ms)
+{
+    look_again(self);
+    if (self->batch != 0 || self->is_in_doubt)
+        return;
+    if (!self->is_faulty && begin_sweep(self, now_ms))
+        return;
+    if (list_is_empty(&self->waiting))
         return;
     struct list_node *node;
     while (self->syncing.size < STORE_BATCH_OPS_MAX && (node = list_take(&self->waiting)) != NULL)
         list_append(&self->syncing, node);
-    submit(self);
+    if (self->is_faulty)
+        only_read(self);
+    else if (goes_wrong(self))
+        refuse(self);
+    else
+        submit(self);
 }
 
 struct stowed *

@@ -18,7 +18,12 @@ struct stowed { // an operation on its way
     struct list_node in_list;
 };
 
-// titanic_store_replay_fn is told of each operation that is done again at a start.
+// What the store does of itself, as an operation in its log: it lets go of what has passed its
+// time.
+enum { STORE_SWEEP = DURABLE_OPS };
+
+// titanic_store_replay_fn is told of each operation that is done again at a start, and of each
+// STORE_SWEEP.
 typedef void titanic_store_replay_fn(void *context, const struct durable_op *op);
 
 struct titanic_store {
@@ -30,10 +35,18 @@ struct titanic_store {
     struct list done;     // that are to be told
     uint64_t batch;       // on the disk; 0: none is under way
     bool is_second_try;   // of what fits on a full disk
-    bool has_room;        // the last batch fitted
+    bool has_room;        // the last batch fitted, and there is some left
+    bool is_short;        // there is little left: submits are refused before the disk does it
+    bool is_faulty;       // only an operator can mend it: nothing changes any more
+    bool is_unreadable;   // faulty, and what is there cannot be read
     bool is_in_doubt;     // nobody knows what is there: the process has to end
     uint64_t look_due_ns; // the world's time: is there room again?
-    struct list base;     // what was taken over from the log, the oldest first
+    // What can wait: to let go of what has passed its time.
+    uint64_t retain_ms;    // UINT64_MAX / 2: for ever
+    uint64_t sweep_due_ms; // the store's clock
+    bool is_sweeping;      // the batch that is under way
+    struct durable_op sweep;
+    struct list base; // what was taken over from the log, the oldest first
     uint64_t lies_known;
     bool was_lied_to; // what it has now is less than what was promised
     // At a start: the records of a batch, until all are there.
@@ -44,15 +57,15 @@ struct titanic_store {
     void *replay_context;
 };
 
-struct titanic_store *titanic_store_new(struct node *node);
+struct titanic_store *titanic_store_new(struct node *node, uint64_t retain_ms);
 // titanic_store_open reads the log; what was stowed is done again.
 void titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, void *context);
 // titanic_store_crash is the end of the process: what was not stowed is lost, or not.
 void titanic_store_crash(struct titanic_store *self);
 
 void titanic_store_push(struct titanic_store *self, const struct durable_op *op);
-// titanic_store_flush begins the next batch, where none is under way.
-void titanic_store_flush(struct titanic_store *self);
+// titanic_store_flush begins the next batch, where none is under way, or what can wait.
+void titanic_store_flush(struct titanic_store *self, uint64_t now_ms);
 // titanic_store_take takes the next operation that is committed; NULL: none. It is to be given
 // back, with nothing left in it.
 struct stowed *titanic_store_take(struct titanic_store *self);
