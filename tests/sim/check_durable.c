@@ -6,6 +6,7 @@
 
 struct kept { // a request that the store has, or had
     struct request_id id;
+    struct durable_owner owner;
     uint64_t number;
     enum durable_state state;
     uint32_t attempts, attempts_max;
@@ -101,6 +102,7 @@ write_submit(struct node *node, const struct durable_op *op)
     }
     struct kept *kept = &self->kept[self->kept_count++];
     *kept = (struct kept){.id = op->id,
+                          .owner = op->owner,
                           .attempts_max = op->attempts_max,
                           .due_ms = op->due_ms,
                           .deadline_ms = op->deadline_ms};
@@ -267,9 +269,38 @@ check_titanic_started(struct node *node, bool was_lied_to)
 
 // ---- what the store and the core tell each other ----------------------------------------
 
+static bool
+is_owner(const struct kept *kept, const struct durable_owner *owner)
+{
+    return memcmp(&kept->owner, owner, sizeof *owner) == 0;
+}
+
+// owner_only (T12): "nobody fetches, closes or cancels another owner's request". Here: the store
+// has done it for somebody.
+static void
+owner_only(struct node *node, const struct durable_op *op)
+{
+    bool goes_by_id = op->kind == DURABLE_CLOSE || op->kind == DURABLE_FETCH;
+    bool is_same = op->kind == DURABLE_SUBMIT && op->outcome == DURABLE_SAME;
+    bool is_change =
+        op->kind == DURABLE_RETRY || op->kind == DURABLE_CANCEL || op->kind == DURABLE_PURGE;
+    const struct kept *kept = kept_of(node->world, &op->id);
+    if (is_same || (goes_by_id && op->outcome == DURABLE_OK))
+        if (kept != NULL && !is_owner(kept, &op->owner))
+            check_fail(node, "T12 owner_only", "operation %u on call %llu is a stranger's",
+                       op->kind, (number)kept->number);
+    for (size_t i = 0; is_change && op->found != NULL && i < op->found->count; i++) {
+        kept = kept_of(node->world, &op->found->rows[i].id);
+        if (kept != NULL && !is_owner(kept, &op->owner))
+            check_fail(node, "T12 owner_only", "call %llu is changed by a stranger",
+                       (number)kept->number);
+    }
+}
+
 void
 check_titanic_told(struct node *node, const struct durable_op *op, bool is_short)
 {
+    owner_only(node, op);
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_SUBMIT)
         mark(node->world, is_short ? MARK_SUBMIT_REFUSED_SHORT : MARK_SUBMIT_REFUSED_FULL);
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_ANSWER)
@@ -287,6 +318,13 @@ check_titanic_told(struct node *node, const struct durable_op *op, bool is_short
     if (op->outcome == DURABLE_CONFLICT)
         mark(node->world, MARK_KEY_CONFLICT);
     write_down(node, op);
+}
+
+bool
+check_is_worked_on(const struct world *world, const struct request_id *id)
+{
+    const struct kept *kept = kept_of(world, id);
+    return kept != NULL && check_is_running(world, kept->number);
 }
 
 // one_ending (T9): "each accepted request ends exactly once". Dead is what has failed as often
@@ -423,14 +461,34 @@ told_as_it_is(struct node *node, const struct titanic_effect *effect,
                    call, (number)run, (number)kept->run);
 }
 
+// nothing_for_strangers (T12): what is said of another owner's request is that there is none.
+static void
+nothing_for_strangers(struct node *node, const struct titanic_effect *effect,
+                      const struct kept *kept)
+{
+    bool is_nothing = effect->status == TSP_UNKNOWN ||
+                      (effect->status == TSP_ERROR && is_refusal(effect->text)) ||
+                      effect->asked == TSP_CLOSE; // which says only whether it is closed
+    mark(node->world, MARK_STRANGER);
+    if (!is_nothing)
+        check_fail(node, "T12 owner_only", "%u is said of call %llu to a stranger", effect->status,
+                   (number)kept->number);
+}
+
 void
 check_titanic_says(struct node *node, const struct titanic_effect *effect,
-                   const struct tsp_request *request, const struct durable_body *body)
+                   const struct asked_of_titanic *asked)
 {
-    if (effect->asked == TSP_WAIT || effect->asked == TSP_REPLY)
+    const struct tsp_request *request = asked->request;
+    const struct kept *kept = kept_of(node->world, &request->id);
+    bool goes_by_id =
+        effect->asked == TSP_WAIT || effect->asked == TSP_REPLY || effect->asked == TSP_CLOSE;
+    if (goes_by_id && kept != NULL && !is_owner(kept, asked->owner))
+        nothing_for_strangers(node, effect, kept);
+    else if (effect->asked == TSP_WAIT || effect->asked == TSP_REPLY)
         told_as_it_is(node, effect, request);
     else if (effect->status == TSP_OK)
-        stowed_first(node, effect, request, body);
+        stowed_first(node, effect, request, asked->body);
 }
 
 void
@@ -569,6 +627,22 @@ id_heard(struct client_node *client, struct errand *errand, uint32_t status, str
     return true;
 }
 
+// stranger_heard (T12): what a client hears that asks about another owner's request.
+static void
+stranger_heard(const struct client_node *client, const struct errand *errand, uint32_t status,
+               struct view text)
+{
+    bool is_nothing = status == TSP_UNKNOWN || status == TSP_BUSY ||
+                      (status == TSP_ERROR && is_refusal(text)) || text.size == 0;
+    if (errand->asked == TSP_CLOSE)
+        is_nothing = status == TSP_OK || status == TSP_ERROR;
+    else if (status == TSP_OK)
+        is_nothing = view_equals(text, VIEW_LITERAL("0")); // so many were changed
+    if (!is_nothing)
+        check_fail(&client->node, "T12 owner_only", "it is told %u of call %llu, asked %u", status,
+                   (number)errand->of->number, errand->asked);
+}
+
 bool
 check_errand_heard(struct client_node *client, struct errand *errand, const struct view *frames,
                    size_t count)
@@ -577,6 +651,10 @@ check_errand_heard(struct client_node *client, struct errand *errand, const stru
     struct view text = count > 1 ? frames[1] : VIEW_NONE;
     note(client->node.world, &client->node, "is told %llu of call %llu, asked %llu", status,
          errand->number, errand->asked);
+    if (errand->of != NULL) {
+        stranger_heard(client, errand, status, text);
+        return true;
+    }
     if (errand->is_excused)
         return status != TSP_ERROR;
     switch (errand->asked) {

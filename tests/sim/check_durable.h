@@ -10,11 +10,11 @@
 #include "check.h"
 #include "titanic_core.h"
 
-enum { ERRAND_KEY_BYTES = 16 };
+enum { ERRAND_KEY_BYTES = 40 };
 
 // One durable request, as its client sees it.
 struct errand {
-    uint64_t number; // of the call that its body names
+    uint64_t number; // of the call that its body names; 0: it is a stranger's errand
     uint32_t client;
     uint32_t service;
     bool has_key;
@@ -23,6 +23,7 @@ struct errand {
     size_t frames_bytes, frame_count;
     uint64_t delay_ms, deadline_ms;
     uint32_t attempts;
+    const struct errand *of; // a stranger's: whose request it asks about
     // What was heard.
     bool is_acked;
     struct request_id id;
@@ -64,10 +65,17 @@ void check_titanic_replays(struct node *node, const struct durable_op *op);
 void check_titanic_started(struct node *node, bool was_lied_to);
 // check_titanic_told: the core is told this.
 void check_titanic_told(struct node *node, const struct durable_op *op, bool is_short);
+// check_is_worked_on: does a worker still work on this request?
+bool check_is_worked_on(const struct world *world, const struct request_id *id);
 void check_titanic_stows(struct node *node, const struct durable_op *op);
 // check_titanic_says: its words are about to leave, to somebody who asked this.
+struct asked_of_titanic {
+    const struct tsp_request *request;
+    const struct durable_owner *owner;
+    const struct durable_body *body; // SUBMIT
+};
 void check_titanic_says(struct node *node, const struct titanic_effect *effect,
-                        const struct tsp_request *request, const struct durable_body *body);
+                        const struct asked_of_titanic *asked);
 void check_titanic_sends(struct node *node, const struct titanic_effect *effect, uint64_t now_ms);
 // check_durable_over: (end) is everything done? check_durable_still_open fails with what is not.
 bool check_durable_is_over(const struct world *world, uint64_t pending);

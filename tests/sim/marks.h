@@ -104,6 +104,12 @@
     X(MARK_RETRIED, "dead letter that was retried")                                                \
     X(MARK_DURABLE_DONE, "durable request answered")                                               \
     X(MARK_TITANIC_DRAINED, "titanic drained")                                                     \
+    X(MARK_CANCELLED_OUT, "durable request cancelled while it is out")                             \
+    X(MARK_RETRIED_OUT, "durable request retried while a worker still works on it")                \
+    X(MARK_PURGED, "durable request purged")                                                       \
+    X(MARK_PURGED_OUT, "durable request purged while a worker still works on it")                  \
+    X(MARK_CHANGED_MANY, "change of more than one durable request")                                \
+    X(MARK_STRANGER, "question about another owner's durable request")                             \
     X(MARK_KEY_ANEW, "key taken for another request after its horizon")                            \
     X(MARK_DRAIN_AND_RESTART, "titanic drained in the middle of trouble, and started again")       \
     X(MARK_DRAIN_WITH_OUT, "titanic told to drain with durable requests out")                      \

@@ -14,7 +14,7 @@
 #include "worker_core.h"
 
 enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, STACKS_MAX = 3 };
-enum { FRONTS_MAX = 8, DURABLES_MAX = 4 };
+enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
 
 // The faults. A seed has each kind with probability 1/2.
 #define FAULT_MAP(X)                                                                               \
@@ -116,6 +116,7 @@ struct titanic_plan {
     uint32_t durables;    // clients
     uint32_t errands;     // requests of each
     uint32_t burst;       // of them at once, at most
+    uint32_t owners;      // whom its clients belong to; 0: nobody says
     struct worker_plan front[FRONTS_MAX];
     struct client_plan back, questions;
     struct client_plan durable[DURABLES_MAX];
@@ -158,6 +159,9 @@ void swarm_seed(uint8_t seed_out[32], uint64_t seed, uint64_t of_what, uint64_t 
 
 // swarm_front is the service that the front of that number serves, TSP_SERVICES behind the last.
 enum tsp_service swarm_front(uint32_t number);
+
+// swarm_owner is whom a client of Titanic belongs to; 0: nobody says.
+uint32_t swarm_owner(const struct plan *self, uint32_t client);
 
 // swarm_patience is the longest that any peer of this plan may be silent.
 uint64_t swarm_patience_ns(const struct plan *self);

@@ -7,6 +7,7 @@
 #include "durable_digest.h"
 #include "nodes.h"
 #include "rows.h"
+#include "sha256.h"
 #include "titanic_store.h"
 #include "workload.h"
 
@@ -24,6 +25,7 @@ struct asking { // somebody who asks: an asker of the core's
     uint64_t token;
     struct parcel *parcel;
     struct tsp_request tsp;
+    struct durable_owner owner;
     struct durable_body *body; // SUBMIT: the core's
 };
 
@@ -175,6 +177,24 @@ take(struct worker_node *front, uint64_t token, struct parcel *request)
     node_poke(&self->node);
 }
 
+// owner_of is who a broker would say it is, if one here knew: the field has another name, since
+// brokers take "user" away that comes from clients.
+static struct durable_owner
+owner_of(const struct parcel *parcel)
+{
+    struct durable_owner owner = {0};
+    struct view user;
+    uint8_t hash[SHA256_BYTES];
+    struct sha256 sum;
+    if (!mdp_fields_find(parcel_fields(parcel), VIEW_LITERAL("sim-user"), &user))
+        return owner;
+    sha256_init(&sum);
+    sha256_add(&sum, user);
+    sha256_end(&sum, hash);
+    memcpy(owner.bytes, hash, sizeof owner.bytes);
+    return owner;
+}
+
 static void
 read_asked(struct titanic_node *self, struct asking *asking, struct titanic_event *event)
 {
@@ -187,6 +207,7 @@ read_asked(struct titanic_node *self, struct asking *asking, struct titanic_even
     event->status = tsp_read(service, frames, count, &asking->tsp, &why);
     event->why = view_of(why, why == NULL ? 0 : strlen(why));
     asking->tsp.service = service;
+    asking->owner = event->owner = owner_of(asking->parcel);
     bool has_body = service == TSP_REQUEST || service == TSP_SUBMIT;
     if (event->status != TSP_OK || !has_body || runs_out_of_memory(self))
         return;
@@ -231,7 +252,8 @@ reply(struct titanic_node *self, const struct titanic_effect *effect)
     uint8_t text[64];
     note(self->node.world, &self->node, "says %llu to token %llu of front %llu", effect->status,
          asking->token, asking->front->node.index);
-    check_titanic_says(&self->node, effect, &asking->tsp, asking->body);
+    const struct asked_of_titanic asked = {&asking->tsp, &asking->owner, asking->body};
+    check_titanic_says(&self->node, effect, &asked);
     snprintf(status, sizeof status, "%u", (unsigned)effect->status % 1000);
     frames[0] = view_of(status, 3);
     size_t count = payload(effect, frames, text);
@@ -474,6 +496,29 @@ note_waits(struct titanic_node *self, bool is_answer)
     }
 }
 
+// note_changes marks what a change meets: what is out, or with a worker still.
+static void
+note_changes(struct titanic_node *self, const struct durable_op *op)
+{
+    struct world *world = self->node.world;
+    bool is_change =
+        op->kind == DURABLE_RETRY || op->kind == DURABLE_CANCEL || op->kind == DURABLE_PURGE;
+    size_t count = !is_change || op->found == NULL ? 0 : op->found->count;
+    if (count > 1)
+        mark(world, MARK_CHANGED_MANY);
+    for (size_t i = 0; i < count; i++) {
+        const struct request_id *id = &op->found->rows[i].id;
+        bool is_worked_on = check_is_worked_on(world, id);
+        if (op->kind == DURABLE_PURGE)
+            mark(world, is_worked_on ? MARK_PURGED_OUT : MARK_PURGED);
+        if (op->kind == DURABLE_RETRY && is_worked_on)
+            mark(world, MARK_RETRIED_OUT);
+        for (uint32_t slot = 0; op->kind == DURABLE_CANCEL && slot < self->slots; slot++)
+            if (self->out[slot].call != 0 && request_id_equals(&self->out[slot].id, id))
+                mark(world, MARK_CANCELLED_OUT);
+    }
+}
+
 static void
 take_stowed(struct titanic_node *self)
 {
@@ -485,6 +530,7 @@ take_stowed(struct titanic_node *self)
         struct titanic_event event = {.kind = TITANIC_STOWED, .op = op};
         bool is_answer = op->kind == DURABLE_ANSWER;
         check_titanic_told(&self->node, op, self->store->is_short);
+        note_changes(self, op);
         into_core(self, op->reply);
         for (size_t i = 0; op->found != NULL && i < op->found->count; i++)
             into_core(self, op->found->rows[i].body);

@@ -19,7 +19,7 @@
 #include <setjmp.h>
 
 enum {
-    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 24,
+    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 32,
     NOTES_KEPT = 60,
     REASON_BYTES = 400
 };
