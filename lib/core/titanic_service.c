@@ -232,7 +232,10 @@ titanic_service_loaded(struct titanic_core *self, struct service *service, struc
     service->next_ms = op->next_ms;
     for (size_t i = 0; i < count; i++) {
         struct durable_row *row = &op->found->rows[i];
-        if (titanic_jobs_free(self) == 0 || self->is_draining) {
+        // One that was cancelled and retried may still be here, its end on the way to the store,
+        // or about to be let go of: it is loaded when that is over.
+        if (titanic_jobs_free(self) == 0 || self->is_draining ||
+            titanic_job_find(self, &row->id) != NULL) {
             service->has_more = true;
             break;
         }

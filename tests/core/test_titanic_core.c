@@ -590,6 +590,30 @@ retry_finds_the_answer_of_before_that_had_no_room(void **state)
 }
 
 static void
+retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_known(rig, "echo", true);
+    rig_submit_with(rig, "echo", "later", &(struct tsp_request){.not_before_ms = 50});
+    rig_wait(rig, 0);
+    struct durable_filter one = {.has_id = true, .id = id};
+    rig_ask_filter(rig, TSP_CANCEL, &one);
+    rig_ask_filter(rig, TSP_RETRY, &one);
+    // The load for the delayed one stands behind the retry, and before the answer.
+    rig->now_ns += 60 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_answer(rig, 0, 500, "no");
+    rig_wait(rig, 1000);
+    for (size_t place = 1; place < rig->sent_count; place++)
+        rig_answer(rig, place, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
 retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before(void **state)
 {
     (void)state;
@@ -839,6 +863,8 @@ main(void)
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
         cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
+        cmocka_unit_test(
+            retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it),
         cmocka_unit_test(retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
