@@ -63,8 +63,8 @@ check_errand(const struct world *world, size_t at)
     return world->book->errands[at];
 }
 
-static struct errand *
-errand_of(const struct world *world, uint64_t call)
+struct errand *
+check_errand_of(const struct world *world, uint64_t call)
 {
     for (size_t i = 0; i < world->book->errand_count; i++)
         if (world->book->errands[i]->number == call)
@@ -109,6 +109,10 @@ write_submit(struct node *node, const struct durable_op *op)
     struct mdp_body body = parts_of(op->body);
     uint64_t run = 0;
     workload_name_of(&body, &kept->number, &run);
+    struct errand *errand = check_errand_of(node->world, kept->number);
+    struct request_id key;
+    if (errand != NULL && errand->has_own_key && request_id_read(op->key, &key))
+        errand->is_from_ahead |= request_id_ms(&key) > op->now_ms;
 }
 
 static void
@@ -144,7 +148,7 @@ drop_old(struct node *node, uint64_t now_ms)
         if (kept->is_dropped || !is_over || now_ms <= kept->over_ms ||
             now_ms - kept->over_ms <= retain_ms)
             continue;
-        struct errand *errand = errand_of(node->world, kept->number);
+        struct errand *errand = check_errand_of(node->world, kept->number);
         mark(node->world, kept->state == DURABLE_DONE ? MARK_DROPPED_ANSWER : MARK_DROPPED_KEY);
         kept->state = DURABLE_CLOSED;
         kept->is_dropped = true;
@@ -221,7 +225,7 @@ check_titanic_replays(struct node *node, const struct durable_op *op)
 static void
 excuse(struct world *world, const struct kept *before)
 {
-    struct errand *errand = errand_of(world, before->number);
+    struct errand *errand = check_errand_of(world, before->number);
     if (errand == NULL || errand->is_excused)
         return;
     mark(world, MARK_LIE_NOTICED);
@@ -605,6 +609,11 @@ static bool
 id_heard(struct client_node *client, struct errand *errand, uint32_t status, struct view text)
 {
     struct request_id id;
+    if (status == TSP_UNKNOWN && errand->has_own_key) {
+        mark(client->node.world, MARK_KEY_EXPIRED);
+        errand->is_key_expired = true;
+        return true;
+    }
     if (status != TSP_OK)
         return status == TSP_CONFLICT && errand->is_other;
     if (errand->is_other && errand->was_dropped) {

@@ -36,6 +36,11 @@ struct errand {
     uint64_t run;    // of the answer
     bool has_failed; // it is dead, or has expired
     bool is_over;    // its client has no more to do with it
+    // A key that has the form of an id, and so its time in it.
+    bool has_own_key;
+    bool is_key_expired; // Titanic says so
+    bool is_from_ahead;  // the key is younger than the store's clock was
+    uint32_t effects;    // of what workers with an inbox did
     // The call that is open.
     uint64_t call; // the client core's number; 0: none
     uint32_t life; // of the client
@@ -52,10 +57,15 @@ void check_durable_init(struct world *world);
 struct errand *check_new_errand(struct world *world, uint32_t client, uint32_t service);
 size_t check_errand_count(const struct world *world);
 struct errand *check_errand(const struct world *world, size_t at);
+// check_errand_of: NULL where the call is nobody's.
+struct errand *check_errand_of(const struct world *world, uint64_t call);
 // check_errand_heard: this was said to the call that is open. False: it was no answer to it, but
 // that somebody has no room, or no time.
 bool check_errand_heard(struct client_node *client, struct errand *errand,
                         const struct view *frames, size_t count);
+
+// check_effect: a worker commits the effect of a request, and a row of its inbox.
+void check_effect(const struct node *worker, const struct parcel *request);
 
 // ---- Titanic ----------------------------------------------------------------------------
 

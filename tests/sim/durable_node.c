@@ -3,6 +3,7 @@
 // What a client knows of its requests it has written down: its end loses the calls that are
 // open, and nothing else.
 
+#include "bytes.h"
 #include "check_durable.h"
 #include "nodes.h"
 #include "workload.h"
@@ -67,6 +68,20 @@ name_key(const struct client_node *self, struct errand *errand)
     snprintf((char *)errand->key, sizeof errand->key, "key-%u-%u", whose, own);
 }
 
+// name_own_key makes a key of our form: the time, and what nobody else draws.
+static void
+name_own_key(const struct client_node *self, struct errand *errand)
+{
+    struct request_id id = {{0}};
+    uint64_t wall_ms = WALL_MS + self->node.world->now_ns / ms;
+    for (int i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    bytes_put64(id.bytes + 6, errand->number);
+    errand->has_own_key = true;
+    request_id_write(&id, errand->key);
+    errand->key[REQUEST_ID_TEXT_BYTES] = 0;
+}
+
 static void
 begin_errand(struct client_node *self)
 {
@@ -81,7 +96,10 @@ begin_errand(struct client_node *self)
     keep_body(world, errand, parcel);
     parcel_free(parcel);
     errand->has_key = roll(world, STREAM_TITANIC, 3) != 0;
-    name_key(self, errand);
+    if (roll(world, STREAM_TITANIC, 3) == 0)
+        name_own_key(self, errand);
+    else
+        name_key(self, errand);
     uint64_t kind = roll(world, STREAM_TITANIC, 8);
     if (kind == 0)
         errand->delay_ms = roll(world, STREAM_TITANIC, 20000);
@@ -257,7 +275,8 @@ static void
 finish(struct client_node *self, struct errand *errand)
 {
     bool is_known = errand->was_answered || errand->has_failed || errand->is_closed;
-    if (!errand->is_acked && (errand->has_key || errand->tries == 0))
+    bool may_submit = (errand->has_key && !errand->is_key_expired) || errand->tries == 0;
+    if (!errand->is_acked && may_submit)
         submit(self, errand, false);
     else if (!errand->is_acked || is_known)
         errand->is_over = true;
@@ -282,7 +301,7 @@ go_on(struct client_node *self, struct errand *errand)
             errand->is_over = true;
         else
             go_on_acked(self, errand);
-    } else if (errand->has_key || errand->tries == 0) {
+    } else if ((errand->has_key && !errand->is_key_expired) || errand->tries == 0) {
         submit(self, errand, false);
     } else {
         errand->is_over = true; // nobody knows whether Titanic has it

@@ -110,6 +110,9 @@
     X(MARK_PURGED_OUT, "durable request purged while a worker still works on it")                  \
     X(MARK_CHANGED_MANY, "change of more than one durable request")                                \
     X(MARK_STRANGER, "question about another owner's durable request")                             \
+    X(MARK_IN_INBOX, "durable request that a worker's inbox has already")                          \
+    X(MARK_EFFECT_THEN_DEATH, "worker that ends between its effect and its answer")                \
+    X(MARK_KEY_EXPIRED, "key of our own form refused for its age")                                 \
     X(MARK_KEY_ANEW, "key taken for another request after its horizon")                            \
     X(MARK_DRAIN_AND_RESTART, "titanic drained in the middle of trouble, and started again")       \
     X(MARK_DRAIN_WITH_OUT, "titanic told to drain with durable requests out")                      \

@@ -258,7 +258,7 @@ titanic_store_clock_ms(const struct titanic_store *self)
     struct store_info info;
     store_info(self->store, &info);
     // The wall clock there: some day, and what it was set by since.
-    int64_t wall_ms = INT64_C(1700000000000) + (int64_t)(self->node->world->now_ns / ms) +
+    int64_t wall_ms = (int64_t)WALL_MS + (int64_t)(self->node->world->now_ns / ms) +
                       self->node->wall_ns / (int64_t)ms;
     return (uint64_t)wall_ms > info.clock_ms ? (uint64_t)wall_ms : info.clock_ms;
 }
