@@ -67,6 +67,13 @@ bool check_errand_heard(struct client_node *client, struct errand *errand,
 // check_effect: a worker commits the effect of a request, and a row of its inbox.
 void check_effect(const struct node *worker, const struct parcel *request);
 
+// check_chain_given: a record is given to the disk, and this is how far the chain is with it.
+// check_chain_found: so far it is at a start, and so far it was anchored.
+struct chain;
+void check_chain_given(struct node *node, const struct chain *chain, struct view record);
+void check_chain_found(struct node *node, const struct chain *chain, const struct chain *anchor,
+                       bool was_lied_to);
+
 // ---- Titanic ----------------------------------------------------------------------------
 
 // check_titanic_starts and check_titanic_replays: what its store has after a crash.

@@ -113,6 +113,9 @@
     X(MARK_IN_INBOX, "durable request that a worker's inbox has already")                          \
     X(MARK_EFFECT_THEN_DEATH, "worker that ends between its effect and its answer")                \
     X(MARK_KEY_EXPIRED, "key of our own form refused for its age")                                 \
+    X(MARK_ANCHOR_HOLDS, "start that found its anchor")                                            \
+    X(MARK_ANCHOR_AHEAD, "lie of a disk that the anchor noticed")                                  \
+    X(MARK_ANCHOR_DOUBT, "anchor of which nobody knows whether it is there")                       \
     X(MARK_KEY_ANEW, "key taken for another request after its horizon")                            \
     X(MARK_DRAIN_AND_RESTART, "titanic drained in the middle of trouble, and started again")       \
     X(MARK_DRAIN_WITH_OUT, "titanic told to drain with durable requests out")                      \

@@ -417,6 +417,7 @@ draw_titanic(struct plan *self)
     plan->questions.config.deadline_ms = plan->questions.config.timeout_ms;
     for (uint32_t i = 0; i < DURABLES_MAX; i++)
         draw_durable(self, i);
+    plan->anchor_ms = chance(&dice, 4) ? 0 : spread(&dice, 100, 4000);
     plan->owners = chance(&dice, 4) ? 0 : (uint32_t)between(&dice, 1, DURABLES_MAX);
     if (chance(&dice, 2))
         plan->config.retain_ms = spread(&dice, 2000, 300000);

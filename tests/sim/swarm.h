@@ -116,6 +116,7 @@ struct titanic_plan {
     uint32_t durables;    // clients
     uint32_t errands;     // requests of each
     uint32_t burst;       // of them at once, at most
+    uint64_t anchor_ms;   // between anchors of its store; 0: one for each commit
     uint32_t owners;      // whom its clients belong to; 0: nobody says
     struct worker_plan front[FRONTS_MAX];
     struct client_plan back, questions;

@@ -853,7 +853,8 @@ titanic_node_add(struct world *world)
     struct titanic_node *self = world_take_zeroed(world, sizeof *self);
     self->plan = &world->plan.titanic;
     world_add_node(world, &self->node, &titanic_kind, 0, &self->plan->clock);
-    self->store = titanic_store_new(&self->node, self->plan->config.retain_ms);
+    self->store =
+        titanic_store_new(&self->node, self->plan->config.retain_ms, self->plan->anchor_ms);
     list_init(&self->asked);
     list_init(&self->open);
     list_init(&self->answers);

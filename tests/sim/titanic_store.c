@@ -2,6 +2,7 @@
 
 #include "titanic_store.h"
 
+#include "check_durable.h"
 #include "must.h"
 #include "rows.h"
 
@@ -25,6 +26,7 @@ struct head {
     uint32_t at;
     uint32_t count;
     uint64_t size;
+    struct chain chain; // with this record
 };
 
 struct record { // of the base
@@ -40,14 +42,18 @@ stowed_of(struct list_node *node)
 }
 
 static void on_done(void *context, uint64_t batch, enum disk_result result);
+static void on_anchored(void *context, uint64_t batch, enum disk_result result);
 
 struct titanic_store *
-titanic_store_new(struct node *node, uint64_t retain_ms)
+titanic_store_new(struct node *node, uint64_t retain_ms, uint64_t anchor_ms)
 {
     struct titanic_store *self = world_take_zeroed(node->world, sizeof *self);
     self->node = node;
     self->retain_ms = retain_ms;
     self->disk = disk_new(node, on_done, self);
+    self->anchors = disk_new(node, on_anchored, self);
+    self->anchor_ns = anchor_ms * ms;
+    chain_start(&self->chain_base);
     list_init(&self->waiting);
     list_init(&self->syncing);
     list_init(&self->done);
@@ -82,8 +88,13 @@ put(uint8_t *to, struct view bytes)
 }
 
 static struct view
-write_record(struct world *world, const struct durable_op *op, struct head head)
+write_record(struct titanic_store *self, const struct durable_op *op, struct head head)
 {
+    struct world *world = self->node->world;
+    uint8_t audit[AUDIT_RECORD_BYTES_MAX];
+    struct view text = chain_add(&self->chain_next, op, audit);
+    check_chain_given(self->node, &self->chain_next, text);
+    head.chain = self->chain_next;
     head.size = record_bytes(op);
     uint8_t *bytes = world_take(world, head.size);
     uint8_t *to = put(bytes, view_of(&head, sizeof head));
@@ -158,6 +169,21 @@ sweep(struct titanic_store *self, const struct durable_op *op)
     self->replay(self->replay_context, op);
 }
 
+// chain_found goes on with a record that a start finds. Those of the base have been looked at.
+static void
+chain_found(struct titanic_store *self, const struct record *record, const struct durable_op *op)
+{
+    uint8_t audit[AUDIT_RECORD_BYTES_MAX];
+    struct head head;
+    memcpy(&head, record->bytes, sizeof head);
+    if (head.chain.count <= self->chain_base.count)
+        return;
+    (void)chain_add(&self->chain, op, audit);
+    if (memcmp(&self->chain, &head.chain, sizeof self->chain) != 0)
+        check_fail(self->node, "T7 chain_holds", "record %llu is not what was chained",
+                   (unsigned long long)head.chain.count);
+}
+
 static void
 do_again(struct titanic_store *self)
 {
@@ -166,6 +192,7 @@ do_again(struct titanic_store *self)
         struct record *record = list_object(node, struct record, in_base);
         struct durable_op op, *ops[1] = {&op};
         read_record(record->bytes + sizeof(struct head), &op);
+        chain_found(self, record, &op);
         if ((int)op.kind == STORE_SWEEP) {
             sweep(self, &op);
         } else {
@@ -214,6 +241,7 @@ titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, 
     self->replay = replay;
     self->replay_context = context;
     self->gathering = 0;
+    self->chain = self->chain_base;
     list_each (node, &self->base) {
         const struct record *record = list_object(node, struct record, in_base);
         on_record(self, view_of(record->bytes, record->size));
@@ -222,6 +250,11 @@ titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, 
     clear(self->node->world, &self->gathered);
     self->was_lied_to = self->disk->lies > self->lies_known;
     self->lies_known = self->disk->lies;
+    self->chain_next = self->chain;
+    struct chain anchor = anchor_read(self->anchors);
+    check_chain_found(self->node, &self->chain, &anchor, self->was_lied_to);
+    self->anchored = anchor.count < self->chain.count ? anchor.count : 0;
+    self->anchoring = self->anchor_due_ns = 0;
     self->has_room = true;
     self->is_in_doubt = self->is_second_try = self->is_sweeping = false;
     self->is_short = self->is_faulty = self->is_unreadable = false;
@@ -245,6 +278,7 @@ void
 titanic_store_crash(struct titanic_store *self)
 {
     disk_crash(self->disk);
+    disk_crash(self->anchors);
     forget_all(self, &self->waiting);
     forget_all(self, &self->syncing);
     forget_all(self, &self->done);
@@ -324,6 +358,7 @@ commit(struct titanic_store *self)
             op->outcome = DURABLE_REFUSED;
         list_append(&self->done, node);
     }
+    self->chain = self->chain_next;
     self->batch = 0;
     self->is_second_try = self->is_sweeping = false;
     look_for_room(self);
@@ -381,12 +416,50 @@ goes_wrong(struct titanic_store *self)
     return true;
 }
 
+// ---- the anchor -------------------------------------------------------------------------
+
+static void
+on_anchored(void *context, uint64_t batch, enum disk_result result)
+{
+    struct titanic_store *self = context;
+    if (self->store == NULL || batch != self->anchoring)
+        return;
+    self->anchoring = 0;
+    if (result == DISK_UNKNOWN) {
+        mark(self->node->world, MARK_ANCHOR_DOUBT);
+        self->is_in_doubt = true;
+    } else if (result == DISK_STOWED && batch > 2) {
+        disk_trim(self->anchors, batch - 2); // there are two slots
+    }
+}
+
+// begin_anchor notes how far the store has come, where it is time to; false: it is not.
+static bool
+begin_anchor(struct titanic_store *self)
+{
+    const struct world *world = self->node->world;
+    if (self->chain.count == self->anchored)
+        return false;
+    if (world->now_ns < self->anchor_due_ns) {
+        node_wake_at(self->node, self->anchor_due_ns);
+        return false;
+    }
+    struct view anchor = view_of(&self->chain, sizeof self->chain);
+    self->anchor_due_ns = world->now_ns + self->anchor_ns;
+    self->anchored = self->chain.count;
+    self->anchoring = disk_submit(self->anchors, &anchor, 1);
+    return true;
+}
+
+// ---- batches, to the disk ---------------------------------------------------------------
+
 // submit gives the disk what of the batch is to be written.
 static void
 submit(struct titanic_store *self)
 {
     struct world *world = self->node->world;
     uint32_t count = 0;
+    self->chain_next = self->chain;
     list_each (node, &self->syncing)
         count += changes(&stowed_of(node)->op) && is_in_batch(self, &stowed_of(node)->op);
     if (count == 0) {
@@ -398,7 +471,7 @@ submit(struct titanic_store *self)
     list_each (node, &self->syncing) {
         const struct durable_op *op = &stowed_of(node)->op;
         if (changes(op) && is_in_batch(self, op)) {
-            records[head.at] = write_record(world, op, head);
+            records[head.at] = write_record(self, op, head);
             head.at++;
         }
     }
@@ -420,6 +493,7 @@ static void
 checkpoint(struct titanic_store *self)
 {
     disk_read(self->disk, add_to_base, self);
+    self->chain_base = self->chain;
     disk_trim(self->disk, self->disk->last_batch);
 }
 
@@ -467,7 +541,8 @@ begin_sweep(struct titanic_store *self, uint64_t now_ms)
     self->sweep = (struct durable_op){.kind = (enum durable_op_kind)STORE_SWEEP, .now_ms = now_ms};
     self->is_sweeping = true;
     struct head head = {.batch = self->disk->last_batch + 1, .count = 1};
-    struct view record = write_record(world, &self->sweep, head);
+    self->chain_next = self->chain;
+    struct view record = write_record(self, &self->sweep, head);
     self->batch = disk_submit(self->disk, &record, 1);
     world_give(world, (void *)(uintptr_t)record.data);
     return true;
@@ -500,9 +575,9 @@ void
 titanic_store_flush(struct titanic_store *self, uint64_t now_ms)
 {
     look_again(self);
-    if (self->batch != 0 || self->is_in_doubt)
+    if (self->batch != 0 || self->anchoring != 0 || self->is_in_doubt)
         return;
-    if (!self->is_faulty && begin_sweep(self, now_ms))
+    if (!self->is_faulty && (begin_anchor(self) || begin_sweep(self, now_ms)))
         return;
     if (list_is_empty(&self->waiting))
         return;

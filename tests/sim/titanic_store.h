@@ -9,6 +9,7 @@
 #ifndef GALLEON_TITANIC_STORE_H
 #define GALLEON_TITANIC_STORE_H
 
+#include "audit_chain.h"
 #include "disk.h"
 #include "durable.h"
 #include "store.h"
@@ -25,6 +26,12 @@ enum { STORE_SWEEP = DURABLE_OPS };
 // titanic_store_replay_fn is told of each operation that is done again at a start, and of each
 // STORE_SWEEP.
 typedef void titanic_store_replay_fn(void *context, const struct durable_op *op);
+
+// How far an audit chain has come (titanic_chain.c).
+struct chain {
+    uint64_t count; // of records
+    struct audit_head head;
+};
 
 struct titanic_store {
     struct node *node;
@@ -46,7 +53,14 @@ struct titanic_store {
     uint64_t sweep_due_ms; // the store's clock
     bool is_sweeping;      // the batch that is under way
     struct durable_op sweep;
-    struct list base; // what was taken over from the log, the oldest first
+    // The audit chain: what is committed, with the batch under way, in the base, and anchored.
+    struct chain chain, chain_next, chain_base;
+    struct disk *anchors;
+    uint64_t anchor_ns;     // between two
+    uint64_t anchor_due_ns; // the world's time
+    uint64_t anchoring;     // a batch on that disk; 0: none is under way
+    uint64_t anchored;      // records
+    struct list base;       // what was taken over from the log, the oldest first
     uint64_t lies_known;
     bool was_lied_to; // what it has now is less than what was promised
     // At a start: the records of a batch, until all are there.
@@ -57,7 +71,8 @@ struct titanic_store {
     void *replay_context;
 };
 
-struct titanic_store *titanic_store_new(struct node *node, uint64_t retain_ms);
+// titanic_store_new: an anchor_ms of 0 anchors every commit.
+struct titanic_store *titanic_store_new(struct node *node, uint64_t retain_ms, uint64_t anchor_ms);
 // titanic_store_open reads the log; what was stowed is done again.
 void titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, void *context);
 // titanic_store_crash is the end of the process: what was not stowed is lost, or not.
@@ -73,5 +88,15 @@ void titanic_store_give(struct titanic_store *self, struct stowed *stowed);
 // titanic_store_clock_ms is what the store's clock is at a start.
 uint64_t titanic_store_clock_ms(const struct titanic_store *self);
 uint64_t titanic_store_pending(const struct titanic_store *self);
+
+// ---- titanic_chain.c --------------------------------------------------------------------
+
+struct view titanic_store_id(void);
+void chain_start(struct chain *self);
+// chain_add goes on with an operation, and says what its record is.
+struct view chain_add(struct chain *self, const struct durable_op *op,
+                      uint8_t record[AUDIT_RECORD_BYTES_MAX]);
+// anchor_read is the newest anchor that is whole.
+struct chain anchor_read(const struct disk *disk);
 
 #endif

@@ -126,6 +126,7 @@ struct world {
     struct registry *registry; // of calls, and what checks know
     struct book *book;         // of durable requests
     struct inbox *inbox;       // of the workers that keep one
+    struct oracle *oracle;     // of the audit chain
     struct list parcels;       // all cargo there is
     uint64_t parcel_count;
 
