@@ -89,6 +89,7 @@ def fill(bench, count):
                           check=False)
     if made.returncode != 0:
         raise RunFailed(f"store_bench: {made.stderr.strip()}")
+    os.sync()           # what is still written back of it would share the disk with the load
     return path
 
 

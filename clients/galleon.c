@@ -23,6 +23,7 @@ enum {
     SECONDS,
     REQUESTS,
     REPEAT,
+    SEED,
     BROKER_OPTION,
     KEY,
     DELAY,
@@ -39,7 +40,7 @@ enum {
     PUBKEY,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
-    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION, // and DIALECT
+    DRILL_ONLY = 1 << REPEAT | 1 << SEED | 1 << BROKER_OPTION, // and DIALECT
     ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
              1 << PRINTABLE_ID | 1 << JSON,
     SUBMIT_ONLY = 1 << KEY | 1 << DELAY | 1 << DEADLINE | 1 << TRIES,
@@ -65,6 +66,8 @@ static const struct options_rule rules[] = {
     [SECONDS] = {"seconds", "N", "bench: how long (5); not with --requests"},
     [REQUESTS] = {"requests", "N", "bench: so many calls in all; not with --seconds"},
     [REPEAT] = {"repeat", "N", "drill run: run each so often (1)"},
+    [SEED] = {"seed", "N",
+              "drill run: of what is left to chance in the first run (another each time)"},
     [BROKER_OPTION] = {"broker-option", "OPT",
                        "drill run: also start brokers with OPT (--attempts=1); may be repeated"},
     [KEY] = {"key", "KEY", "submit: the same key again is the same request"},
@@ -398,6 +401,10 @@ set(struct tool *self, int rule, char **brokers_p)
         break;
     case REPEAT:
         self->repeat = (uint32_t)options_number(options, 1, 1000000);
+        break;
+    case SEED:
+        self->has_seed = true;
+        self->seed = options_number(options, 0, UINT32_MAX);
         break;
     case BROKER_OPTION:
         add_broker_option(self);

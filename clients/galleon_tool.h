@@ -49,6 +49,8 @@ struct tool {
 
     // drill
     uint32_t repeat;
+    bool has_seed;
+    uint64_t seed;
     const char *broker_options[TOOL_BROKER_OPTIONS_MAX + 1]; // which NULL ends
 };
 

@@ -190,9 +190,10 @@ struct broker_core {
     struct map routes, services, ids;
     struct slab small_routes, large_routes, service_slab, workers, requests, attempts;
     struct heap timers, expiries, limits;
-    struct list service_list; // in the order they were made
-    struct list work;         // services that can dispatch
-    struct list lost;         // workers whose requests have to go back
+    struct list service_list;  // in the order they were made
+    struct list work;          // services that can dispatch
+    struct list lost;          // workers whose requests have to go back
+    struct list lost_attempts; // let go by their workers, oldest first; their requests are open
     struct list route_graveyard, service_graveyard;
 
     struct route *last_route;     // the peer of the record before
@@ -237,6 +238,19 @@ static inline bool
 has_room(const struct broker_core *self)
 {
     return self->effects->count + EFFECTS_OF_ONE <= BROKER_EFFECTS_MAX;
+}
+
+// has_attempt: workers do not hold them all, so that one is free or can be made so.
+static inline bool
+has_attempt(const struct broker_core *self)
+{
+    return self->attempts.used < self->attempts.capacity || !list_is_empty(&self->lost_attempts);
+}
+
+static inline bool
+can_dispatch(const struct broker_core *self)
+{
+    return has_room(self) && has_attempt(self);
 }
 
 struct broker_effect *broker_add_effect(struct broker_core *self, enum broker_effect_kind kind);
@@ -313,6 +327,8 @@ void broker_attempt_return(struct broker_core *self, struct attempt *attempt, bo
 // broker_attempt_release frees the worker's slot; what is left of the attempt lives
 // with its request.
 void broker_attempt_release(struct broker_core *self, struct attempt *attempt);
+// broker_attempt_free: no worker holds it, and nobody asks for its ticket any more.
+void broker_attempt_free(struct broker_core *self, struct attempt *attempt);
 struct attempt *broker_attempt_find(struct broker_core *self, const struct ticket *ticket);
 struct attempt *broker_attempt_at(struct broker_core *self, uint64_t token);
 // broker_worker_settle moves a worker to the list that its slots say.

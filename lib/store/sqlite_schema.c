@@ -93,6 +93,8 @@ is_read_back(sqlite3 *db, const char *name, int64_t wanted, struct store_error *
     return false;
 }
 
+// is_wal: SQLite answers before the mode is on the disk. Where that fails it has no log and goes
+// on with a journal, which it does not sync as we need it; only the end of the statement says so.
 static bool
 is_wal(sqlite3 *db, struct store_error *error_out)
 {
@@ -101,7 +103,8 @@ is_wal(sqlite3 *db, struct store_error *error_out)
     if (sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
         is_set = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
-    sqlite3_finalize(statement);
+    is_set = is_set && sqlite3_step(statement) == SQLITE_DONE;
+    is_set = sqlite3_finalize(statement) == SQLITE_OK && is_set;
     return is_set || fail(db, "no write-ahead log", error_out);
 }
 

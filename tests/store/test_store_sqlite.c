@@ -521,6 +521,48 @@ failing_open_leaves_nothing_behind(void **state)
 }
 
 static void
+remove_store(struct store_rig *rig)
+{
+    static const char *const ends[] = {"", "-wal", "-journal", ".anchor", ".fault"};
+    if (rig->store != NULL)
+        store_close(rig->store);
+    rig->store = NULL;
+    for (size_t at = 0; at < sizeof ends / sizeof *ends; at++) {
+        char name[sizeof rig->path + 16];
+        snprintf(name, sizeof name, "%s%s", rig->path, ends[at]);
+        unlink(name);
+    }
+}
+
+// What a store promises rests on its log: one whose making failed half-way has to say so.
+static void
+new_store_has_its_log_or_is_none(void **state)
+{
+    struct store_rig *rig = *state;
+    char log[sizeof rig->path + 16];
+    snprintf(log, sizeof log, "%s-wal", rig->path);
+    for (int call = FAULT_WRITE; call <= FAULT_SYNC; call++) {
+        bool was_hit = true;
+        unsigned refused = 0;
+        for (uint64_t at = 1; was_hit; at++) {
+            remove_store(rig);
+            fault_plan.fail_at[call] = at;
+            fault_plan.code[call] = call == FAULT_WRITE ? SQLITE_IOERR_WRITE : SQLITE_IOERR_FSYNC;
+            rig->store = store_open_sqlite(&rig->options, &rig->error);
+            was_hit = fault_vfs_count((enum fault_call)call) >= at;
+            refused += rig->store == NULL;
+            fault_vfs_start();
+            if (rig->store == NULL)
+                continue;
+            struct durable_op op;
+            assert_int_equal(try_submit(rig, &op), STORE_COMMITTED);
+            assert_int_equal(access(log, F_OK), 0);
+        }
+        assert_true(refused > 0);
+    }
+}
+
+static void
 every_call_may_fail(void **state)
 {
     static const struct {
@@ -898,6 +940,7 @@ main(void)
         ON_FAULTS(every_call_may_fail),
         ON_FAULTS(lack_of_memory_refuses_one_batch),
         ON_FAULTS(failing_open_leaves_nothing_behind),
+        ON_FAULTS(new_store_has_its_log_or_is_none),
         ON(flipped_bits_never_lie),
         ON(body_that_is_not_its_digests_is_not_given_out),
         ON(lost_end_of_the_log_is_noticed_by_the_anchor),
