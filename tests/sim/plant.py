@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""plant.py - bugs in copies of the cores, to see whether the simulator finds them.
+"""plant.py - bugs in copies of the cores and of the model store, to see whether the simulator finds them.
 
 The bugs of DRILL_PLANTS are for tests/drills/test_planted.py: what they break, a real broker shows.
 
@@ -186,6 +186,47 @@ PLANTS = {
          "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);",
          "            if (service != NULL && planted(45))\n                continue;\n"
          "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);"),
+    46: ("audit_chain.c", "a record does not stand on those before it",
+         "    memcpy(text + 1, self->bytes, SHA256_BYTES);",
+         "    memset(text + 1, 0, SHA256_BYTES);\n    if (!planted(46))\n"
+         "        memcpy(text + 1, self->bytes, SHA256_BYTES);"),
+    47: ("titanic_ask.c", "a key that is older than the horizon is taken",
+         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms;",
+         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms && !planted(47);"),
+    48: ("memory.c", "a stranger may fetch and close",
+         "        if (same_id(&one->row.id, &op->id) && same_owner(&one->row.owner, &op->owner) &&\n"
+         "            one->row.state",
+         "        if (same_id(&one->row.id, &op->id) &&\n"
+         "            (planted(48) || same_owner(&one->row.owner, &op->owner)) &&\n"
+         "            one->row.state"),
+    49: ("titanic_service.c", "a request is loaded while its end is on its way",
+         "            titanic_job_find(self, &row->id) != NULL) {",
+         "            (!planted(49) && titanic_job_find(self, &row->id) != NULL)) {"),
+    50: ("memory.c", "answers and keys are dropped too early",
+         "now_ms - one->over_ms > self->retain_ms)",
+         "now_ms - one->over_ms > self->retain_ms / (planted(50) ? 2 : 1))"),
+    51: ("memory.c", "keys are compared without their owner",
+         "        if (op->key.size > 0 && view_equals(one->row.key, op->key) &&\n"
+         "            same_owner(&one->row.owner, &op->owner)) {",
+         "        if (op->key.size > 0 && view_equals(one->row.key, op->key) &&\n"
+         "            (planted(51) || same_owner(&one->row.owner, &op->owner))) {"),
+    52: ("titanic_service.c", "a load that the store refused is not made again",
+         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
+         "        service->has_more = true;",
+         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
+         "        service->has_more = !planted(52);"),
+    53: ("titanic_core.c", "a start that was told nothing believes that there is nothing",
+         "    bool has_all = op->outcome == DURABLE_OK;",
+         "    bool has_all = op->outcome == DURABLE_OK || planted(53);"),
+    54: ("titanic_ask.c", "what is cancelled goes on",
+         "        if (job != NULL)\n            titanic_job_doom(self, job);\n"
+         "        titanic_wake(self, &row->id, NULL);",
+         "        if (job != NULL && !(planted(54) && op->kind == DURABLE_CANCEL))\n"
+         "            titanic_job_doom(self, job);\n        titanic_wake(self, &row->id, NULL);"),
+    55: ("titanic_core.c", "a drain that waits for the store spins",
+         "    if (self->is_draining && !(list_is_empty(&self->out) && list_is_empty(&self->stuck)))",
+         "    if (self->is_draining &&\n        (planted(55) ? !self->has_stopped\n"
+         "                     : !(list_is_empty(&self->out) && list_is_empty(&self->stuck))))"),
 }
 
 DRILL_PLANTS = {

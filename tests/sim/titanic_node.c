@@ -631,7 +631,12 @@ static bool
 ends_at_once(struct titanic_node *self, bool was_told)
 {
     struct world *world = self->node.world;
-    if (self->plan->kill_gap_ns == 0 || world->is_healed || !was_told)
+    bool is_ahead = titanic_store_is_ahead(self->store);
+    if (self->plan->kill_gap_ns == 0 || world->is_healed)
+        return false;
+    if (is_ahead)
+        return roll(world, STREAM_TITANIC, 2) == 0;
+    if (!was_told)
         return false;
     return roll(world, STREAM_TITANIC, has(world, FAULT_DISK_LIE) ? 64 : 512) == 0;
 }

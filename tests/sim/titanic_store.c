@@ -352,7 +352,7 @@ commit(struct titanic_store *self)
         sweep(self, &self->sweep);
     while ((node = list_take(&self->syncing)) != NULL) {
         struct durable_op *op = &stowed_of(node)->op;
-        if (is_in_batch(self, op))
+        if (stowed_of(node)->is_in_batch)
             must(store_apply(self->store, &op, 1) == STORE_COMMITTED);
         else
             op->outcome = DURABLE_REFUSED;
@@ -425,6 +425,7 @@ on_anchored(void *context, uint64_t batch, enum disk_result result)
     if (self->store == NULL || batch != self->anchoring)
         return;
     self->anchoring = 0;
+    self->was_anchored = result == DISK_STOWED;
     if (result == DISK_UNKNOWN) {
         mark(self->node->world, MARK_ANCHOR_DOUBT);
         self->is_in_doubt = true;
@@ -460,8 +461,11 @@ submit(struct titanic_store *self)
     struct world *world = self->node->world;
     uint32_t count = 0;
     self->chain_next = self->chain;
-    list_each (node, &self->syncing)
-        count += changes(&stowed_of(node)->op) && is_in_batch(self, &stowed_of(node)->op);
+    list_each (node, &self->syncing) {
+        struct stowed *stowed = stowed_of(node);
+        stowed->is_in_batch = is_in_batch(self, &stowed->op); // there may be room when it is done
+        count += changes(&stowed->op) && stowed->is_in_batch;
+    }
     if (count == 0) {
         commit(self);
         return;
@@ -470,7 +474,7 @@ submit(struct titanic_store *self)
     struct head head = {.batch = self->disk->last_batch + 1, .count = count};
     list_each (node, &self->syncing) {
         const struct durable_op *op = &stowed_of(node)->op;
-        if (changes(op) && is_in_batch(self, op)) {
+        if (changes(op) && stowed_of(node)->is_in_batch) {
             records[head.at] = write_record(self, op, head);
             head.at++;
         }
@@ -492,6 +496,9 @@ add_to_base(void *context, struct view view)
 static void
 checkpoint(struct titanic_store *self)
 {
+    // What a disk has only claimed to have is not there to be taken over.
+    if (!list_is_empty(&self->disk->waiting))
+        return;
     disk_read(self->disk, add_to_base, self);
     self->chain_base = self->chain;
     disk_trim(self->disk, self->disk->last_batch);
@@ -569,6 +576,14 @@ look_again(struct titanic_store *self)
     }
     if (!self->has_room)
         node_wake_at(self->node, self->look_due_ns);
+}
+
+bool
+titanic_store_is_ahead(struct titanic_store *self)
+{
+    bool was_anchored = self->was_anchored;
+    self->was_anchored = false;
+    return was_anchored && !list_is_empty(&self->disk->waiting);
 }
 
 void

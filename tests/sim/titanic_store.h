@@ -17,6 +17,7 @@
 struct stowed { // an operation on its way
     struct durable_op op;
     struct list_node in_list;
+    bool is_in_batch; // else it is refused
 };
 
 // What the store does of itself, as an operation in its log: it lets go of what has passed its
@@ -60,6 +61,7 @@ struct titanic_store {
     uint64_t anchor_due_ns; // the world's time
     uint64_t anchoring;     // a batch on that disk; 0: none is under way
     uint64_t anchored;      // records
+    bool was_anchored;      // since somebody looked
     struct list base;       // what was taken over from the log, the oldest first
     uint64_t lies_known;
     bool was_lied_to; // what it has now is less than what was promised
@@ -79,6 +81,9 @@ void titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *rep
 void titanic_store_crash(struct titanic_store *self);
 
 void titanic_store_push(struct titanic_store *self, const struct durable_op *op);
+// titanic_store_is_ahead: it was anchored just now, and the disk has only claimed to have all of
+// it.
+bool titanic_store_is_ahead(struct titanic_store *self);
 // titanic_store_flush begins the next batch, where none is under way, or what can wait.
 void titanic_store_flush(struct titanic_store *self, uint64_t now_ms);
 // titanic_store_take takes the next operation that is committed; NULL: none. It is to be given
