@@ -253,6 +253,9 @@ titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, 
     self->chain_next = self->chain;
     struct chain anchor = anchor_read(self->anchors);
     check_chain_found(self->node, &self->chain, &anchor, self->was_lied_to);
+    // An operator has seen what is missing, and goes on without it.
+    if (anchor.count > self->chain.count)
+        disk_trim(self->anchors, self->anchors->last_batch);
     self->anchored = anchor.count < self->chain.count ? anchor.count : 0;
     self->anchoring = self->anchor_due_ns = 0;
     self->has_room = true;
