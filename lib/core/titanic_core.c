@@ -362,7 +362,8 @@ titanic_core_deadline(const struct titanic_core *self)
         at_ns = at_ms <= self->config.clock_ms
                     ? 0
                     : self->started_ns + (at_ms - self->config.clock_ms) * ms;
-    if (self->is_draining && !self->has_stopped)
+    // Behind its end there is nothing left to give up: the store's word is waited for.
+    if (self->is_draining && !(list_is_empty(&self->out) && list_is_empty(&self->stuck)))
         at_ns = earlier(at_ns, self->drain_until_ns);
     return at_ns;
 }

@@ -679,6 +679,30 @@ expiry_of_what_was_not_loaded_does_not_end_a_retried_request(void **state)
 }
 
 static void
+retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_known(rig, "echo", true);
+    rig_submit_with(rig, "echo", "later", &(struct tsp_request){.not_before_ms = 50});
+    rig_wait(rig, 0);
+    struct durable_filter one = {.has_id = true, .id = id};
+    rig_ask_filter(rig, TSP_CANCEL, &one);
+    rig_ask_filter(rig, TSP_RETRY, &one);
+    // The load for the delayed one stands behind the retry, and before the answer.
+    rig->now_ns += 60 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_answer(rig, 0, 500, "no");
+    rig_wait(rig, 1000);
+    for (size_t place = 1; place < rig->sent_count; place++)
+        rig_answer(rig, place, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
 retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before(void **state)
 {
     (void)state;
@@ -875,6 +899,27 @@ drain_does_not_wait_for_a_service_without_workers(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+drain_that_waits_for_the_store_alone_sleeps_until_it_says(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_wait(rig, 0);
+    (void)rig_ask_id(rig, TSP_REPLY, &id, 0);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig->now_ns += rig->config.drain_ms * 1000000;
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    while (titanic_core_deadline(rig->core) <= rig->now_ns && rig_open(rig, "echo") > 0)
+        rig_step(rig, &tick);
+    assert_false(rig->has_stopped);
+    assert_true(titanic_core_deadline(rig->core) == UINT64_MAX);
+    rig_commit(rig);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -911,6 +956,8 @@ main(void)
         cmocka_unit_test(failure_of_before_does_not_delay_a_retried_request),
         cmocka_unit_test(last_failure_of_before_does_not_end_a_retried_request),
         cmocka_unit_test(expiry_of_what_was_not_loaded_does_not_end_a_retried_request),
+        cmocka_unit_test(
+            retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it),
         cmocka_unit_test(retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
@@ -920,6 +967,7 @@ main(void)
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
         cmocka_unit_test(what_was_pending_of_a_service_without_a_place_runs_before_what_is_new),
         cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
+        cmocka_unit_test(drain_that_waits_for_the_store_alone_sleeps_until_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
