@@ -199,9 +199,6 @@ PLANTS = {
          "        if (same_id(&one->row.id, &op->id) &&\n"
          "            (planted(48) || same_owner(&one->row.owner, &op->owner)) &&\n"
          "            one->row.state"),
-    49: ("titanic_service.c", "a request is loaded while its end is on its way",
-         "            titanic_job_find(self, &row->id) != NULL) {",
-         "            (!planted(49) && titanic_job_find(self, &row->id) != NULL)) {"),
     50: ("memory.c", "answers and keys are dropped too early",
          "now_ms - one->over_ms > self->retain_ms)",
          "now_ms - one->over_ms > self->retain_ms / (planted(50) ? 2 : 1))"),
@@ -210,14 +207,6 @@ PLANTS = {
          "            same_owner(&one->row.owner, &op->owner)) {",
          "        if (op->key.size > 0 && view_equals(one->row.key, op->key) &&\n"
          "            (planted(51) || same_owner(&one->row.owner, &op->owner))) {"),
-    52: ("titanic_service.c", "a load that the store refused is not made again",
-         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
-         "        service->has_more = true;",
-         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
-         "        service->has_more = !planted(52);"),
-    53: ("titanic_core.c", "a start that was told nothing believes that there is nothing",
-         "    bool has_all = op->outcome == DURABLE_OK;",
-         "    bool has_all = op->outcome == DURABLE_OK || planted(53);"),
     54: ("titanic_ask.c", "what is cancelled goes on",
          "        if (job != NULL)\n            titanic_job_doom(self, job);\n"
          "        titanic_wake(self, &row->id, NULL);",
