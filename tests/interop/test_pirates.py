@@ -333,7 +333,7 @@ class Simple(QueueTest, Either):
         frames = worker.receive()
         self.assertEqual((frames[0], frames[2:]), (b"", [b"", b"Hi"]))
         with self.assertRaises(Silence):
-            worker.receive(2.5)         # two looks at a busy worker's connection
+            worker.receive(2.5)         # two looks at its connection
         worker.send([b"", *frames[1:]])
         self.assertEqual(client.receive(), [b"Hi"])
         self.queue.stop()
