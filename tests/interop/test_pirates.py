@@ -312,6 +312,7 @@ class Paranoid(QueueTest, Either):
         self.begin()
         self.start(SimpleWorker(self.context, self.backend), "vanish")
         self.wait_for("PIRATE-PEER-REJECTED")
+        self.assertIn('why="invalid_address"', self.queue.error_text())
         self.assertEqual(self.lines("PIRATE-WORKER-REGISTERED"), 0)
         self.queue.stop()
 
@@ -358,6 +359,7 @@ class Simple(QueueTest, Either):
         self.begin()
         self.start(ParanoidWorker(self.context, self.backend), "vanish")
         self.wait_for("PIRATE-PEER-REJECTED")
+        self.assertIn('why="no_delimiter"', self.queue.error_text())
         self.assertEqual(self.lines("PIRATE-WORKER-REGISTERED"), 0)
         self.queue.stop()
 
