@@ -97,6 +97,10 @@ sqlite_audit_anchor(struct sqlite_store *self)
     const struct progress *progress = &self->committed;
     if (self->anchor_fd < 0 || progress->changes == self->anchored)
         return true;
+    // The anchor is never ahead of what the disk has, or the store would be refused after a power
+    // cut that took no more than it may.
+    if (self->is_relaxed && !log_sync(self->path))
+        return false;
     struct store_anchor anchor = {.incarnation = self->incarnation, .changes = progress->changes};
     memcpy(anchor.head, progress->head.bytes, sizeof anchor.head);
     if (!anchor_write(self->anchor_fd, &self->anchor_slot, &anchor))
@@ -175,8 +179,6 @@ sqlite_audit_init(struct sqlite_store *self, const struct store_options *options
         self->has_audit_key = true;
     }
     struct progress *progress = &self->progress;
-    if (progress->leaves == 0)
-        audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
     // The first batch of a run is signed, and then one after so many records each.
     progress->leaves_signed = progress->leaves - SIGN_EVERY;
     self->committed = *progress;

@@ -119,6 +119,9 @@ read_progress(struct sqlite_store *self)
             memcpy(progress->head.bytes, head, sizeof progress->head.bytes);
             memcpy(self->store_id, id, sizeof self->store_id);
             code = SQLITE_OK;
+            // Nobody has written a head yet where nothing has happened.
+            if (progress->leaves == 0)
+                audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
         }
         self->committed = *progress;
     }

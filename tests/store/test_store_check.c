@@ -116,6 +116,23 @@ chain_of_a_killed_store_is_read_with_its_log_and_the_log_stays(void **state)
 }
 
 static void
+store_to_which_nothing_has_happened_is_whole(void **state)
+{
+    struct store_rig *rig = *state;
+    struct store_contents contents;
+    crash(rig);
+    struct store_chain chain = walk(rig, NULL);
+    if (!chain.is_whole)
+        fail_msg("%s", chain.why);
+    assert_int_equal(chain.count, 0);
+    struct store_check *store = store_check_open(rig->path, &rig->error);
+    assert_non_null(store);
+    store_check_contents(store, &contents);
+    assert_true(contents.is_whole);
+    store_check_close(&store);
+}
+
+static void
 look_at_a_store_at_rest_writes_nothing(void **state)
 {
     struct store_rig *rig = *state;
@@ -485,6 +502,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         ON(whole_chain_is_whole),
         ON(chain_of_a_killed_store_is_read_with_its_log_and_the_log_stays),
+        ON(store_to_which_nothing_has_happened_is_whole),
         ON(look_at_a_store_at_rest_writes_nothing),
         ON(store_that_a_process_has_is_refused_with_its_pid),
         ON(what_is_not_there_is_not_made),
