@@ -75,10 +75,11 @@ struct drill_stage {
     char journal_path[DRILL_PATH_BYTES];
     char store_folder[DRILL_PATH_BYTES]; // of titanic's files
     char mdbroker[DRILL_PATH_BYTES];
-    char endpoint[256];
+    char endpoint[256]; // of the broker, for all; of a pirate queue, for clients
+    char backend[256];  // of a pirate queue, for workers
     struct drill_journal *journal;
-    mdp_client_t *control; // asks the broker how it is
-    struct drill_child broker;
+    mdp_client_t *control;     // asks the broker how it is
+    struct drill_child broker; // or a pirate queue
     struct drill_child children[DRILL_CHILDREN_MAX];
     size_t child_count;
     struct drill_child *checker; // of the store, one of them; NULL: not yet
@@ -119,6 +120,17 @@ bool drill_until(struct drill_stage *stage, drill_condition_fn *is_so, void *con
 
 // drill_pass_time waits as long as the harm itself has to last, and still looks at the children.
 bool drill_pass_time(struct drill_stage *stage, uint32_t ms);
+
+// drill_new_child is a place for another process, NULL where there is none left; drill_start
+// starts one, with its name set, with arguments as in drill_child.h.
+struct drill_child *drill_new_child(struct drill_stage *stage, const char *name);
+bool drill_start(struct drill_stage *stage, struct drill_child *child,
+                 const char *const *arguments);
+
+// drill_has_said looks for a line that a process wrote since it started, which begins and ends
+// so, and copies what is between.
+bool drill_has_said(const struct drill_child *child, const char *words, const char *ending,
+                    char rest_out[256]);
 
 // drill_broker starts the broker with a few more arguments, which NULL ends, and waits until it
 // is ready; a second time on the same port.
@@ -209,5 +221,8 @@ void drill_titanic_worker_killed(struct drill_stage *stage);
 void drill_titanic_broker_restarted(struct drill_stage *stage);
 void drill_titanic_disk_full(struct drill_stage *stage);
 void drill_titanic_power_cut(struct drill_stage *stage);
+void drill_pirate_worker_killed(struct drill_stage *stage);
+void drill_pirate_queue_restarted(struct drill_stage *stage);
+void drill_pirate_worker_frozen(struct drill_stage *stage);
 
 #endif

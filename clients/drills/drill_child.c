@@ -207,6 +207,8 @@ drill_child_main(int argc, char **argv)
         return drill_worker_main(argc - 2, argv + 2);
     if (strcmp(what, DRILL_CHILD_CLIENT) == 0)
         return drill_client_main(argc - 2, argv + 2);
+    if (strcmp(what, DRILL_CHILD_PIRATE) == 0)
+        return drill_pirate_main(argc - 2, argv + 2);
     if (strcmp(what, DRILL_CHILD_LOSING) == 0) {
         if (argc < 6 || !lose_unsynced(argv[2], argv[3], argv[4]))
             return EXIT_USAGE;

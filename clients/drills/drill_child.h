@@ -17,6 +17,7 @@
 #define DRILL_CHILD_LOSING  "losing"
 #define DRILL_CHILD_WORKER  "worker"
 #define DRILL_CHILD_CLIENT  "client"
+#define DRILL_CHILD_PIRATE  "pirate"
 
 enum { DRILL_ARGUMENTS_MAX = 64, DRILL_PATH_BYTES = 512, DRILL_ENDING_BYTES = 32 };
 

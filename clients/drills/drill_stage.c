@@ -108,16 +108,16 @@ drill_pass_time(struct drill_stage *stage, uint32_t ms)
 
 // ---- processes ------------------------------------------------------------------------------
 
-static bool
-start(struct drill_stage *stage, struct drill_child *child, const char *const *arguments)
+bool
+drill_start(struct drill_stage *stage, struct drill_child *child, const char *const *arguments)
 {
     snprintf(child->log, sizeof child->log, "%.460s/%s.log", stage->folder, child->name);
     return drill_child_start(child, arguments) ||
            drill_fail(stage, "cannot start %s: %s", child->name, strerror(errno));
 }
 
-static struct drill_child *
-new_child(struct drill_stage *stage, const char *name)
+struct drill_child *
+drill_new_child(struct drill_stage *stage, const char *name)
 {
     if (stage->child_count == DRILL_CHILDREN_MAX) {
         drill_fail(stage, "too many processes");
@@ -128,9 +128,18 @@ new_child(struct drill_stage *stage, const char *name)
     return child;
 }
 
-// says_ready looks for the line by which a daemon says where it serves, and copies what follows.
+// has_ending is true where a line of this size ends so, behind its first words.
 static bool
-says_ready(const struct drill_child *child, const char *words, char rest_out[256])
+has_ending(const char *line, size_t size, size_t words_size, const char *ending)
+{
+    size_t ending_size = strlen(ending);
+    return size >= words_size + ending_size &&
+           memcmp(line + size - ending_size, ending, ending_size) == 0;
+}
+
+bool
+drill_has_said(const struct drill_child *child, const char *words, const char *ending,
+               char rest_out[256])
 {
     char line[256];
     size_t words_size = strlen(words);
@@ -141,8 +150,9 @@ says_ready(const struct drill_child *child, const char *words, char rest_out[256
     if (fseek(file, child->log_start, SEEK_SET) == 0) {
         while (!has_said && fgets(line, sizeof line, file) != NULL) {
             size_t size = strcspn(line, "\n");
-            has_said = line[size] == '\n' && strncmp(line, words, words_size) == 0;
-            line[size] = '\0';
+            has_said = line[size] == '\n' && strncmp(line, words, words_size) == 0 &&
+                       has_ending(line, size, words_size, ending);
+            line[has_said ? size - strlen(ending) : size] = '\0';
         }
     }
     fclose(file);
@@ -155,7 +165,7 @@ static bool
 is_ready(struct drill_stage *stage, void *context)
 {
     (void)context;
-    return says_ready(&stage->broker, "mdbroker: ready on ", stage->endpoint);
+    return drill_has_said(&stage->broker, "mdbroker: ready on ", "", stage->endpoint);
 }
 
 static bool
@@ -186,7 +196,7 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
          at != NULL && *at != NULL && count < DRILL_ARGUMENTS_MAX - 1; at++)
         line[count++] = *at;
     snprintf(stage->broker.name, sizeof stage->broker.name, "mdbroker");
-    return start(stage, &stage->broker, line) &&
+    return drill_start(stage, &stage->broker, line) &&
            drill_until(stage, is_ready, NULL, DRILL_START_MS, "the broker is ready") &&
            connect_control(stage);
 }
@@ -196,7 +206,7 @@ is_titanic_ready(struct drill_stage *stage, void *context)
 {
     char rest[256];
     (void)stage;
-    return says_ready(context, "titanic: ready on ", rest);
+    return drill_has_said(context, "titanic: ready on ", "", rest);
 }
 
 bool
@@ -224,10 +234,10 @@ start_titanic(struct drill_stage *stage, struct drill_child *again, const char *
     memcpy(line + count, rest, sizeof rest);
     drill_child_find("titanic", program);
     snprintf(store, sizeof store, "sqlite:%.480s/titanic.db", stage->store_folder);
-    struct drill_child *child = again != NULL ? again : new_child(stage, "titanic");
+    struct drill_child *child = again != NULL ? again : drill_new_child(stage, "titanic");
     if (mkdir(stage->store_folder, 0700) != 0 && errno != EEXIST)
         drill_fail(stage, "cannot make a folder for a store: %s", strerror(errno));
-    return child != NULL && start(stage, child, line) ? child : NULL;
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 struct drill_child *
@@ -282,9 +292,9 @@ drill_check_store(struct drill_stage *stage)
     const char *line[] = {DRILL_CHILD_PROGRAM, "/proc/self/exe", "store", "check", store, NULL};
     snprintf(store, sizeof store, "%.480s/titanic.db", stage->store_folder);
     if (stage->checker == NULL)
-        stage->checker = new_child(stage, "check");
+        stage->checker = drill_new_child(stage, "check");
     struct drill_child *child = stage->checker;
-    if (child == NULL || !start(stage, child, line))
+    if (child == NULL || !drill_start(stage, child, line))
         return false;
     child->is_doomed = true; // it ends by itself
     if (!drill_until(stage, has_checked, child, DRILL_START_MS, "the store is checked"))
@@ -314,8 +324,8 @@ drill_workers(struct drill_stage *stage, const char *endpoint, const char *servi
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
     snprintf(numbers[3], sizeof numbers[3], "%d", (int)stage->settings.dialect);
-    struct drill_child *child = new_child(stage, "worker");
-    return child != NULL && start(stage, child, line) ? child : NULL;
+    struct drill_child *child = drill_new_child(stage, "worker");
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 struct drill_child *
@@ -326,8 +336,8 @@ drill_client(struct drill_stage *stage, const char *service, uint32_t requests, 
                           numbers[0],         numbers[1],      NULL};
     snprintf(numbers[0], sizeof numbers[0], "%u", requests);
     snprintf(numbers[1], sizeof numbers[1], "%u", work_ms);
-    struct drill_child *child = new_child(stage, "client");
-    return child != NULL && start(stage, child, line) ? child : NULL;
+    struct drill_child *child = drill_new_child(stage, "client");
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 // ---- questions to the broker -----------------------------------------------------------------
@@ -451,6 +461,7 @@ drill_hostage(struct drill_stage *stage, struct drill_load **load_out)
                                          .requests = 1,
                                          .work_ms = 1,
                                          .may_hold = true,
+                                         .is_pirate = stage->backend[0] != '\0',
                                          .client = {.timeout_ms = 60000, .attempts = 1}};
     *load_out = drill_load(stage, &options);
     if (*load_out == NULL ||

@@ -98,6 +98,21 @@ const struct drill drills[] = {
      .twice_max = DRILL_CUTS * DRILL_INFLIGHT,
      .needs_g1 = true,
      .run = drill_titanic_power_cut},
+    {.name = "pirate-worker-killed",
+     .about = "SIGKILL of a busy worker of a pirate queue: another answers its request",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_pirate_worker_killed},
+    {.name = "pirate-queue-restarted",
+     .about = "SIGKILL of a pirate queue, and a new one on its ports: all come back",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = 2 * DRILL_WINDOW,
+     .run = drill_pirate_queue_restarted},
+    {.name = "pirate-worker-frozen",
+     .about = "SIGSTOP of a busy worker of a pirate queue: its own late answer is dropped",
+     .recovery_ms_max = DRILL_LIMIT_MS + DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_pirate_worker_frozen},
 };
 
 const size_t drill_count = sizeof drills / sizeof *drills;

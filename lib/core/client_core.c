@@ -219,6 +219,12 @@ client_core_waiting_count(const struct client_core *self)
     return self->waiting.size;
 }
 
+mdp_dialect_t
+client_core_dialect(const struct client_core *self)
+{
+    return self->current->known;
+}
+
 uint64_t
 client_core_last_id(const struct client_core *self)
 {

@@ -10,6 +10,7 @@
 #include "galleon/mdp_client.h"
 #include "galleon/mdp_worker.h"
 #include "galleon/pirate_queue.h"
+#include "galleon/pirate_worker.h"
 #include "galleon/status.h"
 #include "galleon/titanic.h"
 #include "galleon/titanic_client.h"

@@ -166,20 +166,38 @@ send_body(void *handle, const struct mdp_body *first, const struct cargo *cargo)
         frame_send(view_of("", 0), handle, false);
 }
 
+// send_head sends the frames in front of a body, or those of a whole message.
+static int
+send_head(void *handle, const struct view *frames, size_t count, bool is_more)
+{
+    for (size_t i = 0; i < count; i++) {
+        int error = frame_send(frames[i], handle, is_more || i + 1 < count);
+        // Only the first frame of a message can be refused.
+        if (error != 0 && i == 0)
+            return error;
+    }
+    return 0;
+}
+
 int
 link_send(struct link *self, const struct mdp_record *record, bool has_delimiter,
           const struct cargo *body)
 {
     struct mdp_head head;
     mdp_wire_head(&head, record, has_delimiter);
-    bool is_more = has_body(record);
-    for (size_t i = 0; i < head.frame_count; i++) {
-        int error = frame_send(head.frames[i], self->handle, is_more || i + 1 < head.frame_count);
-        // Only the first frame of a message can be refused.
-        if (error != 0 && i == 0)
-            return error;
-    }
-    if (is_more)
+    int error = send_head(self->handle, head.frames, head.frame_count, has_body(record));
+    if (error == 0 && has_body(record))
         send_body(self->handle, &record->body, body);
-    return 0;
+    return error;
+}
+
+int
+link_send_frames(struct link *self, const struct view *frames, size_t count, bool is_more,
+                 const struct cargo *body)
+{
+    static const struct mdp_body none;
+    int error = send_head(self->handle, frames, count, is_more);
+    if (error == 0 && is_more)
+        send_body(self->handle, &none, body);
+    return error;
 }

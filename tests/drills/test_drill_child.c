@@ -52,6 +52,14 @@ drill_client_main(int argc, char **argv)
     return 0;
 }
 
+int
+drill_pirate_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 0;
+}
+
 // ---- what is tested ---------------------------------------------------------------------------
 
 // Every signal goes by way of here (--wrap).

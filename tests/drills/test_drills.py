@@ -132,11 +132,13 @@ class EveryDrill(DrillTest):
                 self.assertLessEqual(one["recovery_ms"], row["recovery_ms_max"])
                 self.assertLessEqual(one["twice"], row["twice_max"])
         twice = {one["drill"]: one["twice"] for one in found}
-        for name in ("worker-killed", "worker-frozen", "worker-hung"):
+        for name in ("worker-killed", "worker-frozen", "worker-hung", "pirate-worker-killed",
+                     "pirate-worker-frozen"):
             self.assertEqual(twice[name], 1)        # its first worker had begun, that was the harm
         # Who went on after the harm answered what another had answered, and that was dropped.
         self.assertEqual({one["drill"] for one in found if one["late_dropped"] > 0},
-                         {"worker-frozen", "worker-hung", "network-cut", "network-half-open"})
+                         {"worker-frozen", "worker-hung", "network-cut", "network-half-open",
+                          "pirate-worker-frozen"})
         refused = {one["drill"] for one in found if one["refused"]}
         self.assertEqual(refused, {"slow-service"})
 

@@ -82,6 +82,30 @@ class BrokenBroker(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
+    def assert_pirate_fails_with(self, name, number, why, *options):
+        os.symlink(PLANTED.parent / "ppqueue", self.folder / "ppqueue")
+        one = self.run_drill(name, *options, GALLEON_PLANT=str(number), code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], why)
+        return one
+
+    @is_slow
+    def test_pirate_worker_killed_fails_where_nothing_is_tried_again(self):
+        one = self.assert_pirate_fails_with("pirate-worker-killed", 0, "harmed worker .* not within",
+                                            "--broker-option=--attempts=1")
+        self.assertEqual(one["lost"], 1)
+
+    def test_pirate_worker_frozen_fails_where_a_late_answer_is_passed_on(self):
+        self.assert_pirate_fails_with("pirate-worker-frozen", 4, "a late answer was passed on")
+
+    def test_pirate_queue_restarted_fails_where_the_queue_comes_too_late(self):
+        path = self.folder / "ppqueue"
+        path.write_text(f"#!/bin/sh\n[ -e {self.folder}/again ] && sleep 6\n"
+                        f'touch {self.folder}/again\nexec {FOLDER}/ppqueue "$@"\n')
+        path.chmod(0o755)
+        one = self.run_drill("pirate-queue-restarted", code=1)
+        self.assertRegex(one["why"], "recovered after .* ms, not within 5000")
+
     def test_titanic_killed_fails_where_the_store_is_lost(self):
         self.put_titanic(f'rm -f "${{4#sqlite:}}"*; exec {FOLDER}/titanic "$@"')
         one = self.run_drill("titanic-killed", code=1)

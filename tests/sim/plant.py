@@ -78,7 +78,7 @@ PLANTS = {
     17: ("worker_session.c", "a worker that holds a request does not beat",
          "    case HEARTBEAT_SPEAK:\n        say(self, MDP_HEARTBEAT, 0);",
          "    case HEARTBEAT_SPEAK:\n        if (planted(17) && is_holding(self))\n"
-         "            heartbeat_spoke(&self->beat, now_ns);\n        else\n"
+         "            heartbeat_spoke(&self->vigil.beat, now_ns);\n        else\n"
          "            say(self, MDP_HEARTBEAT, 0);"),
     18: ("client_call.c", "a connection that may bring a stale answer is used again",
          "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = true;",
@@ -149,8 +149,8 @@ PLANTS = {
          "    else if (!planted(34))\n        titanic_service_update(self, service);\n}\n\nvoid\n"
          "titanic_on_answer"),
     35: ("titanic_service.c", "a slot that is free is offered to nobody",
-         "    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {",
-         "    for (int i = planted(35) ? 4 : 0; i < 4 && !list_is_empty(&self->blocked); i++) {"),
+         "    for (int taken = 0; taken < 4 && left > 0; left--) {",
+         "    for (int taken = planted(35) ? 4 : 0; taken < 4 && left > 0; left--) {"),
     36: ("titanic_service.c", "when the next one is due is forgotten",
          "    service->next_ms = op->next_ms;",
          "    service->next_ms = planted(36) ? 0 : op->next_ms;"),
