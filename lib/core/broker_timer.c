@@ -44,13 +44,13 @@ broker_watch_worker(struct broker_core *self, struct worker *worker)
 
 // may_probe: a 0.1 or 0.2 worker that does not read fills its receive queue, and a
 // full one would cut it off although it lives. So: every interval at first, then
-// every tenth, then not at all. A simple pirate is told nothing; while it holds a request a
-// probe stands for a look at its connection.
+// every tenth, then not at all. A simple pirate is told nothing: a probe stands for a look at
+// its connection.
 static bool
 may_probe(const struct broker_core *self, struct worker *worker)
 {
     if (self->config.manners == BROKER_SIMPLE)
-        return !list_is_empty(&worker->held) && worker->connection.number != 0;
+        return worker->connection.number != 0;
     if (worker->dialect == MDP_G1 || worker->unread < UNREAD_SPARE)
         return true;
     return worker->unread < UNREAD_MAX && ++worker->probes_skipped % 10 == 0;

@@ -26,7 +26,7 @@ enum pirate_socket { PIRATE_FRONTEND, PIRATE_BACKEND, PIRATE_SOCKETS };
 // defaults.
 struct pirate_queue_config {
     enum pirate_dialect dialect;
-    uint32_t heartbeat_ms; // simple: how often a busy worker's connection is looked at
+    uint32_t heartbeat_ms; // simple: how often a worker's connection is looked at
     uint32_t liveness;
     uint32_t workers_max;
     uint32_t requests_max;        // queued

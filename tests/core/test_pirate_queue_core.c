@@ -418,27 +418,27 @@ simple_worker_is_never_lost_by_silence(void **state)
 {
     struct world *world = *state;
     pirate_rig_ready(world, "W");
-    world_pass(world, 24 * 3600 * 1000);
+    world_pass(world, 3600 * 1000);
     assert_int_equal(world_stats(world)->workers_idle, 1);
-    assert_int_equal(world->sent_count, 0);
+    assert_int_equal(world_count(world, "W", MDP_HEARTBEAT), 3600); // looks, see below
 }
 
 static void
-busy_simple_worker_has_its_connection_looked_at(void **state)
+simple_worker_has_its_connection_looked_at_idle_and_busy(void **state)
 {
     struct world *world = *state;
-    struct sent job = hold(world);
+    pirate_rig_ready(world, "W");
     world_pass(world, 2000);
     const struct sent *look = world_last(world, "W", MDP_HEARTBEAT);
     assert_int_equal(look->connection.number, 7);
     assert_int_equal(look->connection.serial, 77);
-    size_t looks = world_count(world, "W", MDP_HEARTBEAT);
-    assert_int_equal(looks, 2);
+    assert_int_equal(world_count(world, "W", MDP_HEARTBEAT), 2);
+    pirate_rig_ask(world, "C", "1");
 
-    pirate_rig_reply(world, "W", &job, "1");
+    world_pass(world, 2000);
 
-    world_pass(world, 60000);
-    assert_int_equal(world_count(world, "W", MDP_HEARTBEAT), looks);
+    assert_int_equal(world_count(world, "W", MDP_HEARTBEAT), 4);
+    assert_int_equal(world_last(world, "W", MDP_HEARTBEAT)->connection.serial, 77);
 }
 
 static void
@@ -454,6 +454,23 @@ simple_worker_whose_connection_has_ended_is_lost(void **state)
 
     assert_string_equal(pirate_rig_job(world, "V").body, "1");
     assert_int_equal(world_stats(world)->workers_lost, 1);
+}
+
+static void
+idle_simple_workers_that_are_gone_make_room_for_others(void **state)
+{
+    struct world *world = *state;
+    for (char name = 'A'; name < 'A' + 8; name++)
+        pirate_rig_ready(world, (char[]){name, '\0'});
+    world_pass(world, 1000);
+    for (char name = 'A'; name < 'A' + 8; name++)
+        world_cut(world, (char[]){name, '\0'});
+
+    pirate_rig_ready(world, "W"); // which would wait for ever where it was refused
+
+    assert_int_equal(world_stats(world)->workers_refused, 0);
+    pirate_rig_ask(world, "C", "1");
+    assert_string_equal(pirate_rig_job(world, "W").body, "1");
 }
 
 static void
@@ -546,7 +563,8 @@ main(void)
         paranoid_test(beat_that_is_refused_shows_that_a_busy_worker_is_gone),
         paranoid_test(nobody_is_lost_because_we_slept),
         simple_test(simple_worker_is_never_lost_by_silence),
-        simple_test(busy_simple_worker_has_its_connection_looked_at),
+        simple_test(simple_worker_has_its_connection_looked_at_idle_and_busy),
+        simple_test(idle_simple_workers_that_are_gone_make_room_for_others),
         simple_test(simple_worker_whose_connection_has_ended_is_lost),
         simple_test(worker_that_says_ready_again_has_its_new_connection_looked_at),
         simple_test(connection_of_which_nothing_is_known_is_not_looked_at),

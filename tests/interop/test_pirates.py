@@ -312,6 +312,7 @@ class Paranoid(QueueTest, Either):
         self.begin()
         self.start(SimpleWorker(self.context, self.backend), "vanish")
         self.wait_for("PIRATE-PEER-REJECTED")
+        self.assertIn('why="invalid_address"', self.queue.error_text())
         self.assertEqual(self.lines("PIRATE-WORKER-REGISTERED"), 0)
         self.queue.stop()
 
@@ -333,7 +334,7 @@ class Simple(QueueTest, Either):
         frames = worker.receive()
         self.assertEqual((frames[0], frames[2:]), (b"", [b"", b"Hi"]))
         with self.assertRaises(Silence):
-            worker.receive(2.5)         # two looks at a busy worker's connection
+            worker.receive(2.5)         # two looks at its connection
         worker.send([b"", *frames[1:]])
         self.assertEqual(client.receive(), [b"Hi"])
         self.queue.stop()
@@ -358,6 +359,7 @@ class Simple(QueueTest, Either):
         self.begin()
         self.start(ParanoidWorker(self.context, self.backend), "vanish")
         self.wait_for("PIRATE-PEER-REJECTED")
+        self.assertIn('why="no_delimiter"', self.queue.error_text())
         self.assertEqual(self.lines("PIRATE-WORKER-REGISTERED"), 0)
         self.queue.stop()
 

@@ -131,6 +131,12 @@ has_rejected(const pirate_queue_stats_t *stats, uint64_t value)
 }
 
 static bool
+has_refused_draining(const pirate_queue_stats_t *stats, uint64_t value)
+{
+    return stats->refused_draining == value;
+}
+
+static bool
 has_refused(const pirate_queue_stats_t *stats, uint64_t value)
 {
     return stats->requests_refused == value;
@@ -370,7 +376,7 @@ request_of_a_worker_that_has_gone_goes_to_another(void **state)
 }
 
 static void
-idle_worker_that_has_gone_costs_no_request(void **state)
+idle_worker_that_has_gone_is_noticed_and_costs_no_request(void **state)
 {
     struct stage *self = *state;
     zsock_t *first = worker_of(self);
@@ -379,6 +385,11 @@ idle_worker_that_has_gone_costs_no_request(void **state)
     wait_until(self, has_idle, 2);
     zsock_destroy(&first);
 
+    wait_until(self, has_idle, 1);
+
+    pirate_queue_stats_t stats;
+    pirate_queue_stats(self->queue, &stats);
+    assert_int_equal(stats.workers_lost, 1);
     check_service(self, second);
 
     zsock_destroy(&second);
@@ -504,7 +515,7 @@ drain_finishes_what_is_out_and_refuses_the_rest(void **state)
 
     pirate_queue_drain(self->queue);
     zstr_send(late, "too late");
-    wait_until(self, has_refused, 1);
+    wait_until(self, has_refused_draining, 1);
 
     echo(self, worker, &request);
     expect_text(client, "Hi");
@@ -621,7 +632,7 @@ main(void)
         either_test(window_of_requests_is_answered_by_many_workers),
         either_test(addresses_in_front_of_a_request_come_back),
         either_test(request_of_a_worker_that_has_gone_goes_to_another),
-        either_test(idle_worker_that_has_gone_costs_no_request),
+        either_test(idle_worker_that_has_gone_is_noticed_and_costs_no_request),
         paranoid_test(paranoid_worker_is_beaten_and_lost_when_silent),
         either_test(nonsense_is_counted_and_others_are_served),
         either_test(frame_beyond_the_limit_ends_its_connection_only),

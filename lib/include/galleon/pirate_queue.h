@@ -22,7 +22,7 @@ typedef struct pirate_queue pirate_queue_t;
 
 typedef struct pirate_queue_options { // every zero means "the default"
     bool simple;                      // false: Paranoid Pirate, true: Simple Pirate, no heartbeats
-    uint32_t heartbeat_ms;            // 1000; simple: how often busy workers are looked at
+    uint32_t heartbeat_ms;            // 1000; simple: how often workers are looked at
     uint32_t liveness;                // 3 silent intervals: an idle worker is lost
     uint32_t workers_max;             // 16384
     uint32_t requests_max;            // 262144 queued
@@ -40,7 +40,8 @@ typedef struct pirate_queue_stats { // one consistent snapshot
     uint64_t requests_in, requests_queued, requests_in_flight;
     uint64_t replies_out, replies_late, replies_too_large;
     uint64_t redeliveries, requests_given_up, requests_expired;
-    uint64_t requests_refused; // for one of the four that follow
+    uint64_t requests_refused; // as they came, for one of the four that follow
+    // The last one counts those that waited when the drain began, too.
     uint64_t refused_queue_limit, refused_client_limit, refused_bytes_limit, refused_draining;
     uint64_t clients_gone, clients_slow; // replies that could not be delivered
     uint64_t workers_idle, workers_busy, workers_lost, workers_refused, peers_rejected;
