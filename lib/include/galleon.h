@@ -4,6 +4,7 @@
 #define GALLEON_H
 
 #include "galleon/heartbeat.h"
+#include "galleon/lazy_pirate.h"
 #include "galleon/mdp.h"
 #include "galleon/mdp_broker.h"
 #include "galleon/mdp_client.h"

@@ -101,6 +101,26 @@ frame_can_be_taken_out(void **state)
 }
 
 static void
+message_is_waited_for_as_long_as_the_socket_says(void **state)
+{
+    (void)state;
+    zsock_set_rcvtimeo(far, 30);
+    int64_t from_ms = zclock_mono();
+    assert_false(inbox_await(&inbox, zsock_resolve(far)));
+    assert_true(zclock_mono() - from_ms >= 29);
+    assert_int_equal(inbox.count, 0);
+    send_frames(3);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, 3);
+    send_frames(FRAMES_MAX + 5);
+    send_frames(1);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, FRAMES_MAX + 1);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, 1);
+}
+
+static void
 connection_of_a_message_is_known_after_a_poll_too(void **state)
 {
     (void)state;
@@ -131,6 +151,8 @@ main(void)
         cmocka_unit_test_setup_teardown(message_comes_with_all_its_frames, set_up, tear_down),
         cmocka_unit_test_setup_teardown(message_that_is_too_long_is_cut_and_the_next_is_whole,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(message_is_waited_for_as_long_as_the_socket_says, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(frame_can_be_taken_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connection_of_a_message_is_known_after_a_poll_too, set_up,
                                         tear_down),

@@ -149,8 +149,8 @@ PLANTS = {
          "    else if (!planted(34))\n        titanic_service_update(self, service);\n}\n\nvoid\n"
          "titanic_on_answer"),
     35: ("titanic_service.c", "a slot that is free is offered to nobody",
-         "    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {",
-         "    for (int i = planted(35) ? 4 : 0; i < 4 && !list_is_empty(&self->blocked); i++) {"),
+         "    for (int taken = 0; taken < 4 && left > 0; left--) {",
+         "    for (int taken = planted(35) ? 4 : 0; taken < 4 && left > 0; left--) {"),
     36: ("titanic_service.c", "when the next one is due is forgotten",
          "    service->next_ms = op->next_ms;",
          "    service->next_ms = planted(36) ? 0 : op->next_ms;"),

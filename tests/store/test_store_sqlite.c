@@ -842,57 +842,6 @@ chain_is_signed_now_and_then(void **state)
 }
 
 static void
-backup_is_whole_and_another_incarnation(void **state)
-{
-    struct store_rig *rig = *state;
-    struct request_id id, last;
-    char name[256];
-    struct store_info info;
-    rig->options.has_audit = true;
-    store_rig_reopen(rig);
-    char *large = malloc(60001);
-    memset(large, 'x', 60000);
-    large[60000] = '\0';
-    for (int at = 0; at < 60; at++)
-        rig_accept_id(rig, "echo", large, &id);
-    free(large);
-    name_file(rig, ".copy", name);
-    bool is_done = false;
-    int slices = 0;
-    while (!is_done) {
-        assert_int_equal(store_backup(rig->store, name, &is_done), STORE_COMMITTED);
-        if (slices++ == 0) {
-            assert_int_not_equal(access(name, F_OK), 0);
-            rig_accept_id(rig, "echo", "meanwhile", &last);
-        }
-    }
-    assert_true(slices > 1);
-    static const char *const left[] = {".copy.part", ".copy.part-journal", ".copy.part-wal"};
-    for (size_t at = 0; at < sizeof left / sizeof *left; at++) {
-        char beside[256];
-        name_file(rig, left[at], beside);
-        assert_int_not_equal(access(beside, F_OK), 0);
-    }
-    rig_accept(rig, "echo", "behind it");
-    store_info(rig->store, &info);
-    assert_int_equal(info.incarnation, 1);
-    assert_int_equal(info.pending, 62);
-    store_close(rig->store);
-    assert_int_equal(rename(name, rig->path), 0);
-    rig->store = store_open_sqlite(&rig->options, &rig->error);
-    if (rig->store == NULL)
-        print_error("%s\n", rig->error.text);
-    assert_non_null(rig->store);
-    store_info(rig->store, &info);
-    assert_int_equal(info.incarnation, 2);
-    assert_int_equal(info.pending, 61);
-    assert_int_equal(rig_close(rig, last), DURABLE_OK);
-    store_rig_reopen(rig);
-    store_info(rig->store, &info);
-    assert_int_equal(info.incarnation, 2);
-}
-
-static void
 room_of_what_is_gone_is_given_back(void **state)
 {
     struct store_rig *rig = *state;
@@ -948,7 +897,6 @@ main(void)
         ON(changed_audit_record_is_found),
         ON(room_that_is_asked_for_is_wanted),
         ON(chain_is_signed_now_and_then),
-        ON(backup_is_whole_and_another_incarnation),
         ON(room_of_what_is_gone_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
