@@ -530,7 +530,7 @@ static action *const actions[INPUTS][STATES] = {
 // clang-format on
 
 static void
-input(struct pirate_worker_core *self, enum input input, const struct pirate_worker_event *event)
+happens(struct pirate_worker_core *self, enum input input, const struct pirate_worker_event *event)
 {
     actions[input][self->state](self, event);
 }
@@ -553,11 +553,11 @@ on_message(struct pirate_worker_core *self, const struct pirate_worker_event *ev
         self->counters.faults[message->fault]++;
         dump(self, event->cargo);
         if (is_breach(message->fault))
-            input(self, ON_BREACH, event);
+            happens(self, ON_BREACH, event);
         return;
     }
     must(message->kind == PIRATE_HEARTBEAT || message->kind == PIRATE_REQUEST);
-    input(self, message->kind == PIRATE_REQUEST ? ON_REQUEST : ON_HEARTBEAT, event);
+    happens(self, message->kind == PIRATE_REQUEST ? ON_REQUEST : ON_HEARTBEAT, event);
 }
 
 static void
@@ -567,7 +567,7 @@ on_answer(struct pirate_worker_core *self, const struct pirate_worker_event *eve
     struct request *request = first_of(&self->held);
     request->cargo = event->cargo;
     move(request, &self->waiting);
-    input(self, ON_ANSWERED, event);
+    happens(self, ON_ANSWERED, event);
     send_waiting(self);
 }
 
@@ -585,7 +585,7 @@ static void
 on_unsent(struct pirate_worker_core *self, const struct pirate_worker_event *event)
 {
     if (event->said == PIRATE_READY)
-        input(self, ON_DOWN, event);
+        happens(self, ON_DOWN, event);
     if (event->said != PIRATE_REPLY)
         return; // a heartbeat more or less
     must(!list_is_empty(&self->out));
@@ -603,14 +603,14 @@ on_event(struct pirate_worker_core *self, const struct pirate_worker_event *even
 {
     switch (event->kind) {
     case PIRATE_WORKER_UP:
-        input(self, ON_UP, event);
+        happens(self, ON_UP, event);
         send_waiting(self);
         break;
     case PIRATE_WORKER_DOWN:
-        input(self, ON_DOWN, event);
+        happens(self, ON_DOWN, event);
         break;
     case PIRATE_WORKER_UNOPENED:
-        input(self, ON_UNOPENED, event);
+        happens(self, ON_UNOPENED, event);
         break;
     case PIRATE_WORKER_MESSAGE:
         on_message(self, event);
@@ -629,11 +629,11 @@ on_event(struct pirate_worker_core *self, const struct pirate_worker_event *even
         break;
     case PIRATE_WORKER_TICK:
         if (self->now_ns >= pirate_worker_core_deadline(self))
-            input(self, ON_DUE, event);
+            happens(self, ON_DUE, event);
         send_waiting(self);
         break;
     case PIRATE_WORKER_STOP:
-        input(self, ON_STOP, event);
+        happens(self, ON_STOP, event);
         break;
     }
 }
