@@ -1,0 +1,63 @@
+// test_bstar_guarded_search.c - every mix of faults of three members, to a bound.
+
+#include "bstar_guarded_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { STATES_MAX = 3000000 };
+
+static void
+search(enum guarded_beginning beginning, uint32_t faults, uint32_t words)
+{
+    struct guarded_world world;
+    guarded_world_init(&world, beginning, faults, words);
+    struct search_result result = search_all(&guarded_model, &world, STATES_MAX, false);
+    printf("%u faults, %u words: %zu states, %zu transitions, %zu deep\n", faults, words,
+           result.states, result.transitions, result.depth);
+    assert_null(result.broken);
+    assert_true(result.is_whole);
+}
+
+static void
+one_fault_from_the_start_gives_no_two_leases(void **state)
+{
+    (void)state;
+    search(GUARDED_COLD, 1, 0);
+}
+
+static void
+two_faults_of_a_pair_that_serves_give_no_two_leases(void **state)
+{
+    (void)state;
+    search(GUARDED_SETTLED, 2, 0);
+}
+
+static void
+one_more_fault_of_halves_that_are_apart_gives_no_two_leases(void **state)
+{
+    (void)state;
+    search(GUARDED_APART, 1, 0);
+}
+
+static void
+operator_may_say_a_word_before_or_after_a_fault(void **state)
+{
+    (void)state;
+    search(GUARDED_SETTLED, 1, 1);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_fault_from_the_start_gives_no_two_leases),
+        cmocka_unit_test(two_faults_of_a_pair_that_serves_give_no_two_leases),
+        cmocka_unit_test(one_more_fault_of_halves_that_are_apart_gives_no_two_leases),
+        cmocka_unit_test(operator_may_say_a_word_before_or_after_a_fault),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
