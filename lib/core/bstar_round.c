@@ -71,10 +71,12 @@ bstar_release(struct bstar_core *self)
 
 // ---- rounds ---------------------------------------------------------------------------------
 
+// is_majority: two of three, or one and the operator's word.
 static bool
 is_majority(const struct bstar_round *round)
 {
-    return __builtin_popcount(round->grants) >= 2;
+    uint8_t grants = round->grants;
+    return (grants & (grants - 1)) != 0; // more than one bit
 }
 
 // count_grants looks whether a round has its majority now.
