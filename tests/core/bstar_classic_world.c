@@ -457,6 +457,16 @@ const struct search_model classic_model = {
     .describe = describe,
 };
 
+uint32_t
+classic_weight(size_t action)
+{
+    if (action <= TICK_BA_AB)
+        return 100;
+    bool is_end = action == HEAL || action == FLOW || (action >= RESUME_A && action <= RESUME_B) ||
+                  (action >= RESTART_A && action <= RESTART_B);
+    return is_end ? 40 : 4;
+}
+
 void
 classic_world_init(struct classic_world *self, uint32_t faults, uint32_t words, bool is_settled)
 {

@@ -41,6 +41,9 @@ struct classic_world {
 void classic_world_init(struct classic_world *self, uint32_t faults, uint32_t words,
                         bool is_settled);
 
+// classic_weight is how often an action is to be tried in a walk.
+uint32_t classic_weight(size_t action);
+
 extern const struct search_model classic_model;
 
 #endif

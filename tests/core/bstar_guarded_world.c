@@ -9,7 +9,7 @@
 static const uint64_t TICK = 1000000; // a denial tells the time left in whole milliseconds
 static const uint64_t START = 1000 * 1000000ull;
 
-enum { LEASE = 4, PATIENCE = 4, GAP = 1, PAIR = 7 };
+enum { LEASE = 4, PATIENCE = 4, GAP = 1, PAIR = 7, FINE_MS = 25 };
 
 // ---- what can happen ------------------------------------------------------------------------
 
@@ -77,7 +77,9 @@ ways(int a, int b)
 static uint64_t
 clock_of(const struct guarded_world *self, int which)
 {
-    return self->now - self->members[which].behind;
+    const struct member *member = &self->members[which];
+    int64_t ahead = (int64_t)(self->now - START) / 1000 * member->drift;
+    return self->now + (uint64_t)ahead - member->behind;
 }
 
 // ---- properties -----------------------------------------------------------------------------
@@ -107,10 +109,11 @@ one_owner(struct guarded_world *self)
         if (!has_lease(self, i))
             continue;
         uint64_t node = self->members[i].core.config.node;
-        uint64_t *owner = &self->owners[self->members[i].core.guarded.epoch];
-        if (*owner != 0 && *owner != node)
+        uint64_t epoch = self->members[i].core.guarded.epoch;
+        struct owner *owner = &self->owners[epoch % OWNERS_MAX];
+        if (owner->epoch == epoch && owner->node != node)
             return "S2 one_owner";
-        *owner = node;
+        *owner = (struct owner){epoch, node};
     }
     return NULL;
 }
@@ -128,7 +131,9 @@ judge_grant(const struct guarded_world *self, struct member *member, const struc
         return "S3 epochs_rise";
     member->best_epoch = voter->epoch;
     member->best_holder = voter->holder;
-    bool is_waiting = member->restarted != 0 && self->now - member->restarted < LEASE * TICK;
+    // By its own clock, which may be fast.
+    uint64_t lease_ns = member->core.config.lease_ns / 1000 * (1000 - (uint64_t)member->drift);
+    bool is_waiting = member->restarted != 0 && self->now - member->restarted < lease_ns;
     return is_waiting && voter->holder != member->bound_to ? "S9 amnesia_wait" : NULL;
 }
 
@@ -283,7 +288,7 @@ deliver(struct guarded_world *self, const struct letter *letter)
     if (!to->is_up)
         return;
     if (to->is_paused) {
-        if (self->held.count < HELD_MAX)
+        if (letter->kind != LETTER_MESSAGE || self->held.count < HELD_MAX)
             put(&self->held, letter);
         return;
     }
@@ -312,15 +317,18 @@ deliver(struct guarded_world *self, const struct letter *letter)
 
 // ---- members --------------------------------------------------------------------------------
 
-static void
-start_member(struct guarded_world *self, int which)
+static enum bstar_mode
+mode_of(int which)
 {
-    struct member *member = &self->members[which];
+    return which == MEMBER_W ? BSTAR_WITNESS : BSTAR_GUARDED;
+}
+
+static struct bstar_config
+coarse_config(int which)
+{
     struct bstar_config config = {
-        .mode = which == MEMBER_W ? BSTAR_WITNESS : BSTAR_GUARDED,
+        .mode = mode_of(which),
         .is_primary = which == MEMBER_A,
-        .pair = PAIR,
-        .node = (uint64_t)which + 1,
         .beat_ns = TICK,
         .patience_ns = PATIENCE * TICK,
         .gap_ns = GAP * TICK,
@@ -335,6 +343,24 @@ start_member(struct guarded_world *self, int which)
     // do all at once would duel for ever, which is what the drawing is for.
     config.back_off_ns[0] = config.back_off_ns[1] = which == MEMBER_B ? 2 * TICK : TICK;
     config.after_denial_ns[0] = config.after_denial_ns[1] = which == MEMBER_B ? TICK : 0;
+    return config;
+}
+
+static struct bstar_config
+fine_config(int which)
+{
+    struct bstar_config config;
+    bstar_config_init(&config, mode_of(which), which == MEMBER_A, false, 0, 0, 0);
+    return config;
+}
+
+static void
+start_member(struct guarded_world *self, int which)
+{
+    struct member *member = &self->members[which];
+    struct bstar_config config = self->is_fine ? fine_config(which) : coarse_config(which);
+    config.pair = PAIR;
+    config.node = (uint64_t)which + 1;
     self->starts++;
     memcpy(config.seed, &self->starts, sizeof self->starts);
     bstar_core_init(&member->core, &config, clock_of(self, which));
@@ -427,10 +453,11 @@ tick_member(struct guarded_world *self, int which)
 static void
 pass_time(struct guarded_world *self, int first)
 {
-    self->now += TICK;
+    uint64_t passed = self->is_fine ? FINE_MS * TICK : TICK;
+    self->now += passed;
     for (int i = 0; i < MEMBERS; i++)
         if (self->members[i].is_paused && self->has_still_clock)
-            self->members[i].behind += TICK;
+            self->members[i].behind += passed;
     tick_member(self, MEMBER_W);
     tick_member(self, first);
     tick_member(self, 1 - first);
@@ -490,7 +517,8 @@ spoil_next(struct guarded_world *self, enum action action)
         return false;
     bool is_message = self->prompt.list[0].kind == LETTER_MESSAGE;
     bool is_write = self->prompt.list[0].kind == LETTER_STORE;
-    if ((action == FAIL_WRITE && !is_write) || (action == LOSE && !is_message))
+    if ((action == FAIL_WRITE && !is_write) || (action == LOSE && !is_message) ||
+        (action == DELAY && self->late.count == LATE_MAX))
         return false;
     struct letter letter = take(&self->prompt, 0);
     if (action == FAIL_WRITE)
@@ -758,8 +786,10 @@ write_key(const void *world, struct search_text *text)
     search_put(text, self->words_left, 1);
     search_put(text, self->cuts, 2);
     search_put(text, self->served, 1);
-    for (size_t i = 0; i < EPOCHS_MAX; i++)
-        search_put(text, self->owners[i], 1);
+    for (size_t i = 0; i < OWNERS_MAX; i++) {
+        search_put(text, self->owners[i].epoch, 1);
+        search_put(text, self->owners[i].node, 1);
+    }
     write_letters(text, self, &self->prompt);
     write_letters(text, self, &self->late);
     write_letters(text, self, &self->held);
@@ -822,8 +852,10 @@ calm(void *world, size_t variant)
 {
     (void)variant;
     struct guarded_world *self = world;
-    pass_time(self, MEMBER_A);
-    deliver_all(self);
+    for (int i = 0; i < (self->is_fine ? 10 : 1); i++) {
+        pass_time(self, MEMBER_A);
+        deliver_all(self);
+    }
 }
 
 // one_serves, L1, lone_survivor, L4, healed, L5: exactly one half is ACTIVE, and the other one,
@@ -899,19 +931,56 @@ const struct search_model guarded_model = {
     .describe = describe,
 };
 
+uint32_t
+guarded_weight(size_t action)
+{
+    switch ((enum action)action) {
+    case DELIVER:
+        return 6000;
+    case TIME_AB:
+    case TIME_BA:
+        return 2000;
+    case LATE_0:
+    case LATE_1:
+    case LATE_2:
+    case HEAL:
+    case RESTART_A:
+    case RESTART_B:
+    case RESTART_W:
+    case RESUME_A:
+    case RESUME_B:
+    case RESUME_W:
+        return 100;
+    case LOSE:
+    case DELAY:
+        return 100;
+    case CLEAR_A:
+    case CLEAR_B:
+        return 100;
+    default:
+        return 8;
+    }
+}
+
 void
 guarded_world_init(struct guarded_world *self, enum guarded_beginning beginning, uint32_t faults,
                    uint32_t words)
 {
     memset(self, 0, sizeof *self);
     self->now = START;
+    self->is_fine = beginning == GUARDED_FINE;
+    if (self->is_fine) {
+        self->members[MEMBER_A].drift = 10;
+        self->members[MEMBER_B].drift = -10;
+    }
     if (beginning == GUARDED_APART)
         self->cuts = cut_of(CUT_A_B);
     for (int i = 0; i < MEMBERS; i++) {
         self->members[i].disk.pair = PAIR;
         start_member(self, i);
     }
-    for (int i = 0; beginning != GUARDED_COLD && i < 4 * LEASE; i++)
+    bool is_cold = beginning == GUARDED_COLD || beginning == GUARDED_FINE;
+    for (int i = 0; !is_cold && i < 4 * LEASE; i++)
         calm(self, ALL_WELL);
     self->faults_left = faults;
     self->words_left = words;

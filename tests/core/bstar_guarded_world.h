@@ -14,7 +14,7 @@
 
 enum { MEMBER_A, MEMBER_B, MEMBER_W, MEMBERS };
 
-enum { LETTERS_MAX = 14, HELD_MAX = 6, EPOCHS_MAX = 12 };
+enum { LETTERS_MAX = 16, HELD_MAX = 6, LATE_MAX = 6, OWNERS_MAX = 8 };
 
 enum letter_kind { LETTER_MESSAGE, LETTER_STORE, LETTER_DRAINED, LETTER_OPENED };
 
@@ -36,6 +36,7 @@ struct member {
     bool is_up;
     bool is_paused;
     uint64_t behind; // its clock is, by so much: a clock that stands still in a pause
+    int drift;       // of its clock, in permille
     // What the checks know.
     bool was_fault;
     bool was_cleared;
@@ -50,6 +51,7 @@ struct guarded_world {
     uint32_t faults_left;
     uint32_t words_left;
     uint64_t starts;
+    bool is_fine;         // not ticks, but milliseconds, the default times, and clocks that drift
     bool has_still_clock; // a bug: a member's clock stands still while it is paused
     uint32_t cuts;        // a bit for each way from one member to another
     const char *broken;
@@ -58,18 +60,25 @@ struct guarded_world {
     struct letters held; // for members that are paused
     struct member members[MEMBERS];
     // What the checks know.
-    uint64_t owners[EPOCHS_MAX]; // of an epoch: who had a lease for it
-    uint64_t served;             // the highest epoch that anything was served with
+    struct owner {
+        uint64_t epoch;
+        uint64_t node;
+    } owners[OWNERS_MAX]; // of the last epochs: who had a lease for it
+    uint64_t served;      // the highest epoch that anything was served with
 };
 
 enum guarded_beginning {
     GUARDED_COLD,    // all three start at once, with new records
     GUARDED_SETTLED, // A is ACTIVE already
-    GUARDED_APART    // as before, but the halves never heard each other
+    GUARDED_APART,   // as before, but the halves never heard each other
+    GUARDED_FINE     // for walks: cold, in milliseconds, with clocks that drift
 };
 
 void guarded_world_init(struct guarded_world *self, enum guarded_beginning beginning,
                         uint32_t faults, uint32_t words);
+
+// guarded_weight is how often an action is to be tried in a walk.
+uint32_t guarded_weight(size_t action);
 
 extern const struct search_model guarded_model;
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { STATES_MAX = 4000000 };
+enum { STATES_MAX = 4000000, SEEDS = 10 };
 
 static void
 search(uint32_t faults, uint32_t words, bool is_settled)
@@ -50,6 +50,19 @@ operator_may_say_two_words_amid_a_fault(void **state)
     search(1, 2, true);
 }
 
+static void
+walks_of_many_faults_settle_in_one_active_half(void **state)
+{
+    (void)state;
+    struct classic_world world;
+    classic_world_init(&world, UINT32_MAX, UINT32_MAX, false);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct search_result result =
+            search_random(&classic_model, &world, classic_weight, seed, 20, 3000, false);
+        assert_null(result.broken);
+    }
+}
+
 int
 main(void)
 {
@@ -57,6 +70,7 @@ main(void)
         cmocka_unit_test(two_faults_from_the_start_settle_in_one_active_half),
         cmocka_unit_test(two_faults_of_a_pair_that_serves_settle_in_one_active_half),
         cmocka_unit_test(three_faults_of_a_pair_that_serves_settle_in_one_active_half),
+        cmocka_unit_test(walks_of_many_faults_settle_in_one_active_half),
         cmocka_unit_test(operator_may_say_two_words_amid_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { STATES_MAX = 3000000 };
+enum { STATES_MAX = 3000000, SEEDS = 10 };
 
 static void
 search(enum guarded_beginning beginning, uint32_t faults, uint32_t words)
@@ -50,6 +50,19 @@ operator_may_say_a_word_before_or_after_a_fault(void **state)
     search(GUARDED_SETTLED, 1, 1);
 }
 
+static void
+walks_of_many_faults_with_clocks_that_drift_keep_every_property(void **state)
+{
+    (void)state;
+    struct guarded_world world;
+    guarded_world_init(&world, GUARDED_FINE, UINT32_MAX, UINT32_MAX);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct search_result result =
+            search_random(&guarded_model, &world, guarded_weight, seed, 20, 3000, false);
+        assert_null(result.broken);
+    }
+}
+
 int
 main(void)
 {
@@ -58,6 +71,7 @@ main(void)
         cmocka_unit_test(two_faults_of_a_pair_that_serves_give_no_two_leases),
         cmocka_unit_test(one_more_fault_of_halves_that_are_apart_gives_no_two_leases),
         cmocka_unit_test(operator_may_say_a_word_before_or_after_a_fault),
+        cmocka_unit_test(walks_of_many_faults_with_clocks_that_drift_keep_every_property),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
