@@ -675,7 +675,7 @@ static const struct cell table[GUARDED_ROWS][GUARDED_STATES] = {
     [GUARDED_GRANTED_PEER] =
         {BUG,      ADOPT,    ADOPT,    AD_WAY,   BUG,      BUG,      BUG,      GRANTED,  STAY},
     [GUARDED_STORE_OPEN] =
-        {BUG,      BUG,      BUG,      BUG,      BUG,      ACTIVE,   BUG,      CLOSE,    CLOSE},
+        {BUG,      BUG,      CLOSE,    CLOSE,    CLOSE,    ACTIVE,   BUG,      CLOSE,    CLOSE},
     [GUARDED_FAILED] =
         {FAIL,     FAIL,     FAIL,     FAIL,     FAIL,     FAIL_A,   FAIL_R,   FAIL_D,   STAY},
     [GUARDED_DRAINED] =

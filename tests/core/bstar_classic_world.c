@@ -92,6 +92,16 @@ takeover_needs_both(const struct classic_half *half, const struct bstar_event *e
     return NULL;
 }
 
+// no_false_votes, S12: no traffic causes a transition.
+static const char *
+no_false_votes(const struct bstar_event *event, const struct bstar_effects *effects)
+{
+    if (event->kind != BSTAR_ON_TRAFFIC || effects->fact_count == 0)
+        return NULL;
+    const struct bstar_fact *fact = &effects->facts[effects->fact_count - 1];
+    return fact->was != fact->is ? "S12 no_false_votes" : NULL;
+}
+
 // no_exit, S8: nothing from the network ends a process.
 static const char *
 no_exit(const struct classic_half *half)
@@ -146,6 +156,8 @@ step(struct classic_world *self, int which, struct bstar_event event)
     }
     half->has_served |= has_served;
     const char *broken = takeover_needs_both(half, &event, &effects);
+    if (broken == NULL)
+        broken = no_false_votes(&event, &effects);
     if (broken == NULL)
         broken = no_exit(half);
     if (broken == NULL)

@@ -137,6 +137,27 @@ judge_grant(const struct guarded_world *self, struct member *member, const struc
     return is_waiting && voter->holder != member->bound_to ? "S9 amnesia_wait" : NULL;
 }
 
+// no_store_no_active, S6: who has a store does not serve before it is open.
+static const char *
+no_store_no_active(const struct guarded_world *self, const struct member *member)
+{
+    const struct bstar_guarded *guarded = &member->core.guarded;
+    bool is_wrong =
+        self->has_store && guarded->state == GUARDED_ACTIVE && member->opened != guarded->epoch;
+    return is_wrong ? "S6 no_store_no_active" : NULL;
+}
+
+// no_false_votes, S12: no traffic, and here no client, causes a transition. What the clock
+// causes stands before it among the facts.
+static const char *
+no_false_votes(enum bstar_event_kind kind, const struct bstar_effects *effects)
+{
+    if ((kind != BSTAR_ON_TRAFFIC && kind != BSTAR_ON_CLIENT) || effects->fact_count == 0)
+        return NULL;
+    const struct bstar_fact *fact = &effects->facts[effects->fact_count - 1];
+    return fact->was != fact->is ? "S12 no_false_votes" : NULL;
+}
+
 // no_exit, S8: nothing from the network ends a process. (Nobody says STOP here.)
 static const char *
 no_exit(const struct member *member)
@@ -249,6 +270,9 @@ post_effect(struct guarded_world *self, int from, const struct bstar_effect *eff
     case BSTAR_DO_OPEN:
         letter.kind = LETTER_OPENED;
         break;
+    case BSTAR_DO_CLOSE:
+        self->members[from].opened = 0;
+        return;
     case BSTAR_DO_SERVE:
         judge(self, judge_served(self, from, effect->epoch));
         return;
@@ -275,6 +299,10 @@ step(struct guarded_world *self, int which, struct bstar_event event)
     judge(self, no_exit(member));
     judge(self, fault_sticks(member));
     judge(self, no_bugs(member));
+    judge(self, no_false_votes(event.kind, &effects));
+    if (event.kind == BSTAR_ON_OPENED)
+        member->opened = member->core.guarded.epoch;
+    judge(self, no_store_no_active(self, member));
     for (size_t i = 0; i < effects.count; i++)
         post_effect(self, which, &effects.list[i]);
     judge(self, one_lease(self));
@@ -361,6 +389,7 @@ start_member(struct guarded_world *self, int which)
     struct bstar_config config = self->is_fine ? fine_config(which) : coarse_config(which);
     config.pair = PAIR;
     config.node = (uint64_t)which + 1;
+    config.has_store = self->has_store && which != MEMBER_W;
     self->starts++;
     memcpy(config.seed, &self->starts, sizeof self->starts);
     bstar_core_init(&member->core, &config, clock_of(self, which));
@@ -388,6 +417,7 @@ crash_member(struct guarded_world *self, int which)
     if (!self->members[which].is_up)
         return false;
     self->members[which].is_up = false;
+    self->members[which].opened = 0;
     drop_letters(&self->prompt, which, false);
     drop_letters(&self->held, which, false);
     // What is late may come to the one that starts again, but for what was its own.
@@ -765,6 +795,7 @@ write_member(struct search_text *text, const struct guarded_world *self, int whi
     search_put(text, member->behind / TICK, 1);
     search_put(text, member->disk.epoch, 1);
     search_put(text, member->disk.holder, 1);
+    search_put(text, member->opened, 1);
     search_put(text, member->best_epoch, 1);
     search_put(text, member->best_holder, 1);
     if (member->restarted != 0 && self->now - member->restarted < LEASE * TICK) {
@@ -969,6 +1000,7 @@ guarded_world_init(struct guarded_world *self, enum guarded_beginning beginning,
     memset(self, 0, sizeof *self);
     self->now = START;
     self->is_fine = beginning == GUARDED_FINE;
+    self->has_store = beginning == GUARDED_STORE;
     if (self->is_fine) {
         self->members[MEMBER_A].drift = 10;
         self->members[MEMBER_B].drift = -10;

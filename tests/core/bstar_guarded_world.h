@@ -40,6 +40,7 @@ struct member {
     // What the checks know.
     bool was_fault;
     bool was_cleared;
+    uint64_t opened;     // the epoch that the store was opened with, 0: it is closed
     uint64_t best_epoch; // that it granted, and to whom
     uint64_t best_holder;
     uint64_t restarted; // when; 0: never
@@ -52,6 +53,7 @@ struct guarded_world {
     uint32_t words_left;
     uint64_t starts;
     bool is_fine;         // not ticks, but milliseconds, the default times, and clocks that drift
+    bool has_store;       // each half opens one before it serves
     bool has_still_clock; // a bug: a member's clock stands still while it is paused
     uint32_t cuts;        // a bit for each way from one member to another
     const char *broken;
@@ -70,7 +72,8 @@ struct guarded_world {
 enum guarded_beginning {
     GUARDED_COLD,    // all three start at once, with new records
     GUARDED_SETTLED, // A is ACTIVE already
-    GUARDED_APART,   // as before, but the halves never heard each other
+    GUARDED_STORE,   // as before, and each half has a store to open before it serves
+    GUARDED_APART,   // A is ACTIVE, and the halves never heard each other
     GUARDED_FINE     // for walks: cold, in milliseconds, with clocks that drift
 };
 

@@ -44,6 +44,13 @@ one_more_fault_of_halves_that_are_apart_gives_no_two_leases(void **state)
 }
 
 static void
+one_fault_of_halves_with_a_store_gives_no_two_leases(void **state)
+{
+    (void)state;
+    search(GUARDED_STORE, 1, 1);
+}
+
+static void
 operator_may_say_a_word_before_or_after_a_fault(void **state)
 {
     (void)state;
@@ -70,6 +77,7 @@ main(void)
         cmocka_unit_test(one_fault_from_the_start_gives_no_two_leases),
         cmocka_unit_test(two_faults_of_a_pair_that_serves_give_no_two_leases),
         cmocka_unit_test(one_more_fault_of_halves_that_are_apart_gives_no_two_leases),
+        cmocka_unit_test(one_fault_of_halves_with_a_store_gives_no_two_leases),
         cmocka_unit_test(operator_may_say_a_word_before_or_after_a_fault),
         cmocka_unit_test(walks_of_many_faults_with_clocks_that_drift_keep_every_property),
     };
