@@ -18,7 +18,10 @@ enum {
     LEASE_MS = 1000,
     MARGIN_MS_MIN = 50,
     MARGIN_PERCENT = 5,
-    DRIFT_PERCENT = 1
+    DRIFT_PERCENT = 1,
+    BEAT_MS_MAX = 60000,
+    LIVENESS_MAX = 1000,
+    LEASE_MS_MAX = 600000
 };
 
 static void
@@ -51,7 +54,8 @@ bstar_config_init(struct bstar_config *self, enum bstar_mode mode, bool is_prima
     if (liveness == 0)
         liveness = !is_classic ? GUARDED_LIVENESS : is_bare ? GUIDE_LIVENESS : CLASSIC_LIVENESS;
     self->beat_ns = beat_ms * NS_PER_MS;
-    self->patience_ns = self->beat_ns * liveness;
+    // More than this is refused by the check below, and cannot overflow before it.
+    self->patience_ns = self->beat_ns * bstar_smaller(liveness, LIVENESS_MAX + 1);
     if (!is_classic) {
         set_lease(self, (lease_ms > 0 ? lease_ms : LEASE_MS) * NS_PER_MS);
         return;
@@ -65,12 +69,14 @@ bstar_config_check(const struct bstar_config *self)
 {
     if (self->node == 0)
         return "a node is never 0";
-    if (self->mode != BSTAR_WITNESS && self->beat_ns == 0)
-        return "there is no beat";
+    if (self->beat_ns == 0 || self->beat_ns > BEAT_MS_MAX * NS_PER_MS)
+        return "the pair's heartbeat is not of 1 to 60000 ms";
+    if (self->patience_ns > LIVENESS_MAX * self->beat_ns)
+        return "the pair's liveness is above 1000 beats";
     if (self->mode == BSTAR_CLASSIC)
         return self->gap_ns < self->beat_ns ? "the pair's liveness is below 3 beats" : NULL;
-    if (self->lease_ns == 0 || self->valid_ns <= self->round_ns)
-        return "the pair's lease is too short";
+    if (self->valid_ns <= self->round_ns || self->lease_ns > LEASE_MS_MAX * NS_PER_MS)
+        return "the pair's lease is too short, or above 600000 ms";
     if (self->mode == BSTAR_WITNESS)
         return NULL;
     if (self->patience_ns < 4 * self->beat_ns)

@@ -12,6 +12,11 @@
 #include "bstar_core.h"
 #include "bstar_search.h"
 
+// A denial tells the time left in whole milliseconds, so a tick is one.
+#define GUARDED_TICK ((uint64_t)1000000)
+
+enum { GUARDED_LEASE = 4, GUARDED_PATIENCE = 4, GUARDED_GAP_TICKS = 1 }; // in ticks
+
 enum { MEMBER_A, MEMBER_B, MEMBER_W, MEMBERS };
 
 enum { LETTERS_MAX = 16, HELD_MAX = 6, LATE_MAX = 6, OWNERS_MAX = 8 };
@@ -79,6 +84,12 @@ enum guarded_beginning {
 
 void guarded_world_init(struct guarded_world *self, enum guarded_beginning beginning,
                         uint32_t faults, uint32_t words);
+
+// guarded_clock is what a member's own clock says.
+uint64_t guarded_clock(const struct guarded_world *self, int which);
+
+// guarded_write_key is in bstar_guarded_key.c.
+void guarded_write_key(const void *world, struct search_text *text);
 
 // guarded_weight is how often an action is to be tried in a walk.
 uint32_t guarded_weight(size_t action);
