@@ -303,11 +303,13 @@ step(struct guarded_world *self, int which, struct bstar_event event)
     if (event.kind == BSTAR_ON_OPENED)
         member->opened = member->core.guarded.epoch;
     judge(self, no_store_no_active(self, member));
-    for (size_t i = 0; i < effects.count; i++)
-        post_effect(self, which, &effects.list[i]);
+    // Before anybody else hears of it.
     judge(self, one_lease(self));
     judge(self, one_owner(self));
-    judge(self, no_bugs(member));
+    if (!self->forgives_bugs)
+        judge(self, no_bugs(member));
+    for (size_t i = 0; i < effects.count; i++)
+        post_effect(self, which, &effects.list[i]);
 }
 
 static void
@@ -365,7 +367,7 @@ coarse_config(int which)
         .valid_ns = LEASE * TICK,
         .round_ns = TICK,
         .preference_ns = which == MEMBER_B ? TICK : 0,
-        .drain_ns = TICK,
+        .drain_ns = 2 * TICK,
         .hold_off_ns = 4 * LEASE * TICK,
     };
     // What a half draws is fixed here, and another for each: with the same for both, two that

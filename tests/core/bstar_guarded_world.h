@@ -59,6 +59,7 @@ struct guarded_world {
     uint64_t starts;
     bool is_fine;         // not ticks, but milliseconds, the default times, and clocks that drift
     bool has_store;       // each half opens one before it serves
+    bool forgives_bugs;   // a cell that says bug breaks nothing by itself
     bool has_still_clock; // a bug: a member's clock stands still while it is paused
     uint32_t cuts;        // a bit for each way from one member to another
     const char *broken;

@@ -32,7 +32,8 @@ PLANTS = {
         "        number = guarded->newest;\n    if (number == BSTAR_ROUNDS) {"),
     6: ("bstar_guarded.c", "release while still serving",
         "    self->guarded.is_soft = true;\n",
-        "    self->guarded.is_soft = true;\n    if (planted(6))\n        bstar_release(self);\n"),
+        "    self->guarded.is_soft = true;\n    if (planted(6)) {\n        bstar_release(self);\n"
+        "        bstar_close_rounds(self);\n    }\n"),
     7: ("bstar_guarded.c", "an abandoned round may still win",
         "        bstar_release(self);\n    to_passive(self);\n    self->guarded.not_before_ns",
         "        bstar_release(self);\n    const struct bstar_round *round =\n"
