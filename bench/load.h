@@ -71,7 +71,7 @@ struct load_worker {
 
 struct load_dialect {
     const char *name;
-    bool has_broker;    // false: a relay, without a word of its own
+    bool has_broker;    // false: a relay or a queue, with two sockets and no services
     bool is_one_thread; // each peer has a thread of its own
     // Connects, says hello and returns when the worker may be given requests.
     void (*worker_begin)(struct load_worker *self);
@@ -92,6 +92,8 @@ extern const struct load_dialect load_g1;
 extern const struct load_dialect load_01;
 extern const struct load_dialect load_02;
 extern const struct load_dialect load_api;
+extern const struct load_dialect load_paranoid;
+extern const struct load_dialect load_simple;
 
 // load_fail prints a sentence and ends the process with 1.
 _Noreturn void load_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -52,10 +52,10 @@ static const struct option long_options[] = {
 };
 
 static const char usage_text[] =
-    "usage: load relay|g1|0.1|0.2|api --to ENDPOINT [OPTION]...\n"
+    "usage: load relay|g1|0.1|0.2|api|ppp|sp --to ENDPOINT [OPTION]...\n"
     "\n"
-    "  --to ENDPOINT           the broker, or the relay's side of the clients\n"
-    "  --workers-to ENDPOINT   the relay's side of the workers\n"
+    "  --to ENDPOINT           the broker, or a relay's or queue's side of the clients\n"
+    "  --workers-to ENDPOINT   a relay's or queue's side of the workers\n"
     "  --clients N             1\n"
     "  --workers N             1\n"
     "  --client-threads N, --worker-threads N   one for each of up to 4; more share one\n"
@@ -84,8 +84,8 @@ number(const char *name, const char *text, uint32_t min, uint32_t max)
 static void
 set_dialect(struct load_options *self, const char *name)
 {
-    static const struct load_dialect *const dialects[] = {&load_relay, &load_g1, &load_01, &load_02,
-                                                          &load_api};
+    static const struct load_dialect *const dialects[] = {
+        &load_relay, &load_g1, &load_01, &load_02, &load_api, &load_paranoid, &load_simple};
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
         if (strcmp(dialects[i]->name, name) == 0)
             self->dialect = dialects[i];
@@ -206,7 +206,7 @@ load_options_parse(struct load_options *self, int argc, char **argv)
     set_dialect(self, argv[optind]);
     bool has_bystanders = self->waiting_services > 0 || self->idle_workers > 0;
     if (!self->dialect->has_broker && (self->workers_to == NULL || has_bystanders)) {
-        fprintf(stderr, "load: a relay wants --workers-to, and has no services\n");
+        fprintf(stderr, "load: a relay or a queue wants --workers-to, and has no services\n");
         exit(2);
     }
     fill_gaps(self);

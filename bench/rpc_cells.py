@@ -37,6 +37,10 @@ class Cell:
         return (f"{self.label()}, window {self.window}, {self.clients}c/{self.workers}w, "
                 f"{self.body} B{more}, {self.place}")
 
+    def server(self):
+        """What server it needs, in the words of Programs.server_command."""
+        return self.system
+
     def label(self):
         """What the table calls the system."""
         if self.system == RELAY:

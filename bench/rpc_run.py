@@ -15,6 +15,7 @@ import time
 from rpc_cells import FREE, RELAY, SERVICES_LIMIT, SPLIT
 
 ANY_PORT = "tcp://127.0.0.1:*"
+READY = r"ready on (.+)\n"
 READY_SECONDS = 20
 LOAD_SECONDS = 60           # beyond what it measures
 END_SECONDS = 3             # after each request to end
@@ -26,6 +27,8 @@ class RunFailed(Exception):
 
 class Programs:
     """The programs that are started, and where they are."""
+
+    ready = READY
 
     def __init__(self, build, broker):
         self.relay = os.path.join(build, "bench", "relay")
@@ -93,7 +96,7 @@ class Server:
     end_seconds = END_SECONDS
     kinds = ("io", "main")
 
-    def __init__(self, command, cpus, ready=r"ready on (.+)\n", **options):
+    def __init__(self, command, cpus, ready=READY, **options):
         self.command, self.cpus, self.ready, self.options = command, cpus, ready, options
         self.process = self.log = None
         self.endpoints = []
@@ -121,7 +124,7 @@ class Server:
         while time.monotonic() < until:
             found = re.search(self.ready, self.said())
             if found:
-                return found.group(1).split() if found.groups() else []
+                return " ".join(found.groups()).split()
             if self.process.poll() is not None:
                 break
             time.sleep(0.005)
@@ -218,7 +221,8 @@ def busy_seconds_of_ended():
 
 def run_cell(cell, programs, machine, arguments):
     """Measures one cell once, and sees to it that a broker ends as it should."""
-    with Server(programs.server_command(cell.system), machine.server_cpus(cell.place)) as server:
+    command = programs.server_command(cell.server())
+    with Server(command, machine.server_cpus(cell.place), programs.ready) as server:
         figures = run_against(server, cell, programs, machine, arguments)
     if cell.system != RELAY and server.process.returncode != 0:
         raise RunFailed(f"asked to end, the broker did so with {server.process.returncode}")

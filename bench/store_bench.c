@@ -158,7 +158,6 @@ open_store(struct bench *self)
                                     .is_relaxed = self->is_relaxed,
                                     .has_audit = self->has_audit,
                                     .retain_ms = 7ull * 24 * 3600 * 1000,
-                                    .body_bytes_max = 1 << 20,
                                     .wall_ms = self->now_ms};
     struct store_error error;
     double began = now();

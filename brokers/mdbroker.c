@@ -1,9 +1,9 @@
 // mdbroker.c - the Majordomo broker as a daemon: options, signals, mdp_broker_run.
 
-#include "endpoints.h"
 #include "options.h"
 #include "process.h"
 #include "service_name.h"
+#include "serving.h"
 
 #include <galleon/mdp_broker.h>
 
@@ -46,8 +46,7 @@ static const struct options_rule rules[] = {
 struct settings {
     mdp_broker_options_t broker;
     mdp_service_options_t *services;
-    char **endpoints;
-    size_t endpoint_count;
+    struct serving_endpoints endpoints;
     size_t io_threads;
     bool is_insecure;
 };
@@ -120,26 +119,13 @@ add_service(const struct options *options, struct settings *settings)
     settings->broker.services = settings->services;
 }
 
-// is_local: nobody beyond this machine can reach it.
-static bool
-is_local(const char *endpoint)
-{
-    static const char *const starts[] = {"ipc://", "tcp://127.", "tcp://[::1]:", NULL};
-    for (size_t i = 0; starts[i] != NULL; i++)
-        if (strncmp(endpoint, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
-}
-
 static void
 set(const struct options *options, int rule, struct settings *settings)
 {
     mdp_broker_options_t *broker = &settings->broker;
     switch (rule) {
     case BIND:
-        settings->endpoints =
-            grown(settings->endpoints, settings->endpoint_count, sizeof *settings->endpoints);
-        settings->endpoints[settings->endpoint_count++] = strdup(options->value);
+        serving_add(options, &settings->endpoints, options->value);
         break;
     case HEARTBEAT:
         broker->heartbeat_ms = (uint32_t)options_number(options, 10, 60000);
@@ -179,38 +165,6 @@ set(const struct options *options, int rule, struct settings *settings)
     }
 }
 
-static void
-check_endpoint(const struct options *options, const char *endpoint, bool is_insecure)
-{
-    static const char localhost[] = "tcp://localhost:";
-    if (!endpoints_is_bindable(endpoint))
-        options_fail(options, "--bind: '%s' is no endpoint; one looks like tcp://127.0.0.1:5555",
-                     endpoint);
-    if (strncmp(endpoint, "inproc://", 9) == 0)
-        options_fail(options,
-                     "--bind: no other process can connect to '%s'; bind to tcp:// or ipc://",
-                     endpoint);
-    if (strncmp(endpoint, localhost, strlen(localhost)) == 0)
-        options_fail(options,
-                     "--bind: '%s' has a name where an address is wanted; write tcp://127.0.0.1:%s "
-                     "or tcp://[::1]:%s",
-                     endpoint, endpoint + strlen(localhost), endpoint + strlen(localhost));
-    if (!is_insecure && !is_local(endpoint))
-        options_fail(options,
-                     "'%s' can be reached from other machines and nothing is encrypted; "
-                     "bind to 127.0.0.1 or [::1], or say --insecure if you mean it",
-                     endpoint);
-}
-
-static void
-check_endpoints(const struct options *options, const struct settings *settings)
-{
-    for (size_t i = 0; i < settings->endpoint_count; i++)
-        check_endpoint(options, settings->endpoints[i], settings->is_insecure);
-    if (settings->is_insecure)
-        log_warn("MDP-INSECURE", "what=\"anybody who can connect may call, serve and listen\"");
-}
-
 static struct settings
 read_options(int argc, char **argv)
 {
@@ -229,22 +183,20 @@ read_options(int argc, char **argv)
     if (options.argument_count + options.rest_count > 0)
         options_fail(&options, "'%s' is not wanted; endpoints are given by --bind",
                      options.arguments[0]);
-    if (settings.endpoint_count == 0) {
-        settings.endpoints = grown(NULL, 0, sizeof *settings.endpoints);
-        settings.endpoints[settings.endpoint_count++] = strdup("tcp://127.0.0.1:5555");
-    }
-    check_endpoints(&options, &settings);
+    if (settings.endpoints.count == 0)
+        serving_add(&options, &settings.endpoints, "tcp://127.0.0.1:5555");
+    serving_check(&options, &settings.endpoints, "bind", settings.is_insecure);
+    if (settings.is_insecure)
+        log_warn("MDP-INSECURE", "what=\"anybody who can connect may call, serve and listen\"");
     return settings;
 }
 
 static void
 release(struct settings *settings)
 {
-    for (size_t i = 0; i < settings->endpoint_count; i++)
-        free(settings->endpoints[i]);
+    serving_release(&settings->endpoints);
     for (size_t i = 0; i < settings->broker.service_count; i++)
         free((char *)(uintptr_t)settings->services[i].name);
-    free(settings->endpoints);
     free(settings->services);
 }
 
@@ -262,10 +214,7 @@ bind_one(const char *endpoint)
 {
     if (mdp_broker_bind(broker, endpoint) == GALLEON_OK)
         return true;
-    int error = errno;
-    fprintf(stderr, "mdbroker: cannot bind %s: %s\n", endpoint, zmq_strerror(error));
-    if (error == ENODEV)
-        fprintf(stderr, "Write an address of this machine, or the name of a network interface.\n");
+    serving_say_cannot_bind("mdbroker", endpoint, errno);
     return false;
 }
 
@@ -273,8 +222,8 @@ bind_one(const char *endpoint)
 static int
 serve(const struct settings *settings)
 {
-    for (size_t i = 0; i < settings->endpoint_count; i++) {
-        if (!bind_one(settings->endpoints[i]))
+    for (size_t i = 0; i < settings->endpoints.count; i++) {
+        if (!bind_one(settings->endpoints.list[i]))
             return EXIT_FAILED;
         fprintf(stderr, "mdbroker: ready on %s\n", mdp_broker_endpoint(broker));
     }

@@ -161,6 +161,15 @@ say_ready(void *brokers)
     fprintf(stderr, "titanic: ready on %s\n", (const char *)brokers);
 }
 
+// code_of_start is the exit code where there is no titanic; `error` says why.
+static int
+code_of_start(int error)
+{
+    if (error == EIO)
+        return EXIT_DOUBT;
+    return error == EINVAL ? EXIT_USAGE : EXIT_FAILED;
+}
+
 static int
 exit_code(int result)
 {
@@ -181,8 +190,8 @@ main(int argc, char **argv)
     titanic = titanic_new(settings.brokers, settings.store, &settings.titanic, &why);
     int code = EXIT_FAILED;
     if (titanic == NULL) {
+        code = code_of_start(errno);
         fprintf(stderr, "titanic: %s\n", why == NULL ? "out of memory" : why);
-        code = errno == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else {
         has_started = true;
         code = exit_code(titanic_run(titanic));

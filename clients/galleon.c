@@ -23,6 +23,7 @@ enum {
     SECONDS,
     REQUESTS,
     REPEAT,
+    SEED,
     BROKER_OPTION,
     KEY,
     DELAY,
@@ -37,14 +38,17 @@ enum {
     LIMIT,
     REASON,
     PUBKEY,
+    ENDPOINT,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
-    DRILL_ONLY = 1 << REPEAT | 1 << BROKER_OPTION, // and DIALECT
+    DRILL_ONLY = 1 << REPEAT | 1 << SEED | 1 << BROKER_OPTION, // and DIALECT
     ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
              1 << PRINTABLE_ID | 1 << JSON,
     SUBMIT_ONLY = 1 << KEY | 1 << DELAY | 1 << DEADLINE | 1 << TRIES,
     FILTER = 1 << SERVICE | 1 << STATE | 1 << OLDER_THAN | 1 << NEWER_THAN | 1 << ID | 1 << LIMIT,
     CHANGE = FILTER | 1 << REASON,
+    // What a plain server knows nothing of.
+    BROKERS_ONLY = 1 << BROKER | 1 << DIALECT | 1 << MAX_MESSAGE | 1 << PRINTABLE_ID | 1 << WINDOW,
     MS_MAX = 24 * 3600 * 1000,
     WAIT_MS = 60000,
     WORDS_ANY = 1 << 20
@@ -65,6 +69,8 @@ static const struct options_rule rules[] = {
     [SECONDS] = {"seconds", "N", "bench: how long (5); not with --requests"},
     [REQUESTS] = {"requests", "N", "bench: so many calls in all; not with --seconds"},
     [REPEAT] = {"repeat", "N", "drill run: run each so often (1)"},
+    [SEED] = {"seed", "N",
+              "drill run: of what is left to chance in the first run (another each time)"},
     [BROKER_OPTION] = {"broker-option", "OPT",
                        "drill run: also start brokers with OPT (--attempts=1); may be repeated"},
     [KEY] = {"key", "KEY", "submit: the same key again is the same request"},
@@ -81,6 +87,10 @@ static const struct options_rule rules[] = {
     [LIMIT] = {"limit", "N", "request: the N oldest of them (all)"},
     [REASON] = {"reason", "TEXT", "request retry, cancel, purge: why, for the audit"},
     [PUBKEY] = {"pubkey", "FILE", "audit verify: the key that has to have signed"},
+    [ENDPOINT] =
+        {
+            "endpoint", "EP",
+            "bench call: a plain REQ/REP server, no broker; may be repeated, no SERVICE then"},
     [RULES] = {0}};
 
 static const uint64_t delay_ms_max = 999999999999999; // fifteen digits
@@ -134,7 +144,7 @@ static const struct command commands[] = {
     {"store backup", "[NAME]", "have titanic copy its store into its --backup-dir",
      tool_store_backup, 0, 1, ASKING, "name"},
     {"bench call", "SERVICE", "calls per second, and how long each takes", tool_bench_call, 1, 1,
-     ASKING | BENCH_ONLY, "service"},
+     ASKING | BENCH_ONLY | 1 << ENDPOINT, "service"},
     {"bench submit", "SERVICE", "durable requests that are accepted per second", tool_bench_submit,
      1, 1, ASKING | BENCH_ONLY, "service"},
     {"bench durable", "SERVICE", "durable requests that are accepted, done and fetched per second",
@@ -247,12 +257,14 @@ find_command(struct tool *self)
 static void
 check_words(struct tool *self, const struct command *command)
 {
-    if (self->word_count < command->words_min)
+    bool is_plain = self->endpoints != NULL; // where there is a server there is no service
+    size_t words_max = is_plain ? 0 : command->words_max;
+    if (self->word_count < command->words_min && !is_plain)
         options_fail(&self->options, "'%s' needs a %s: galleon %s %s.", command->name,
                      command->wanted, command->name, command->arguments);
-    if (self->word_count > command->words_max)
-        options_fail(&self->options, "'%s' takes no '%s'.", command->name,
-                     self->words[command->words_max]);
+    if (self->word_count > words_max)
+        options_fail(&self->options, "'%s'%s takes no '%s'.", command->name,
+                     is_plain ? " with --endpoint" : "", self->words[words_max]);
     bool is_service = command->wanted != NULL && strcmp(command->wanted, "service") == 0;
     const char *service = is_service && self->word_count > 0 ? self->words[0] : NULL;
     if (service != NULL && !service_name_is_valid(view_of(service, strlen(service))))
@@ -288,6 +300,9 @@ check_options(struct tool *self, const struct command *command, uint32_t given)
             fail_on_option(self, command, i);
     if ((given & 1u << SECONDS) && (given & 1u << REQUESTS))
         options_fail(&self->options, "--seconds and --requests: give one of them.");
+    for (int i = 0; (given & 1u << ENDPOINT) && i < RULES; i++)
+        if (given & BROKERS_ONLY & 1u << i)
+            options_fail(&self->options, "--endpoint and --%s: give one of them.", rules[i].name);
 }
 
 // ---- the line ----------------------------------------------------------------------------
@@ -356,12 +371,15 @@ set_durable(struct tool *self, int rule)
 }
 
 static void
-set(struct tool *self, int rule, char **brokers_p)
+set(struct tool *self, int rule, char **brokers_p, char **endpoints_p)
 {
     const struct options *options = &self->options;
     switch (rule) {
     case BROKER:
         options_add_endpoint(options, brokers_p);
+        break;
+    case ENDPOINT:
+        options_add_endpoint(options, endpoints_p);
         break;
     case TIMEOUT:
         self->client.timeout_ms = (uint32_t)options_number(options, 1, MS_MAX);
@@ -398,6 +416,10 @@ set(struct tool *self, int rule, char **brokers_p)
         break;
     case REPEAT:
         self->repeat = (uint32_t)options_number(options, 1, 1000000);
+        break;
+    case SEED:
+        self->has_seed = true;
+        self->seed = options_number(options, 0, UINT32_MAX);
         break;
     case BROKER_OPTION:
         add_broker_option(self);
@@ -444,20 +466,23 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], DRILL_CHILD) == 0)
         return drill_child_main(argc - 2, argv + 2);
     char *brokers = NULL;
+    char *endpoints = NULL;
     uint32_t given = 0;
     options_init(&tool.options, argc, argv);
     for (int rule; (rule = options_next(&tool.options)) != OPTIONS_END;) {
         given |= 1u << rule;
-        set(&tool, rule, &brokers);
+        set(&tool, rule, &brokers, &endpoints);
     }
     tool.brokers = brokers != NULL ? brokers : TOOL_BROKER;
+    tool.endpoints = endpoints;
     tool.words = tool.options.arguments; // those behind -- stand next to them
     tool.word_count = tool.options.argument_count + tool.options.rest_count;
     const struct command *command = find_command(&tool);
-    check_words(&tool, command);
     check_options(&tool, command, given);
+    check_words(&tool, command);
     process_allow_many(); // for bench: each client is a few
     int code = command->run(&tool);
     free(brokers);
+    free(endpoints);
     return code;
 }

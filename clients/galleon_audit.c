@@ -15,7 +15,7 @@ tool_look(struct tool *self)
     if (strncmp(path, scheme, strlen(scheme)) == 0)
         path += strlen(scheme);
     struct store_check *store = store_check_open(path, &error);
-    if (store == NULL && error.is_locked)
+    if (store == NULL && error.is_locked && error.pid != 0)
         tool_fail("process %d has %s: stop it first, this needs the store at rest", error.pid,
                   path);
     if (store == NULL)

@@ -1,12 +1,13 @@
 // galleon_bench.c - galleon bench: how many calls, submissions or durable requests a second.
 //
 // Each client is a thread with a connection and a window of its own: it sends until the
-// window is full, and then one for each answer. Times go into buckets of 1/32 of a power
-// of two, so that a percentile is right within 3 %.
+// window is full, and then one for each answer; of a plain server, one after the other. Times go
+// into buckets of 1/32 of a power of two, so that a percentile is right within 3 %.
 
 #include "galleon_json.h"
 #include "galleon_tool.h"
 
+#include <galleon/lazy_pirate.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -18,8 +19,8 @@ enum {
 struct run; // the whole benchmark
 
 // What one of them is: a call; a durable request that is accepted; one that is accepted, done,
-// and whose answer is fetched.
-enum bench_of { BENCH_CALL, BENCH_SUBMIT, BENCH_DURABLE };
+// and whose answer is fetched; a call of a server without a broker.
+enum bench_of { BENCH_CALL, BENCH_SUBMIT, BENCH_DURABLE, BENCH_PLAIN };
 
 enum { WAIT_MS = 60000 };
 
@@ -33,7 +34,8 @@ struct place {
 struct bench_client {
     struct run *run;
     pthread_t thread;
-    mdp_client_t *client;
+    mdp_client_t *client; // or
+    lazy_pirate_t *plain;
     uint64_t quota;       // requests to send; UINT64_MAX: until the time is over
     struct place *places; // of the calls that are open
     uint64_t place_count; // a power of two
@@ -97,7 +99,7 @@ static zmsg_t *
 request_of(const struct run *run)
 {
     zmsg_t *request = zmsg_new();
-    if (run->of != BENCH_CALL)
+    if (run->of == BENCH_SUBMIT || run->of == BENCH_DURABLE)
         zmsg_addstr(request, run->service);
     zmsg_addmem(request, run->body, run->tool->bytes);
     return request;
@@ -153,6 +155,24 @@ says_200(zmsg_t *reply)
     return status != NULL && zframe_size(status) == 3 && memcmp(zframe_data(status), "200", 3) == 0;
 }
 
+static void
+note_loss(struct bench_client *self, int result, int status)
+{
+    if (self->lost++ > 0)
+        return;
+    self->result = result == GALLEON_OK ? GALLEON_REFUSED : result;
+    self->status = status;
+}
+
+static void
+note_answer(struct bench_client *self, uint64_t ns)
+{
+    self->answered++;
+    self->buckets[bucket_of(ns)]++;
+    if (ns > self->max_ns)
+        self->max_ns = ns;
+}
+
 // on_answer returns whether that was the end of it.
 static bool
 on_answer(struct bench_client *self, uint64_t id, int result, zmsg_t *reply, uint64_t now_ns)
@@ -165,17 +185,10 @@ on_answer(struct bench_client *self, uint64_t id, int result, zmsg_t *reply, uin
     if (is_good && self->run->of == BENCH_DURABLE && !is_accepted &&
         wait_for(self, reply, started_ns))
         return false;
-    if (!is_good) {
-        if (self->lost++ == 0) {
-            self->result = result == GALLEON_OK ? GALLEON_REFUSED : result;
-            self->status = mdp_client_status(self->client);
-        }
-        return true;
-    }
-    self->answered++;
-    self->buckets[bucket_of(now_ns - started_ns)]++;
-    if (now_ns - started_ns > self->max_ns)
-        self->max_ns = now_ns - started_ns;
+    if (is_good)
+        note_answer(self, now_ns - started_ns);
+    else
+        note_loss(self, result, mdp_client_status(self->client));
     return true;
 }
 
@@ -208,6 +221,37 @@ run_client(void *argument)
     return NULL;
 }
 
+static int
+call_plain(struct bench_client *self)
+{
+    zmsg_t *request = request_of(self->run);
+    zmsg_t *reply;
+    int result = lazy_pirate_call(self->plain, &request, &reply);
+    zmsg_destroy(&reply);
+    return result;
+}
+
+static void *
+run_plain(void *argument)
+{
+    struct bench_client *self = argument;
+    pthread_barrier_wait(&self->run->start);
+    uint64_t now_ns = galleon_now_ns();
+    int result = GALLEON_OK;
+    while (now_ns < self->run->stop_ns && self->sent < self->quota &&
+           result != GALLEON_INTERRUPTED) {
+        uint64_t started_ns = now_ns;
+        self->sent++;
+        result = call_plain(self);
+        now_ns = galleon_now_ns();
+        if (result == GALLEON_OK)
+            note_answer(self, now_ns - started_ns);
+        else
+            note_loss(self, result, 0);
+    }
+    return NULL;
+}
+
 // ---- all of them ----------------------------------------------------------------------
 
 // try_service makes one call, so that the connection is there and the service known.
@@ -222,6 +266,30 @@ try_service(struct bench_client *self)
     zmsg_destroy(&reply);
     return result == GALLEON_OK ? EXIT_DONE
                                 : tool_explain(tool, self->client, result, self->run->asked);
+}
+
+// try_plain does the same with a server.
+static int
+try_plain(struct bench_client *self)
+{
+    const struct tool *tool = self->run->tool;
+    lazy_pirate_options_t options = {.timeout_ms = tool->client.timeout_ms,
+                                     .attempts = tool->client.attempts};
+    self->plain = lazy_pirate_new(&tool->endpoints, 1, &options);
+    if (self->plain == NULL)
+        options_fail(&tool->options, "--endpoint: '%s' is no list of at most 32 endpoints.",
+                     tool->endpoints);
+    int result = call_plain(self);
+    if (result == GALLEON_OK)
+        return EXIT_DONE;
+    if (result == GALLEON_TIMED_OUT)
+        fprintf(stderr, "galleon: no reply from %s.\nIs a server running there?\n",
+                tool->endpoints);
+    else
+        fprintf(stderr, "galleon: %s.\n", galleon_strerror(result));
+    if (tool->is_json)
+        tool_print_failure(result, 0, "", tool->endpoints);
+    return result == GALLEON_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_FAILED;
 }
 
 static void
@@ -260,7 +328,7 @@ static void
 print_people(const struct run *run, const struct bench_client *sum, double seconds)
 {
     const struct tool *tool = run->tool;
-    printf("service   %s\n", run->service);
+    printf(run->of == BENCH_PLAIN ? "server    %s\n" : "service   %s\n", run->service);
     printf("load      %u client%s, window %u, %zu bytes\n", tool->clients,
            tool->clients == 1 ? "" : "s", tool->window, tool->bytes);
     printf("answers   %llu in %.2f s\n", (unsigned long long)sum->answered, seconds);
@@ -325,10 +393,11 @@ report(const struct run *run, const struct bench_client *sum)
 static void
 run_all(struct run *run, struct bench_client *clients, uint32_t count)
 {
+    void *(*work)(void *) = run->of == BENCH_PLAIN ? run_plain : run_client;
     // The last at the barrier is this thread: it knows when they start.
     pthread_barrier_init(&run->start, NULL, count + 1);
     for (uint32_t i = 0; i < count; i++)
-        if (pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0)
+        if (pthread_create(&clients[i].thread, NULL, work, &clients[i]) != 0)
             tool_fail("cannot start %u threads; try fewer --clients", count);
     run->start_ns = galleon_now_ns();
     if (run->tool->requests == 0)
@@ -344,9 +413,9 @@ bench(struct tool *self, enum bench_of of)
 {
     struct run run = {.tool = self,
                       .of = of,
-                      .service = self->words[0],
-                      .asked = of == BENCH_CALL ? self->words[0] : "titanic.request",
+                      .service = of == BENCH_PLAIN ? self->endpoints : self->words[0],
                       .stop_ns = UINT64_MAX};
+    run.asked = of == BENCH_SUBMIT || of == BENCH_DURABLE ? "titanic.request" : run.service;
     run.body = tool_grown(NULL, self->bytes + 1);
     memset(run.body, 'x', self->bytes);
     self->client.window = self->window;
@@ -358,7 +427,8 @@ bench(struct tool *self, enum bench_of of)
     uint32_t count = 0;
     while (count < self->clients && code == EXIT_DONE) {
         prepare(&clients[count], &run, count);
-        code = try_service(&clients[count++]);
+        code = of == BENCH_PLAIN ? try_plain(&clients[count]) : try_service(&clients[count]);
+        count++;
     }
     if (code == EXIT_DONE) {
         run_all(&run, clients, count);
@@ -368,6 +438,7 @@ bench(struct tool *self, enum bench_of of)
     }
     for (uint32_t i = 0; i < count; i++) {
         mdp_client_destroy(&clients[i].client);
+        lazy_pirate_destroy(&clients[i].plain);
         free(clients[i].places);
     }
     free(clients);
@@ -379,7 +450,10 @@ bench(struct tool *self, enum bench_of of)
 int
 tool_bench_call(struct tool *self)
 {
-    return bench(self, BENCH_CALL);
+    if (self->endpoints == NULL)
+        return bench(self, BENCH_CALL);
+    self->window = 1; // a REQ socket knows no other
+    return bench(self, BENCH_PLAIN);
 }
 
 int

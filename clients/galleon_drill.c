@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+enum { SEEDS = 1000000000 }; // to choose from where none is given
+
 // What came of all runs of one drill.
 struct sum {
     const struct drill *drill;
@@ -56,11 +58,11 @@ tool_drill_ls(struct tool *self)
     if (self->is_json)
         json_begin(&json, '[');
     else
-        printf("%-18s %13s %6s  %s\n", "drill", "recovers_ms", "twice", "what it does");
+        printf("%-24s %13s %6s  %s\n", "drill", "recovers_ms", "twice", "what it does");
     for (size_t i = 0; i < drill_count; i++) {
         const struct drill *drill = &drills[i];
         if (!self->is_json) {
-            printf("%-18s %13u %6u  %s\n", drill->name, drill->recovery_ms_max, drill->twice_max,
+            printf("%-24s %13u %6u  %s\n", drill->name, drill->recovery_ms_max, drill->twice_max,
                    drill->about);
             continue;
         }
@@ -112,7 +114,7 @@ check_name(struct tool *self, const char *name)
 static void
 print_head(void)
 {
-    printf("%-18s %-7s %4s %6s %11s %11s %7s %8s %7s %4s %5s %7s\n", "drill", "verdict", "runs",
+    printf("%-24s %-7s %4s %6s %11s %11s %7s %8s %7s %4s %5s %7s\n", "drill", "verdict", "runs",
            "passed", "recovery_ms", "allowed_ms", "sent", "answered", "refused", "lost", "twice",
            "seconds");
 }
@@ -120,7 +122,7 @@ print_head(void)
 static void
 print_sum(const struct sum *sum)
 {
-    printf("%-18s %-7s %4u %6u %11.0f %11u %7llu %8llu %7llu %4llu %5llu %7.1f\n", sum->drill->name,
+    printf("%-24s %-7s %4u %6u %11.0f %11u %7llu %8llu %7llu %4llu %5llu %7.1f\n", sum->drill->name,
            sum->passed == sum->runs ? "pass" : "FAIL", sum->runs, sum->passed, sum->recovery_ms_max,
            sum->drill->recovery_ms_max, (unsigned long long)sum->sent,
            (unsigned long long)sum->answered, (unsigned long long)sum->refused,
@@ -129,12 +131,13 @@ print_sum(const struct sum *sum)
 }
 
 static void
-write_verdict(struct json *json, const struct drill *drill, uint32_t run,
+write_verdict(struct json *json, const struct drill *drill, uint32_t run, uint64_t seed,
               const struct drill_verdict *verdict)
 {
     next_line(json);
     add_text(json, "drill", drill->name);
     add_number(json, "run", run);
+    add_number(json, "seed", seed);
     add_text(json, "verdict", verdict->is_pass ? "pass" : "fail");
     add_text(json, "why", verdict->why);
     if (verdict->has_recovered)
@@ -149,6 +152,8 @@ write_verdict(struct json *json, const struct drill *drill, uint32_t run,
     add_number(json, "twice", verdict->twice);
     add_number(json, "twice_max", drill->twice_max);
     add_number(json, "late_dropped", verdict->dropped);
+    add_number(json, "unsynced", verdict->pending);
+    add_number(json, "unsynced_lost", verdict->gone);
     add_real(json, "seconds", verdict->seconds);
     json_end(json, '}');
     fflush(json->out);
@@ -174,16 +179,18 @@ static bool
 run_one(struct tool *self, const struct drill *drill, struct json *json)
 {
     struct sum sum = {.drill = drill};
-    const struct drill_settings settings = {.broker_options = self->broker_options,
-                                            .dialect = self->client.dialect};
-    for (uint32_t i = 1; i <= self->repeat && !wait_is_interrupted(); i++) {
+    struct drill_settings settings = {.broker_options = self->broker_options,
+                                      .dialect = self->client.dialect,
+                                      .seed = self->seed};
+    for (uint32_t i = 1; i <= self->repeat && !wait_is_interrupted(); i++, settings.seed++) {
         struct drill_verdict verdict;
         drill_run(drill, &settings, &verdict);
         add_up(&sum, &verdict);
         if (self->is_json)
-            write_verdict(json, drill, i, &verdict);
+            write_verdict(json, drill, i, settings.seed, &verdict);
         if (!verdict.is_pass)
-            fprintf(stderr, "galleon: %s, run %u: %s.\n", drill->name, i, verdict.why);
+            fprintf(stderr, "galleon: %s, run %u: %s (seed %llu).\n", drill->name, i, verdict.why,
+                    (unsigned long long)settings.seed);
     }
     if (!self->is_json && sum.runs > 0)
         print_sum(&sum);
@@ -227,6 +234,8 @@ tool_drill_run(struct tool *self)
     for (size_t i = 0; i < self->word_count; i++)
         check_name(self, self->words[i]);
     end_in_order();
+    if (!self->has_seed)
+        self->seed = galleon_now_ns() % SEEDS;
     if (self->is_json)
         json_begin(&json, '[');
     else

@@ -37,7 +37,8 @@ struct tool {
     uint32_t clients;
     size_t bytes;
     uint32_t seconds;
-    uint64_t requests; // 0: as many as the seconds allow
+    uint64_t requests;     // 0: as many as the seconds allow
+    const char *endpoints; // of plain servers; NULL: a service is asked
 
     // submit, wait, request
     titanic_submit_options_t submit;
@@ -49,6 +50,8 @@ struct tool {
 
     // drill
     uint32_t repeat;
+    bool has_seed;
+    uint64_t seed;
     const char *broker_options[TOOL_BROKER_OPTIONS_MAX + 1]; // which NULL ends
 };
 

@@ -11,6 +11,9 @@ if(program_targets)
   install(TARGETS ${program_targets} RUNTIME COMPONENT programs)
 endif()
 
+# What galleon preloads; it looks for it there by the way from its own folder.
+install(TARGETS lose_unsynced LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/galleon COMPONENT programs)
+
 install(
   TARGETS libgalleon
   EXPORT galleon-targets

@@ -28,6 +28,7 @@ enum {
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
     DRILL_INFLIGHT = 64,      // requests that titanic has out
+    DRILL_CUTS = 6,           // ends of titanic before the last
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
 };
 
@@ -46,6 +47,7 @@ struct drill {
 struct drill_settings {
     const char *const *broker_options; // further ones, which NULL ends
     mdp_dialect_t dialect;             // of workers and clients; MDP_AUTO: G1
+    uint64_t seed;                     // of what a drill leaves to chance
 };
 
 struct drill_verdict {
@@ -61,6 +63,8 @@ struct drill_verdict {
     uint32_t lost;      // sent, and neither answered rightly nor refused
     uint32_t twice;     // ran more than once
     uint32_t dropped;   // late answers of the harmed worker
+    uint32_t pending;   // changes of titanic's files that no sync covered when the power went
+    uint32_t gone;      // of those, that were dropped or torn
     char why[DRILL_WHY_BYTES];
 };
 
@@ -69,13 +73,16 @@ struct drill_stage {
     struct drill_settings settings;
     char folder[DRILL_PATH_BYTES];
     char journal_path[DRILL_PATH_BYTES];
+    char store_folder[DRILL_PATH_BYTES]; // of titanic's files
     char mdbroker[DRILL_PATH_BYTES];
-    char endpoint[256];
+    char endpoint[256]; // of the broker, for all; of a pirate queue, for clients
+    char backend[256];  // of a pirate queue, for workers
     struct drill_journal *journal;
-    mdp_client_t *control; // asks the broker how it is
-    struct drill_child broker;
+    mdp_client_t *control;     // asks the broker how it is
+    struct drill_child broker; // or a pirate queue
     struct drill_child children[DRILL_CHILDREN_MAX];
     size_t child_count;
+    struct drill_child *checker; // of the store, one of them; NULL: not yet
     struct drill_load loads[DRILL_LOADS_MAX];
     size_t load_count;
     uint64_t harmed_ns;
@@ -114,6 +121,17 @@ bool drill_until(struct drill_stage *stage, drill_condition_fn *is_so, void *con
 // drill_pass_time waits as long as the harm itself has to last, and still looks at the children.
 bool drill_pass_time(struct drill_stage *stage, uint32_t ms);
 
+// drill_new_child is a place for another process, NULL where there is none left; drill_start
+// starts one, with its name set, with arguments as in drill_child.h.
+struct drill_child *drill_new_child(struct drill_stage *stage, const char *name);
+bool drill_start(struct drill_stage *stage, struct drill_child *child,
+                 const char *const *arguments);
+
+// drill_has_said looks for a line that a process wrote since it started, which begins and ends
+// so, and copies what is between.
+bool drill_has_said(const struct drill_child *child, const char *words, const char *ending,
+                    char rest_out[256]);
+
 // drill_broker starts the broker with a few more arguments, which NULL ends, and waits until it
 // is ready; a second time on the same port.
 bool drill_broker(struct drill_stage *stage, const char *const *arguments);
@@ -122,6 +140,17 @@ bool drill_broker(struct drill_stage *stage, const char *const *arguments);
 // `again`, which was killed, starts again on the same store. NULL where it is over.
 struct drill_child *drill_titanic(struct drill_stage *stage, struct drill_child *again,
                                   const char *free_bytes_min);
+
+// drill_titanic_losing starts one whose disk may lose what it does not sync, and which kills itself
+// before that change of its files, 0: none. It may end at once, so it is not waited for.
+struct drill_child *drill_titanic_losing(struct drill_stage *stage, struct drill_child *again,
+                                         uint64_t kill_at);
+bool drill_await_titanic(struct drill_stage *stage, struct drill_child *titanic);
+// drill_power_cut is for the files of one that has ended: what was not synced is lost, kept or
+// torn, as the seed says.
+bool drill_power_cut(struct drill_stage *stage, uint64_t seed);
+// drill_check_store has `galleon store check` look at those files.
+bool drill_check_store(struct drill_stage *stage);
 
 // drill_limit is the arguments of a broker that has to notice workers that are silent while they
 // work: in 0.1 and 0.2 they promise nothing of their link, and only a processing limit helps.
@@ -161,7 +190,13 @@ bool drill_await_hostage(struct drill_stage *stage, struct drill_load *load);
 // dropped, and it has to be back at work.
 bool drill_release(struct drill_stage *stage, const struct drill_load *load, uint32_t victim);
 
-// drill_harm says that the harm is done now; drill_recover, that all is well again.
+// drill_kill kills a process. The drill is over where that had ended by itself.
+bool drill_kill(struct drill_stage *stage, struct drill_child *child);
+// drill_look looks whether one has ended that should not; false: it has.
+bool drill_look(struct drill_stage *stage);
+
+// drill_harm says that the harm is done now; drill_recover, that all is well again. Where there is
+// more than one harm the longest recovery counts.
 void drill_harm(struct drill_stage *stage);
 void drill_recover(struct drill_stage *stage, uint64_t at_ns);
 
@@ -185,5 +220,9 @@ void drill_titanic_killed(struct drill_stage *stage);
 void drill_titanic_worker_killed(struct drill_stage *stage);
 void drill_titanic_broker_restarted(struct drill_stage *stage);
 void drill_titanic_disk_full(struct drill_stage *stage);
+void drill_titanic_power_cut(struct drill_stage *stage);
+void drill_pirate_worker_killed(struct drill_stage *stage);
+void drill_pirate_queue_restarted(struct drill_stage *stage);
+void drill_pirate_worker_frozen(struct drill_stage *stage);
 
 #endif

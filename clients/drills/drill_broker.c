@@ -62,8 +62,7 @@ drill_broker_restarted(struct drill_stage *stage)
     if (!begin(stage))
         return;
     drill_harm(stage);
-    drill_child_kill(&stage->broker);
-    if (drill_broker(stage, NULL))
+    if (drill_kill(stage, &stage->broker) && drill_broker(stage, NULL))
         end(stage, WORKERS);
 }
 
@@ -104,7 +103,6 @@ drill_worker_flood(struct drill_stage *stage)
     if (!drill_await_workers(stage, "drill", CREWS * CREW, DRILL_START_MS) || !begin_load(stage))
         return;
     drill_harm(stage);
-    drill_child_kill(&stage->broker);
-    if (drill_broker(stage, NULL))
+    if (drill_kill(stage, &stage->broker) && drill_broker(stage, NULL))
         end(stage, CREWS * CREW);
 }

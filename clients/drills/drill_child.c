@@ -102,13 +102,14 @@ drill_child_signal(const struct drill_child *self, int signal)
         kill(self->pid, signal);
 }
 
-void
+bool
 drill_child_kill(struct drill_child *self)
 {
     self->is_doomed = true;
     drill_child_signal(self, SIGKILL);
     if (self->is_running)
         (void)reap(self, 0);
+    return !self->is_running && WIFSIGNALED(self->ending) && WTERMSIG(self->ending) == SIGKILL;
 }
 
 bool
@@ -126,7 +127,7 @@ drill_child_stop(struct drill_child *self, uint32_t ms)
             return WIFEXITED(self->ending) && WEXITSTATUS(self->ending) == 0;
         poll(NULL, 0, 1);
     }
-    drill_child_kill(self);
+    (void)drill_child_kill(self);
     return false;
 }
 
@@ -139,16 +140,33 @@ drill_child_describe(const struct drill_child *self, char text_out[DRILL_ENDING_
         snprintf(text_out, DRILL_ENDING_BYTES, "with exit code %d", WEXITSTATUS(self->ending));
 }
 
-void
-drill_child_find(const char *program, char path_out[DRILL_PATH_BYTES])
+// find_beside is where something is next to this program, or by the way from there.
+static bool
+find_beside(const char *name, char path_out[DRILL_PATH_BYTES])
 {
     ssize_t size = readlink("/proc/self/exe", path_out, DRILL_PATH_BYTES - 1);
     path_out[size > 0 ? size : 0] = '\0';
     char *slash = strrchr(path_out, '/');
     size_t folder = slash == NULL ? 0 : (size_t)(slash - path_out) + 1;
-    snprintf(path_out + folder, DRILL_PATH_BYTES - folder, "%s", program);
-    if (folder == 0 || access(path_out, X_OK) != 0)
+    int rest = snprintf(path_out + folder, DRILL_PATH_BYTES - folder, "%s", name);
+    return folder > 0 && (size_t)rest < DRILL_PATH_BYTES - folder && access(path_out, R_OK) == 0;
+}
+
+void
+drill_child_find(const char *program, char path_out[DRILL_PATH_BYTES])
+{
+    if (!find_beside(program, path_out) || access(path_out, X_OK) != 0)
         snprintf(path_out, DRILL_PATH_BYTES, "%s", program);
+}
+
+bool
+drill_child_find_library(const char *library, char path_out[DRILL_PATH_BYTES])
+{
+    char installed[DRILL_PATH_BYTES];
+    snprintf(installed, sizeof installed, "%s/%s", GALLEON_LIBRARY_FOLDER, library);
+    if (!find_beside(library, path_out) && !find_beside(installed, path_out))
+        return false;
+    return strpbrk(path_out, " :") == NULL;
 }
 
 // ---- the child's side -----------------------------------------------------------------------
@@ -162,6 +180,23 @@ die_with(const char *parent)
            prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && (uint64_t)getppid() == number;
 }
 
+// lose_unsynced makes what this process becomes lose what it does not sync. AddressSanitizer wants
+// to be the first library, and need not be.
+static bool
+lose_unsynced(const char *library, const char *folder, const char *kill_at)
+{
+    char text[2048];
+    const char *others = getenv("LD_PRELOAD"), *options = getenv("ASAN_OPTIONS");
+    int size = snprintf(text, sizeof text, "%s:%s", library, others != NULL ? others : "");
+    if ((size_t)size >= sizeof text || setenv("LD_PRELOAD", text, 1) != 0)
+        return false;
+    size =
+        snprintf(text, sizeof text, "%s:verify_asan_link_order=0", options != NULL ? options : "");
+    return (size_t)size < sizeof text && setenv("ASAN_OPTIONS", text, 1) == 0 &&
+           setenv("GALLEON_UNSYNCED", folder, 1) == 0 &&
+           setenv("GALLEON_UNSYNCED_KILL", kill_at, 1) == 0;
+}
+
 int
 drill_child_main(int argc, char **argv)
 {
@@ -172,8 +207,15 @@ drill_child_main(int argc, char **argv)
         return drill_worker_main(argc - 2, argv + 2);
     if (strcmp(what, DRILL_CHILD_CLIENT) == 0)
         return drill_client_main(argc - 2, argv + 2);
-    if (strcmp(what, DRILL_CHILD_PROGRAM) != 0)
+    if (strcmp(what, DRILL_CHILD_PIRATE) == 0)
+        return drill_pirate_main(argc - 2, argv + 2);
+    if (strcmp(what, DRILL_CHILD_LOSING) == 0) {
+        if (argc < 6 || !lose_unsynced(argv[2], argv[3], argv[4]))
+            return EXIT_USAGE;
+        argv += 3;
+    } else if (strcmp(what, DRILL_CHILD_PROGRAM) != 0) {
         return EXIT_USAGE;
+    }
     execvp(argv[2], argv + 2);
     fprintf(stderr, "galleon: cannot run %s: %s\n", argv[2], strerror(errno));
     return EXIT_FAILED;

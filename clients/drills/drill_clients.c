@@ -76,16 +76,16 @@ drill_client_gone(struct drill_stage *stage)
         !drill_until(stage, is_waiting, NULL, DRILL_START_MS, "its requests wait"))
         return;
     drill_harm(stage);
-    drill_child_kill(client);
     // Who comes now stands behind all that it asked for.
-    if (!begin_load(stage, "drill") || !drill_await_progress(stage, DRILL_START_MS))
+    if (!drill_kill(stage, client) || !begin_load(stage, "drill") ||
+        !drill_await_progress(stage, DRILL_START_MS))
         return;
     drill_recover(stage, galleon_now_ns());
+    drill_finish(stage, DRILL_START_MS);
     uint32_t runs = runs_of_client(stage, stage->harmed_ns);
     if (runs > GONE_RUNS_MAX)
         drill_fail(stage, "%u requests ran for a client that was dead, at most %d may", runs,
                    GONE_RUNS_MAX);
-    drill_finish(stage, DRILL_START_MS);
 }
 
 // ---- slow-service -----------------------------------------------------------------------------

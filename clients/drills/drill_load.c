@@ -7,8 +7,8 @@
 
 enum { LOOK_MS = 20 }; // at what the drill wants of us
 
-static void
-make_job(const struct drill_load *self, uint32_t request, struct drill_job *job)
+void
+drill_load_make_job(const struct drill_load *self, uint32_t request, struct drill_job *job)
 {
     *job = (struct drill_job){.key = drill_load_key(self, request),
                               .work_ms = self->options.work_ms,
@@ -16,8 +16,8 @@ make_job(const struct drill_load *self, uint32_t request, struct drill_job *job)
     drill_job_fill(job);
 }
 
-static bool
-may_send(struct drill_load *self)
+bool
+drill_load_may_send(struct drill_load *self)
 {
     uint32_t most = self->options.requests > 0 ? self->options.requests : DRILL_REQUESTS_MAX;
     return !atomic_load(&self->is_stopping) && self->sent < most;
@@ -28,7 +28,7 @@ static bool
 send_one(struct drill_load *self, mdp_client_t *client)
 {
     struct drill_job job;
-    make_job(self, self->sent, &job);
+    drill_load_make_job(self, self->sent, &job);
     zmsg_t *message = zmsg_new();
     zmsg_addmem(message, &job, sizeof job);
     struct drill_request *request = &self->requests[self->sent];
@@ -55,13 +55,31 @@ judge(struct drill_load *self, struct drill_request *request, zmsg_t *reply)
     struct drill_job job;
     struct drill_answer answer;
     zframe_t *frame = zmsg_first(reply);
-    make_job(self, (uint32_t)(request - self->requests), &job);
+    drill_load_make_job(self, (uint32_t)(request - self->requests), &job);
     request->is_wrong = zmsg_size(reply) != 1 || zframe_size(frame) != sizeof answer;
     if (request->is_wrong)
         return;
     memcpy(&answer, zframe_data(frame), sizeof answer);
     request->is_wrong = !drill_job_is_answered_by(&job, &answer);
     request->worker = answer.worker;
+}
+
+void
+drill_load_note(struct drill_load *self, struct drill_request *request, int result, int status,
+                zmsg_t *reply)
+{
+    request->id = 0;
+    request->ended_ns = galleon_now_ns();
+    request->result = result;
+    request->status = status;
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&self->first_ended_ns, &none, request->ended_ns);
+    if (result == GALLEON_OK) {
+        judge(self, request, reply);
+        atomic_store(&self->answer_sent_ns, request->sent_ns);
+        atomic_fetch_add(&self->answered, 1);
+    }
+    atomic_fetch_add(&self->ended, 1);
 }
 
 // end_one takes down how a call ended; false: no call did.
@@ -71,18 +89,7 @@ end_one(struct drill_load *self, mdp_client_t *client, uint64_t id, int result, 
     struct drill_request *request = find(self, id);
     if (request == NULL)
         return false;
-    request->id = 0;
-    request->ended_ns = galleon_now_ns();
-    request->result = result;
-    request->status = mdp_client_status(client);
-    uint64_t none = 0;
-    atomic_compare_exchange_strong(&self->first_ended_ns, &none, request->ended_ns);
-    if (result == GALLEON_OK) {
-        judge(self, request, reply);
-        atomic_store(&self->answer_sent_ns, request->sent_ns);
-        atomic_fetch_add(&self->answered, 1);
-    }
-    atomic_fetch_add(&self->ended, 1);
+    drill_load_note(self, request, result, mdp_client_status(client), reply);
     return true;
 }
 
@@ -112,25 +119,34 @@ wait_for_client(mdp_client_t *client)
     poll(&item, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
 }
 
-static void *
-run(void *argument)
+static void
+call(struct drill_load *self)
 {
-    struct drill_load *self = argument;
     mdp_client_t *client = mdp_client_new(self->options.endpoint, &self->options.client);
     uint32_t open = 0;
     while (client != NULL && !atomic_load(&self->is_aborted)) {
-        while (open < self->options.window && may_send(self) && send_one(self, client))
+        while (open < self->options.window && drill_load_may_send(self) && send_one(self, client))
             open++;
         if (open == 0)
             break;
         open -= pump(self, client);
         wait_for_client(client);
     }
+    mdp_client_destroy(&client);
+}
+
+static void *
+run(void *argument)
+{
+    struct drill_load *self = argument;
+    if (self->options.is_pirate)
+        drill_pirate_load_run(self);
+    else
+        call(self);
     // What is open still was not waited for.
     for (uint32_t i = 0; i < self->sent; i++)
         if (self->requests[i].id != 0)
             self->requests[i].result = GALLEON_INTERRUPTED;
-    mdp_client_destroy(&client);
     atomic_store(&self->is_over, true);
     return NULL;
 }

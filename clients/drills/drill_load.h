@@ -24,6 +24,7 @@ struct drill_load_options {
     uint32_t work_ms;
     bool may_hold;
     bool may_be_refused; // 429 is an answer that this load expects
+    bool is_pirate;      // of a pirate queue: of `client` it has the timeout and the attempts
     mdp_client_options_t client;
 };
 
@@ -49,6 +50,7 @@ struct drill_load {
     _Atomic uint32_t ended;          // answered or not
     _Atomic uint64_t first_ended_ns; // 0: none yet
     _Atomic uint64_t answer_sent_ns; // when the request was sent that was answered last
+    _Atomic uint32_t stray;          // answers that nobody waited for any more, to a pirate
     struct drill_request *requests;
     uint32_t sent;
 };
@@ -62,6 +64,18 @@ bool drill_load_start(struct drill_load *self, uint32_t number,
 void drill_load_tell(struct drill_load *self);
 void drill_load_end(struct drill_load *self);
 void drill_load_release(struct drill_load *self);
+
+// ---- what its clients are made of ----------------------------------------------------------
+
+// drill_load_make_job is what a request of this number asks for; drill_load_may_send is true as
+// long as there is another one to be sent.
+void drill_load_make_job(const struct drill_load *self, uint32_t request, struct drill_job *job);
+bool drill_load_may_send(struct drill_load *self);
+// drill_load_note takes down how a request ended; a reply, its frames alone, is checked.
+void drill_load_note(struct drill_load *self, struct drill_request *request, int result, int status,
+                     zmsg_t *reply);
+// drill_pirate_load_run is the client of a pirate queue.
+void drill_pirate_load_run(struct drill_load *self);
 
 static inline uint64_t
 drill_load_key(const struct drill_load *self, uint32_t request)

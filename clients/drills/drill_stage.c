@@ -3,6 +3,7 @@
 #include "drill.h"
 
 #include "../galleon_table.h"
+#include "power_cut.h"
 #include "text.h"
 #include "wait.h"
 
@@ -12,6 +13,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -47,16 +50,32 @@ is_alive(struct drill_stage *stage, struct drill_child *child)
     return drill_fail(stage, "%s ended by itself, %s", child->name, how);
 }
 
+bool
+drill_look(struct drill_stage *stage)
+{
+    bool are_alive = is_alive(stage, &stage->broker);
+    for (size_t i = 0; i < stage->child_count; i++)
+        are_alive = is_alive(stage, &stage->children[i]) && are_alive;
+    return are_alive;
+}
+
+bool
+drill_kill(struct drill_stage *stage, struct drill_child *child)
+{
+    char how[DRILL_ENDING_BYTES];
+    if (drill_child_kill(child))
+        return true;
+    drill_child_describe(child, how);
+    return drill_fail(stage, "%s ended by itself, %s", child->name, how);
+}
+
 // may_go_on looks for what ends every drill.
 static bool
 may_go_on(struct drill_stage *stage)
 {
     if (wait_is_interrupted())
         return drill_fail(stage, "interrupted");
-    bool are_alive = is_alive(stage, &stage->broker);
-    for (size_t i = 0; i < stage->child_count; i++)
-        are_alive = is_alive(stage, &stage->children[i]) && are_alive;
-    return are_alive;
+    return drill_look(stage);
 }
 
 bool
@@ -89,16 +108,16 @@ drill_pass_time(struct drill_stage *stage, uint32_t ms)
 
 // ---- processes ------------------------------------------------------------------------------
 
-static bool
-start(struct drill_stage *stage, struct drill_child *child, const char *const *arguments)
+bool
+drill_start(struct drill_stage *stage, struct drill_child *child, const char *const *arguments)
 {
     snprintf(child->log, sizeof child->log, "%.460s/%s.log", stage->folder, child->name);
     return drill_child_start(child, arguments) ||
            drill_fail(stage, "cannot start %s: %s", child->name, strerror(errno));
 }
 
-static struct drill_child *
-new_child(struct drill_stage *stage, const char *name)
+struct drill_child *
+drill_new_child(struct drill_stage *stage, const char *name)
 {
     if (stage->child_count == DRILL_CHILDREN_MAX) {
         drill_fail(stage, "too many processes");
@@ -109,9 +128,18 @@ new_child(struct drill_stage *stage, const char *name)
     return child;
 }
 
-// says_ready looks for the line by which a daemon says where it serves, and copies what follows.
+// has_ending is true where a line of this size ends so, behind its first words.
 static bool
-says_ready(const struct drill_child *child, const char *words, char rest_out[256])
+has_ending(const char *line, size_t size, size_t words_size, const char *ending)
+{
+    size_t ending_size = strlen(ending);
+    return size >= words_size + ending_size &&
+           memcmp(line + size - ending_size, ending, ending_size) == 0;
+}
+
+bool
+drill_has_said(const struct drill_child *child, const char *words, const char *ending,
+               char rest_out[256])
 {
     char line[256];
     size_t words_size = strlen(words);
@@ -122,8 +150,9 @@ says_ready(const struct drill_child *child, const char *words, char rest_out[256
     if (fseek(file, child->log_start, SEEK_SET) == 0) {
         while (!has_said && fgets(line, sizeof line, file) != NULL) {
             size_t size = strcspn(line, "\n");
-            has_said = line[size] == '\n' && strncmp(line, words, words_size) == 0;
-            line[size] = '\0';
+            has_said = line[size] == '\n' && strncmp(line, words, words_size) == 0 &&
+                       has_ending(line, size, words_size, ending);
+            line[has_said ? size - strlen(ending) : size] = '\0';
         }
     }
     fclose(file);
@@ -136,7 +165,7 @@ static bool
 is_ready(struct drill_stage *stage, void *context)
 {
     (void)context;
-    return says_ready(&stage->broker, "mdbroker: ready on ", stage->endpoint);
+    return drill_has_said(&stage->broker, "mdbroker: ready on ", "", stage->endpoint);
 }
 
 static bool
@@ -167,7 +196,7 @@ drill_broker(struct drill_stage *stage, const char *const *arguments)
          at != NULL && *at != NULL && count < DRILL_ARGUMENTS_MAX - 1; at++)
         line[count++] = *at;
     snprintf(stage->broker.name, sizeof stage->broker.name, "mdbroker");
-    return start(stage, &stage->broker, line) &&
+    return drill_start(stage, &stage->broker, line) &&
            drill_until(stage, is_ready, NULL, DRILL_START_MS, "the broker is ready") &&
            connect_control(stage);
 }
@@ -177,23 +206,103 @@ is_titanic_ready(struct drill_stage *stage, void *context)
 {
     char rest[256];
     (void)stage;
-    return says_ready(context, "titanic: ready on ", rest);
+    return drill_has_said(context, "titanic: ready on ", "", rest);
+}
+
+bool
+drill_await_titanic(struct drill_stage *stage, struct drill_child *titanic)
+{
+    return drill_until(stage, is_titanic_ready, titanic, DRILL_START_MS, "titanic is ready");
+}
+
+// start_titanic starts it behind what its line begins with, at most six words.
+static struct drill_child *
+start_titanic(struct drill_stage *stage, struct drill_child *again, const char *const *first,
+              const char *free_bytes_min)
+{
+    char program[DRILL_PATH_BYTES], store[DRILL_PATH_BYTES];
+    const char *rest[] = {program, "--broker",    stage->endpoint, "--store",
+                          store,   "--free-min",  free_bytes_min,  "--retry-min",
+                          "50",    "--retry-max", "500",           "--inflight",
+                          "64",    NULL};
+    const char *line[6 + sizeof rest / sizeof *rest];
+    size_t count = 0;
+    while (first[count] != NULL) {
+        line[count] = first[count];
+        count++;
+    }
+    memcpy(line + count, rest, sizeof rest);
+    drill_child_find("titanic", program);
+    snprintf(store, sizeof store, "sqlite:%.480s/titanic.db", stage->store_folder);
+    struct drill_child *child = again != NULL ? again : drill_new_child(stage, "titanic");
+    if (mkdir(stage->store_folder, 0700) != 0 && errno != EEXIST)
+        drill_fail(stage, "cannot make a folder for a store: %s", strerror(errno));
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 struct drill_child *
 drill_titanic(struct drill_stage *stage, struct drill_child *again, const char *free_bytes_min)
 {
-    char program[DRILL_PATH_BYTES], store[DRILL_PATH_BYTES];
-    const char *line[] = {DRILL_CHILD_PROGRAM, program, "--broker",    stage->endpoint,
-                          "--store",           store,   "--free-min",  free_bytes_min,
-                          "--retry-min",       "50",    "--retry-max", "500",
-                          "--inflight",        "64",    NULL};
-    drill_child_find("titanic", program);
-    snprintf(store, sizeof store, "sqlite:%.440s/titanic.db", stage->folder);
-    struct drill_child *child = again != NULL ? again : new_child(stage, "titanic");
-    bool is_there = child != NULL && start(stage, child, line) &&
-                    drill_until(stage, is_titanic_ready, child, DRILL_START_MS, "titanic is ready");
-    return is_there ? child : NULL;
+    static const char *const first[] = {DRILL_CHILD_PROGRAM, NULL};
+    struct drill_child *child = start_titanic(stage, again, first, free_bytes_min);
+    return child != NULL && drill_await_titanic(stage, child) ? child : NULL;
+}
+
+struct drill_child *
+drill_titanic_losing(struct drill_stage *stage, struct drill_child *again, uint64_t kill_at)
+{
+    char library[DRILL_PATH_BYTES], number[24];
+    const char *first[] = {DRILL_CHILD_LOSING, library, stage->store_folder, number, NULL};
+    snprintf(number, sizeof number, "%llu", (unsigned long long)kill_at);
+    if (!drill_child_find_library("lose_unsynced.so", library)) {
+        drill_fail(stage, "lose_unsynced.so is not found, or its path has a space or a colon");
+        return NULL;
+    }
+    struct drill_child *child = start_titanic(stage, again, first, "1");
+    if (child != NULL)
+        child->is_doomed = kill_at > 0;
+    return child;
+}
+
+bool
+drill_power_cut(struct drill_stage *stage, uint64_t seed)
+{
+    struct power_cut result;
+    int error = power_cut(stage->store_folder, seed, &result);
+    if (error == ENOENT)
+        return drill_fail(stage, "titanic does not run on the disk that loses");
+    if (error != 0)
+        return drill_fail(stage, "cannot cut the power: %s", strerror(error));
+    stage->verdict.pending += result.pending;
+    stage->verdict.gone += result.dropped + result.torn;
+    return true;
+}
+
+static bool
+has_checked(struct drill_stage *stage, void *context)
+{
+    (void)stage;
+    return drill_child_has_ended(context);
+}
+
+bool
+drill_check_store(struct drill_stage *stage)
+{
+    char store[DRILL_PATH_BYTES], how[DRILL_ENDING_BYTES];
+    const char *line[] = {DRILL_CHILD_PROGRAM, "/proc/self/exe", "store", "check", store, NULL};
+    snprintf(store, sizeof store, "%.480s/titanic.db", stage->store_folder);
+    if (stage->checker == NULL)
+        stage->checker = drill_new_child(stage, "check");
+    struct drill_child *child = stage->checker;
+    if (child == NULL || !drill_start(stage, child, line))
+        return false;
+    child->is_doomed = true; // it ends by itself
+    if (!drill_until(stage, has_checked, child, DRILL_START_MS, "the store is checked"))
+        return false;
+    if (WIFEXITED(child->ending) && WEXITSTATUS(child->ending) == 0)
+        return true;
+    drill_child_describe(child, how);
+    return drill_fail(stage, "'galleon store check' ended %s", how);
 }
 
 const char *const *
@@ -215,8 +324,8 @@ drill_workers(struct drill_stage *stage, const char *endpoint, const char *servi
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
     snprintf(numbers[3], sizeof numbers[3], "%d", (int)stage->settings.dialect);
-    struct drill_child *child = new_child(stage, "worker");
-    return child != NULL && start(stage, child, line) ? child : NULL;
+    struct drill_child *child = drill_new_child(stage, "worker");
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 struct drill_child *
@@ -227,8 +336,8 @@ drill_client(struct drill_stage *stage, const char *service, uint32_t requests, 
                           numbers[0],         numbers[1],      NULL};
     snprintf(numbers[0], sizeof numbers[0], "%u", requests);
     snprintf(numbers[1], sizeof numbers[1], "%u", work_ms);
-    struct drill_child *child = new_child(stage, "client");
-    return child != NULL && start(stage, child, line) ? child : NULL;
+    struct drill_child *child = drill_new_child(stage, "client");
+    return child != NULL && drill_start(stage, child, line) ? child : NULL;
 }
 
 // ---- questions to the broker -----------------------------------------------------------------
@@ -352,6 +461,7 @@ drill_hostage(struct drill_stage *stage, struct drill_load **load_out)
                                          .requests = 1,
                                          .work_ms = 1,
                                          .may_hold = true,
+                                         .is_pirate = stage->backend[0] != '\0',
                                          .client = {.timeout_ms = 60000, .attempts = 1}};
     *load_out = drill_load(stage, &options);
     if (*load_out == NULL ||
@@ -448,7 +558,8 @@ drill_harm(struct drill_stage *stage)
 void
 drill_recover(struct drill_stage *stage, uint64_t at_ns)
 {
+    double ms = at_ns < stage->harmed_ns ? 0 : (double)(at_ns - stage->harmed_ns) / 1e6;
+    if (!stage->verdict.has_recovered || ms > stage->verdict.recovery_ms)
+        stage->verdict.recovery_ms = ms;
     stage->verdict.has_recovered = true;
-    stage->verdict.recovery_ms =
-        at_ns < stage->harmed_ns ? 0 : (double)(at_ns - stage->harmed_ns) / 1e6;
 }

@@ -15,6 +15,7 @@
 
 #include <galleon/mdp_client.h>
 #include <galleon/mdp_worker.h>
+#include <galleon/pirate_worker.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -59,30 +60,40 @@ hold(struct drill_journal *journal, uint32_t run)
         poll(NULL, 0, 1);
 }
 
-static void
-work(struct crew *self, uint32_t worker, mdp_request_t *request)
+// do_job does what a request asks for, and takes its body; NULL where it is no job of a drill.
+static zmsg_t *
+do_job(struct drill_journal *journal, uint32_t worker, uint32_t attempt, zmsg_t *body)
 {
-    zmsg_t *body = mdp_request_body(request);
     zframe_t *frame = body == NULL ? NULL : zmsg_first(body);
     struct drill_job job;
-    if (frame == NULL || zframe_size(frame) != sizeof job) {
-        zmsg_destroy(&body);
-        mdp_request_fail(&request, MDP_MALFORMED, "no job of a drill");
-        return;
-    }
-    memcpy(&job, zframe_data(frame), sizeof job);
+    bool is_job = frame != NULL && zframe_size(frame) == sizeof job;
+    if (is_job)
+        memcpy(&job, zframe_data(frame), sizeof job);
     zmsg_destroy(&body);
-    struct drill_answer answer = {.worker = worker, .attempt = mdp_request_attempt(request)};
-    uint32_t run = drill_journal_begin(self->journal, job.key, worker, answer.attempt);
+    if (!is_job)
+        return NULL;
+    struct drill_answer answer = {.worker = worker, .attempt = attempt};
+    uint32_t run = drill_journal_begin(journal, job.key, worker, attempt);
     if (job.may_hold)
-        hold(self->journal, run);
+        hold(journal, run);
     if (job.work_ms > 0)
         poll(NULL, 0, (int)job.work_ms);
     drill_job_answer(&job, &answer);
-    drill_journal_end(self->journal, run);
+    drill_journal_end(journal, run);
     zmsg_t *reply = zmsg_new();
     zmsg_addmem(reply, &answer, sizeof answer);
-    mdp_request_reply(&request, &reply);
+    return reply;
+}
+
+static void
+work(struct crew *self, uint32_t worker, mdp_request_t *request)
+{
+    zmsg_t *reply =
+        do_job(self->journal, worker, mdp_request_attempt(request), mdp_request_body(request));
+    if (reply != NULL)
+        mdp_request_reply(&request, &reply);
+    else
+        mdp_request_fail(&request, MDP_MALFORMED, "no job of a drill");
 }
 
 static void
@@ -179,6 +190,45 @@ drill_worker_main(int argc, char **argv)
         close(crew.epoll_fd);
     drill_journal_close(&crew.journal);
     return is_hired ? EXIT_DONE : EXIT_FAILED;
+}
+
+// ---- a worker of a pirate queue --------------------------------------------------------------
+
+static void
+count_lost_by_pirate(void *context, uint32_t answers)
+{
+    struct drill_journal *journal = context;
+    atomic_fetch_add(&journal->answers_lost, answers);
+}
+
+int
+drill_pirate_main(int argc, char **argv)
+{
+    process_init("galleon");
+    if (argc != 4)
+        return EXIT_USAGE;
+    struct drill_journal *journal = drill_journal_open(argv[0]);
+    zsys_handler_set(NULL);
+    process_drain_on_signals(interrupt);
+    pirate_worker_options_t options = {.heartbeat_ms = (uint32_t)number_of(argv[2]),
+                                       .on_lost = count_lost_by_pirate,
+                                       .ctx = journal};
+    pirate_worker_t *worker = journal == NULL ? NULL : pirate_worker_new(argv[1], &options);
+    if (worker == NULL) {
+        fprintf(stderr, "galleon: cannot work: %s\n", strerror(errno));
+        drill_journal_close(&journal);
+        return EXIT_FAILED;
+    }
+    for (zmsg_t *request; (request = pirate_worker_recv(worker)) != NULL;) {
+        zmsg_t *reply = do_job(journal, (uint32_t)number_of(argv[3]), 0, request);
+        if (reply != NULL)
+            pirate_worker_reply(worker, &reply);
+        else
+            pirate_worker_fail(worker, "no job of a drill");
+    }
+    pirate_worker_destroy(&worker);
+    drill_journal_close(&journal);
+    return EXIT_DONE;
 }
 
 // ---- a client that will be killed -------------------------------------------------------------

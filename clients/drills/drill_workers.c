@@ -88,8 +88,8 @@ drill_worker_killed(struct drill_stage *stage)
     if (victim == 0)
         return;
     drill_harm(stage);
-    drill_child_kill(&stage->children[victim - 1]);
-    if (drill_await_hostage(stage, load) && drill_await_progress(stage, DRILL_START_MS))
+    if (drill_kill(stage, &stage->children[victim - 1]) && drill_await_hostage(stage, load) &&
+        drill_await_progress(stage, DRILL_START_MS))
         drill_finish(stage, DRILL_START_MS);
 }
 

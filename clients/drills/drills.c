@@ -2,6 +2,7 @@
 
 #include "drill.h"
 
+#include "undo_log.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -91,6 +92,27 @@ const struct drill drills[] = {
      .twice_max = 0,
      .needs_g1 = true,
      .run = drill_titanic_disk_full},
+    {.name = "titanic-power-cut",
+     .about = "titanic killed, and what it has not synced lost, six times: nothing is missing",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = DRILL_CUTS * DRILL_INFLIGHT,
+     .needs_g1 = true,
+     .run = drill_titanic_power_cut},
+    {.name = "pirate-worker-killed",
+     .about = "SIGKILL of a busy worker of a pirate queue: another answers its request",
+     .recovery_ms_max = DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_pirate_worker_killed},
+    {.name = "pirate-queue-restarted",
+     .about = "SIGKILL of a pirate queue, and a new one on its ports: all come back",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .twice_max = 2 * DRILL_WINDOW,
+     .run = drill_pirate_queue_restarted},
+    {.name = "pirate-worker-frozen",
+     .about = "SIGSTOP of a busy worker of a pirate queue: its own late answer is dropped",
+     .recovery_ms_max = DRILL_LIMIT_MS + DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .run = drill_pirate_worker_frozen},
 };
 
 const size_t drill_count = sizeof drills / sizeof *drills;
@@ -135,6 +157,7 @@ open_stage(struct drill_stage *stage)
         return drill_fail(stage, "cannot make a folder in %.100s: %s", temporary, strerror(errno));
     }
     snprintf(stage->journal_path, sizeof stage->journal_path, "%.480s/journal", stage->folder);
+    snprintf(stage->store_folder, sizeof stage->store_folder, "%.480s/store", stage->folder);
     stage->journal = drill_journal_open(stage->journal_path);
     if (stage->journal == NULL)
         return drill_fail(stage, "cannot make the journal: %s", strerror(errno));
@@ -148,7 +171,7 @@ stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
 {
     char how[DRILL_ENDING_BYTES];
     if (!is_well) {
-        drill_child_kill(child);
+        (void)drill_child_kill(child);
         return;
     }
     uint64_t start_ns = galleon_now_ns();
@@ -163,7 +186,8 @@ stop_one(struct drill_stage *stage, struct drill_child *child, bool is_well)
 static void
 stop_all(struct drill_stage *stage)
 {
-    bool is_well = stage->verdict.why[0] == '\0';
+    // What ended by itself may have done so with exit code 0.
+    bool is_well = drill_look(stage) && stage->verdict.why[0] == '\0';
     for (size_t i = 0; i < stage->child_count; i++)
         stop_one(stage, &stage->children[i], is_well);
     stop_one(stage, &stage->broker, is_well);
@@ -202,9 +226,11 @@ remove_store(const struct drill_stage *stage)
                                           ".anchor", ".fault", ".ballast"};
     char path[DRILL_PATH_BYTES];
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        snprintf(path, sizeof path, "%.480s/titanic.db%s", stage->folder, endings[i]);
+        snprintf(path, sizeof path, "%.480s/titanic.db%s", stage->store_folder, endings[i]);
         unlink(path);
     }
+    undo_log_remove(stage->store_folder);
+    rmdir(stage->store_folder);
 }
 
 static void

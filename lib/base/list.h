@@ -73,6 +73,13 @@ list_next(const struct list *list, const struct list_node *node)
     return node->next == &list->head ? NULL : node->next;
 }
 
+// list_previous is NULL before the first node.
+static inline struct list_node *
+list_previous(const struct list *list, const struct list_node *node)
+{
+    return node->previous == &list->head ? NULL : node->previous;
+}
+
 static inline void
 list_insert_after(struct list *list, struct list_node *place, struct list_node *node)
 {

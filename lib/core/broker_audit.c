@@ -15,6 +15,7 @@ struct count {
     uint64_t bytes;    // of their bodies, and of parts that are kept for them
     uint64_t with_id;  // G1
     uint64_t attempts; // that somebody holds, or whose ticket is still good
+    uint64_t lost;     // of them, let go by their workers
     uint64_t with_limit;
 };
 
@@ -40,6 +41,8 @@ audit_request(const struct broker_core *self, const struct request *request, str
         must(attempt->request == request);
         must(attempt->worker == NULL || attempt == request->current);
         count->attempts += attempt->worker == NULL ? 1 : 0;
+        count->lost += attempt->worker == NULL ? 1 : 0;
+        must(list_node_is_linked(&attempt->in_worker));
         must(attempt->worker != NULL || !heap_holds(&attempt->limit));
     }
     count->open++;
@@ -148,6 +151,7 @@ audit_counts(const struct broker_core *self, const struct count *count)
     must(count->bytes == stats->request_bytes);
     must(count->with_id == self->ids.size);
     must(count->attempts == self->attempts.used);
+    must(count->lost == self->lost_attempts.size);
     must(count->with_limit == self->limits.size);
     must(self->service_list.size == stats->services);
     must(self->services.size == stats->services);

@@ -165,6 +165,7 @@ broker_core_init(void *memory, const struct broker_config *config, uint64_t now_
     list_init(&self->service_list);
     list_init(&self->work);
     list_init(&self->lost);
+    list_init(&self->lost_attempts);
     list_init(&self->route_graveyard);
     list_init(&self->service_graveyard);
     return self;
@@ -204,9 +205,15 @@ broker_core_stats(const struct broker_core *self)
 static struct worker *
 worker_at(struct broker_core *self, const struct mdp_envelope *from)
 {
-    struct mdp_envelope bare = {.routing_id = from->routing_id};
+    struct mdp_envelope bare = {.routing_id = from->routing_id, .socket = from->socket};
     struct route *route = broker_route_find(self, &bare);
     return route == NULL ? NULL : route->worker;
+}
+
+bool
+broker_core_has_worker(struct broker_core *self, const struct mdp_envelope *from)
+{
+    return worker_at(self, from) != NULL;
 }
 
 // on_fault counts what a peer did wrong, whoever it is.
@@ -279,7 +286,7 @@ on_unsent(struct broker_core *self, const struct broker_event *event)
         return;
     route->is_gone = true;
     if (route->worker != NULL)
-        broker_worker_lose(self, route->worker, "unreachable");
+        broker_worker_lose_connection(self, route->worker);
 }
 
 // progress goes on with what waits for room.
@@ -289,7 +296,7 @@ progress(struct broker_core *self)
     while (has_room(self) && !list_is_empty(&self->lost))
         broker_worker_wind_up(self,
                               list_object(list_first(&self->lost), struct worker, in_service));
-    while (has_room(self) && !list_is_empty(&self->work) && !is_catching_up(self))
+    while (can_dispatch(self) && !list_is_empty(&self->work) && !is_catching_up(self))
         broker_dispatch(self, list_object(list_first(&self->work), struct service, in_work));
     if (self->drain != DRAIN_NONE)
         broker_drain_on(self);
@@ -351,7 +358,8 @@ from_awake(const struct broker_core *self, uint64_t at_ns)
 uint64_t
 broker_core_deadline(const struct broker_core *self)
 {
-    bool has_work = !list_is_empty(&self->work);
+    // While workers hold all attempts there is nothing to do before one of them speaks.
+    bool has_work = !list_is_empty(&self->work) && has_attempt(self);
     if (!list_is_empty(&self->lost) || (has_work && !is_catching_up(self)))
         return 0;
     if (self->drain == DRAIN_QUEUES || self->drain == DRAIN_WORKERS)

@@ -33,8 +33,17 @@ struct broker_service_config {
     bool may_resume;       // may run again after a PARTIAL was passed on
 };
 
+// How workers speak. A pirate's worker is one of a single service, is given one request at a
+// time, hears of no error, and is never told to go; it says READY whenever it begins anew.
+enum broker_manners {
+    BROKER_MAJORDOMO,
+    BROKER_SIMPLE,  // Simple Pirate: no heartbeats; a worker that has answered is ready
+    BROKER_PARANOID // Paranoid Pirate
+};
+
 // Every limit must be set; mdp_broker.h has the defaults.
 struct broker_config {
+    enum broker_manners manners;
     uint32_t heartbeat_ms;
     uint32_t liveness;
     uint32_t services_max;
@@ -64,6 +73,7 @@ struct broker_route {
     uint64_t serial;
     struct view routing_id;
     struct view stack; // for each address a length of one byte and its bytes
+    uint8_t socket;    // see mdp_envelope
 };
 
 // ---- events --------------------------------------------------------------------
@@ -91,7 +101,7 @@ struct broker_event { // what does not belong to its kind is not looked at
     const struct mdp_record *record;
     void *cargo;                         // NULL where the record has no body and no fields to keep
     size_t cargo_bytes;                  // what it costs in memory
-    struct broker_connection connection; // READY: what it came over
+    struct broker_connection connection; // READY: what it came over; BROKER_SIMPLE: FINAL too
 
     // UNSENT: what the refused SEND said. Several of one pack come last record
     // first. `cargo` is set where the SEND gave it away.
@@ -141,6 +151,7 @@ struct broker_effect {
     // SEND to a worker that is busy already: where nothing at all has come over the connection for
     // so long, no beat of the link either, it is refused as gone. 0: not to be looked at.
     uint32_t silence_ms;
+    // BROKER_SIMPLE: a HEARTBEAT is not sent, but refused as gone where this has ended.
     struct broker_connection connection;
     uint64_t token; // to be given back in UNSENT
     void *cargo;    // NULL: the body is record.body alone
@@ -186,6 +197,7 @@ struct broker_effects {
     X(workers_lost)                                                                                \
     X(strangers_left) /* DISCONNECT from somebody who was not registered */                        \
     X(workers_left)                                                                                \
+    X(strangers_unheard) /* a pirate's HEARTBEAT, of somebody who was not registered */            \
     X(disconnects_sent)                                                                            \
     X(disconnects_held) /* not sent: one a second for each peer */                                 \
     X(intervals_clamped)                                                                           \
@@ -263,6 +275,9 @@ void broker_core_trace(struct broker_core *self, broker_tracer_fn *tracer, void 
 // broker_core_step never fails. It overwrites *effects.
 void broker_core_step(struct broker_core *self, const struct broker_event *event,
                       struct broker_effects *effects);
+
+// broker_core_has_worker: is a worker registered there?
+bool broker_core_has_worker(struct broker_core *self, const struct mdp_envelope *from);
 
 // broker_core_look_ahead begins to load what the steps for these records will need, so
 // that they do not wait for memory one after the other. It changes nothing.

@@ -49,23 +49,37 @@ broker_attempt_find(struct broker_core *self, const struct ticket *ticket)
     return attempt != NULL && ticket_equals(&attempt->ticket, ticket) ? attempt : NULL;
 }
 
+// forget_attempt: it is in no worker's hands, and its ticket dies.
 static void
 forget_attempt(struct broker_core *self, struct attempt *attempt)
 {
     if (attempt->request != NULL)
         list_remove(&attempt->request->attempts, &attempt->in_request);
+    broker_attempt_free(self, attempt);
+}
+
+void
+broker_attempt_free(struct broker_core *self, struct attempt *attempt)
+{
+    must(attempt->worker == NULL);
+    if (list_node_is_linked(&attempt->in_worker))
+        list_remove(&self->lost_attempts, &attempt->in_worker);
     slab_give(&self->attempts, attempt);
 }
 
-// take_attempt makes one; where there are too many the request's own oldest lost
-// one has to go, and its ticket with it.
+// take_attempt makes one. Where there are too many a lost one has to go, and its ticket with
+// it: the request's own oldest, or the oldest of all. NULL: workers hold them all.
 static struct attempt *
 take_attempt(struct broker_core *self, struct request *request)
 {
-    struct list_node *oldest = list_first(&request->attempts);
-    if (request->attempts.size >= TICKETS_MAX ||
-        (self->attempts.used == self->attempts.capacity && oldest != NULL))
-        forget_attempt(self, list_object(oldest, struct attempt, in_request));
+    struct list_node *oldest = NULL;
+    if (request->attempts.size >= TICKETS_MAX)
+        forget_attempt(self,
+                       list_object(list_first(&request->attempts), struct attempt, in_request));
+    else if (self->attempts.used == self->attempts.capacity)
+        oldest = list_first(&self->lost_attempts);
+    if (oldest != NULL)
+        forget_attempt(self, list_object(oldest, struct attempt, in_worker));
     return slab_take(&self->attempts);
 }
 
@@ -247,7 +261,7 @@ broker_dispatch(struct broker_core *self, struct service *service)
 {
     size_t passed_over = 0;
     struct list_node *node = list_first(&service->queue);
-    while (node != NULL && has_room(self) && !list_is_empty(&service->ready) &&
+    while (node != NULL && can_dispatch(self) && !list_is_empty(&service->ready) &&
            passed_over < LOOKS_MAX) {
         struct list_node *next = list_next(&service->queue, node);
         if (!place(self, list_object(node, struct request, in_queue)))
@@ -262,7 +276,7 @@ broker_dispatch(struct broker_core *self, struct service *service)
     service->looks_left -= passed_over < service->looks_left ? passed_over : service->looks_left;
     broker_service_settle(self, service);
     bool is_all_seen = node == NULL || service->looks_left == 0;
-    if (is_all_seen && has_room(self) && list_node_is_linked(&service->in_work))
+    if (is_all_seen && can_dispatch(self) && list_node_is_linked(&service->in_work))
         list_remove(&self->work, &service->in_work);
 }
 
@@ -287,7 +301,9 @@ broker_attempt_release(struct broker_core *self, struct attempt *attempt)
         broker_worker_settle(self, worker);
     }
     if (attempt->request == NULL)
-        slab_give(&self->attempts, attempt);
+        broker_attempt_free(self, attempt);
+    else
+        list_append(&self->lost_attempts, &attempt->in_worker);
 }
 
 static bool

@@ -61,7 +61,7 @@ broker_request_end(struct broker_core *self, struct request *request, enum broke
         struct attempt *attempt = list_object(node, struct attempt, in_request);
         attempt->request = NULL;
         if (attempt->worker == NULL)
-            slab_give(&self->attempts, attempt);
+            broker_attempt_free(self, attempt);
     }
     self->stats.request_bytes -= request->cargo_bytes + request->gathered_cost;
     broker_dump(self, request->gathered, why);

@@ -15,14 +15,17 @@ struct path {
     struct view routing_id;
     struct view stack;
     uint64_t hash;
+    uint8_t socket;
 };
 
 static struct path
 path_of(const struct broker_core *self, const struct mdp_envelope *from,
         uint8_t stack[ROUTE_BYTES_LARGE])
 {
-    struct path path = {.routing_id = from->routing_id};
+    struct path path = {.routing_id = from->routing_id, .socket = from->socket};
     path.hash = siphash_map(&self->map_key, from->routing_id);
+    if (from->socket != 0)
+        path.hash = siphash_map_pair(&self->map_key, path.hash, from->socket);
     if (from->stack_size == 0)
         return path;
     size_t used = 0;
@@ -47,7 +50,8 @@ find(const struct broker_core *self, const struct path *path)
     for (struct map_node *node = map_first(&self->routes, path->hash); node != NULL;
          node = map_next(node)) {
         struct route *route = list_object(node, struct route, in_routes);
-        if (view_equals(route->address.routing_id, path->routing_id) &&
+        if (route->address.socket == path->socket &&
+            view_equals(route->address.routing_id, path->routing_id) &&
             view_equals(route->address.stack, path->stack))
             return route;
     }
@@ -59,6 +63,7 @@ is_last(const struct broker_core *self, const struct mdp_envelope *from)
 {
     const struct route *last = self->last_route;
     return last != NULL && from->stack_size == 0 && last->address.stack.size == 0 &&
+           last->address.socket == from->socket &&
            view_equals(last->address.routing_id, from->routing_id);
 }
 
@@ -91,6 +96,7 @@ make(struct broker_core *self, const struct path *path)
     route->address = (struct broker_route){
         .number = slab_index(slab, route) * 2 + (is_large ? 1 : 0),
         .serial = ++self->route_serial,
+        .socket = path->socket,
         .routing_id = view_of(route->bytes, path->routing_id.size),
         .stack = view_of(route->bytes + path->routing_id.size, path->stack.size)};
     map_insert(&self->routes, &route->in_routes, path->hash);

@@ -144,7 +144,7 @@ struct attempt {
     struct heap_node limit;  // on the awake clock
     struct request *request; // NULL: answered or cancelled; the slot is still taken
     struct worker *worker;   // NULL: let go
-    uint64_t connection;     // hash of the route it was given over
+    uint64_t connection;     // hash of the route it was given over; 0: that is over
     struct ticket ticket;
     uint32_t serial;
     uint32_t partials; // taken
@@ -190,9 +190,10 @@ struct broker_core {
     struct map routes, services, ids;
     struct slab small_routes, large_routes, service_slab, workers, requests, attempts;
     struct heap timers, expiries, limits;
-    struct list service_list; // in the order they were made
-    struct list work;         // services that can dispatch
-    struct list lost;         // workers whose requests have to go back
+    struct list service_list;  // in the order they were made
+    struct list work;          // services that can dispatch
+    struct list lost;          // workers whose requests have to go back
+    struct list lost_attempts; // let go by their workers, oldest first; their requests are open
     struct list route_graveyard, service_graveyard;
 
     struct route *last_route;     // the peer of the record before
@@ -237,6 +238,19 @@ static inline bool
 has_room(const struct broker_core *self)
 {
     return self->effects->count + EFFECTS_OF_ONE <= BROKER_EFFECTS_MAX;
+}
+
+// has_attempt: workers do not hold them all, so that one is free or can be made so.
+static inline bool
+has_attempt(const struct broker_core *self)
+{
+    return self->attempts.used < self->attempts.capacity || !list_is_empty(&self->lost_attempts);
+}
+
+static inline bool
+can_dispatch(const struct broker_core *self)
+{
+    return has_room(self) && has_attempt(self);
 }
 
 struct broker_effect *broker_add_effect(struct broker_core *self, enum broker_effect_kind kind);
@@ -313,6 +327,8 @@ void broker_attempt_return(struct broker_core *self, struct attempt *attempt, bo
 // broker_attempt_release frees the worker's slot; what is left of the attempt lives
 // with its request.
 void broker_attempt_release(struct broker_core *self, struct attempt *attempt);
+// broker_attempt_free: no worker holds it, and nobody asks for its ticket any more.
+void broker_attempt_free(struct broker_core *self, struct attempt *attempt);
 struct attempt *broker_attempt_find(struct broker_core *self, const struct ticket *ticket);
 struct attempt *broker_attempt_at(struct broker_core *self, uint64_t token);
 // broker_worker_settle moves a worker to the list that its slots say.
@@ -324,6 +340,9 @@ void broker_on_worker_record(struct broker_core *self, const struct broker_event
 void broker_on_worker_fault(struct broker_core *self, struct worker *worker);
 // broker_worker_lose forgets a worker; what it held goes back step by step.
 void broker_worker_lose(struct broker_core *self, struct worker *worker, const char *why);
+// broker_worker_lose_connection does the same where the connection is gone: what it held may
+// go to whoever comes back under its name.
+void broker_worker_lose_connection(struct broker_core *self, struct worker *worker);
 // broker_worker_leave does the same where nothing is wrong: it goes, or we do. `why` may
 // be NULL.
 void broker_worker_leave(struct broker_core *self, struct worker *worker, const char *why);

@@ -44,10 +44,13 @@ broker_watch_worker(struct broker_core *self, struct worker *worker)
 
 // may_probe: a 0.1 or 0.2 worker that does not read fills its receive queue, and a
 // full one would cut it off although it lives. So: every interval at first, then
-// every tenth, then not at all.
+// every tenth, then not at all. A simple pirate is told nothing; while it holds a request a
+// probe stands for a look at its connection.
 static bool
-may_probe(struct worker *worker)
+may_probe(const struct broker_core *self, struct worker *worker)
 {
+    if (self->config.manners == BROKER_SIMPLE)
+        return !list_is_empty(&worker->held) && worker->connection.number != 0;
     if (worker->dialect == MDP_G1 || worker->unread < UNREAD_SPARE)
         return true;
     return worker->unread < UNREAD_MAX && ++worker->probes_skipped % 10 == 0;
@@ -61,7 +64,7 @@ on_timer(struct broker_core *self, struct worker *worker)
         broker_worker_disconnect(self, worker, MDP_REASON_SILENT, "silent");
         return;
     case HEARTBEAT_SPEAK:
-        if (may_probe(worker))
+        if (may_probe(self, worker))
             broker_send_to_worker(self, worker, MDP_HEARTBEAT, 0);
         else
             heartbeat_spoke(&worker->beat, awake_now(self));

@@ -32,9 +32,11 @@ enum said {
 
 enum action {
     REGISTER,
-    PART, // DISCONNECT; forget it where it is registered
-    TAKE, // an answer: its own, or by the rule for late ones
+    REGISTER_AGAIN, // a pirate has begun anew, and forgotten what it holds
+    PART,           // DISCONNECT; forget it where it is registered
+    TAKE,           // an answer: its own, or by the rule for late ones
     TAKE_AND_PART,
+    TAKE_AND_REGISTER,
     PASS,      // a PARTIAL, if it is its own
     LIVE,      // it is alive, and that is all
     LEAVE,     // it goes: no answer
@@ -66,6 +68,35 @@ static const struct rule {
     [SAID_BROKEN] = {{PART, PART, PART}, MDP_REASON_PROTOCOL, MDP_REASON_PROTOCOL},
 };
 
+// The same of pirates, who have no DISCONNECT. READY comes first, and again once the worker took
+// us for dead; HEARTBEAT is no READY (docs/protocol/pirates.md).
+static const struct rule paranoid_rules[SAIDS] = {
+    [SAID_READY] = {.actions = {REGISTER, REGISTER_AGAIN, REGISTER_AGAIN}},
+    [SAID_BAD_READY] = {.actions = {DROP, DROP, DROP}},
+    [SAID_ANSWER] = {.actions = {TAKE, TAKE, TAKE}},
+    [SAID_BAD_ANSWER] = {.actions = {DROP, DROP_INVALID, DROP_INVALID}},
+    [SAID_NO_ADDRESS] = {.actions = {DROP, DROP_INVALID, DROP_INVALID}},
+    [SAID_PARTIAL] = {.actions = {DROP, DROP, DROP}},
+    [SAID_HEARTBEAT] = {.actions = {DROP, LIVE, LIVE}},
+    [SAID_DISCONNECT] = {.actions = {DROP, DROP, DROP}},
+    [SAID_DRAIN] = {.actions = {DROP, DROP, DROP}},
+    [SAID_OTHER_DIALECT] = {.actions = {DROP, DROP, DROP}},
+    [SAID_NOTHING_KNOWN] = {.actions = {DROP, DROP_INVALID, DROP_INVALID}},
+    [SAID_BROKEN] = {.actions = {DROP, DROP, DROP}},
+};
+
+// A simple worker is a REQ: it has answered, so it waits for a request, whoever it is.
+static const struct rule simple_answer = {.actions = {TAKE_AND_REGISTER, TAKE, TAKE}};
+
+static const struct rule *
+rule_for(const struct broker_core *self, enum said said)
+{
+    if (self->config.manners == BROKER_MAJORDOMO)
+        return &rules[said];
+    bool is_simple = self->config.manners == BROKER_SIMPLE;
+    return is_simple && said == SAID_ANSWER ? &simple_answer : &paranoid_rules[said];
+}
+
 // What one that is registered did wrong, where it is parted with for what it said.
 static const char *const errors[SAIDS] = {
     [SAID_READY] = "it said READY twice",
@@ -79,6 +110,15 @@ const char *
 broker_dialect_name(mdp_dialect_t dialect)
 {
     return dialect == MDP_G1 ? "g1" : dialect == MDP_02 ? "0.2" : "0.1";
+}
+
+// language_of is the dialect as it is told of.
+static const char *
+language_of(const struct broker_core *self, const struct worker *worker)
+{
+    if (self->config.manners == BROKER_MAJORDOMO)
+        return broker_dialect_name(worker->dialect);
+    return self->config.manners == BROKER_SIMPLE ? "sp" : "ppp";
 }
 
 // ---- sending -------------------------------------------------------------------------
@@ -109,6 +149,8 @@ void
 broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_command command,
                       uint32_t reason)
 {
+    if (command == MDP_DISCONNECT && self->config.manners != BROKER_MAJORDOMO)
+        return;
     struct broker_effect *effect = broker_add_effect(self, BROKER_SEND);
     effect->to = &worker->route->address;
     effect->has_delimiter = worker->has_delimiter;
@@ -119,6 +161,8 @@ broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_
     effect->record.interval_ms = self->config.heartbeat_ms;
     if (command == MDP_HEARTBEAT && !list_is_empty(&worker->held))
         broker_look_for_silence(self, worker, effect);
+    if (self->config.manners == BROKER_SIMPLE)
+        effect->connection = worker->connection;
     worker->unread++;
     heartbeat_spoke(&worker->beat, awake_now(self));
 }
@@ -128,6 +172,8 @@ broker_send_to_worker(struct broker_core *self, struct worker *worker, enum mdp_
 static bool
 may_disconnect(struct broker_core *self, const struct route *route)
 {
+    if (self->config.manners != BROKER_MAJORDOMO)
+        return false; // they have no word for it
     uint64_t connection = route->in_routes.hash;
     struct disconnect *last = &self->disconnects[connection % DISCONNECTS_KEPT];
     if (last->connection == connection && last->at_ns != 0 &&
@@ -181,7 +227,8 @@ read_promise(struct broker_core *self, struct worker *worker, uint32_t interval_
 {
     uint64_t own_ns = (uint64_t)self->config.heartbeat_ms * NS_PER_MS;
     uint64_t shown_ns = worker->longest_gap_ns;
-    worker->has_promise = worker->dialect != MDP_G1 || interval_ms != 0;
+    worker->has_promise =
+        self->config.manners != BROKER_SIMPLE && (worker->dialect != MDP_G1 || interval_ms != 0);
     if (worker->dialect == MDP_G1 && interval_ms != 0) {
         uint32_t ms = interval_ms < INTERVAL_MS_MIN   ? INTERVAL_MS_MIN
                       : interval_ms > INTERVAL_MS_MAX ? INTERVAL_MS_MAX
@@ -254,8 +301,8 @@ on_ready(struct broker_core *self, const struct broker_event *event)
     if (worker->dialect == MDP_G1)
         broker_send_to_worker(self, worker, MDP_HEARTBEAT, 0);
     broker_worker_settle(self, worker);
-    broker_tell_of_worker(self, BROKER_WORKER_REGISTERED, worker,
-                          broker_dialect_name(worker->dialect), worker->credit);
+    broker_tell_of_worker(self, BROKER_WORKER_REGISTERED, worker, language_of(self, worker),
+                          worker->credit);
 }
 
 void
@@ -298,6 +345,21 @@ broker_worker_lose(struct broker_core *self, struct worker *worker, const char *
     forget(self, worker);
 }
 
+// give_up_claim: what the worker holds may go to the next one under its name, too.
+static void
+give_up_claim(struct worker *worker)
+{
+    list_each (node, &worker->held)
+        list_object(node, struct attempt, in_worker)->connection = 0;
+}
+
+void
+broker_worker_lose_connection(struct broker_core *self, struct worker *worker)
+{
+    give_up_claim(worker);
+    broker_worker_lose(self, worker, "unreachable");
+}
+
 void
 broker_worker_leave(struct broker_core *self, struct worker *worker, const char *why)
 {
@@ -313,6 +375,19 @@ broker_worker_disconnect(struct broker_core *self, struct worker *worker, enum m
     if (may_disconnect(self, worker->route))
         broker_send_to_worker(self, worker, MDP_DISCONNECT, reason);
     broker_worker_lose(self, worker, why);
+}
+
+// on_ready_again: a pirate that took us for dead, or was started anew under its old name.
+static void
+on_ready_again(struct broker_core *self, struct worker *worker, const struct broker_event *event)
+{
+    if (list_is_empty(&worker->held)) {
+        worker->connection = event->connection;
+        return;
+    }
+    give_up_claim(worker);
+    broker_worker_lose(self, worker, "it has begun anew");
+    on_ready(self, event);
 }
 
 // ---- signs of life --------------------------------------------------------------------------
@@ -528,12 +603,16 @@ static void
 act(struct broker_core *self, enum action action, struct worker *worker,
     const struct broker_event *event, const struct rule *rule)
 {
-    bool takes_cargo = action == TAKE || action == TAKE_AND_PART || action == PASS;
+    bool takes_cargo =
+        action == TAKE || action == TAKE_AND_PART || action == TAKE_AND_REGISTER || action == PASS;
     if (!takes_cargo)
         broker_dump(self, event->cargo, BROKER_DUMP_INVALID);
     switch (action) {
     case REGISTER:
         on_ready(self, event);
+        break;
+    case REGISTER_AGAIN:
+        on_ready_again(self, worker, event);
         break;
     case PART:
         part(self, worker, event, rule);
@@ -544,6 +623,10 @@ act(struct broker_core *self, enum action action, struct worker *worker,
     case TAKE_AND_PART:
         on_answer(self, worker, event);
         part(self, worker, event, rule);
+        break;
+    case TAKE_AND_REGISTER:
+        on_answer(self, worker, event);
+        on_ready(self, event);
         break;
     case PASS:
         on_partial(self, worker, event);
@@ -560,6 +643,7 @@ act(struct broker_core *self, enum action action, struct worker *worker,
         break;
     case DROP:
         self->stats.strangers_left += record_is(event, MDP_DISCONNECT) ? 1 : 0;
+        self->stats.strangers_unheard += record_is(event, MDP_HEARTBEAT) ? 1 : 0;
         break;
     case LIVE:
         break;
@@ -581,5 +665,6 @@ broker_on_worker_record(struct broker_core *self, const struct broker_event *eve
         said = SAID_OTHER_DIALECT;
     else if (worker != NULL && said != SAID_DISCONNECT && said != SAID_NOTHING_KNOWN)
         hear(self, worker, record);
-    act(self, rules[said].actions[session], worker, event, &rules[said]);
+    const struct rule *rule = rule_for(self, said);
+    act(self, rule->actions[session], worker, event, rule);
 }

@@ -8,12 +8,10 @@
 
 #include "region.h"
 
-enum {
-    JITTER = 1,      // what the seed is used for
-    TIMEOUT_ROOM = 8 // effects that the end of an attempt may have
-};
+enum { TIMEOUT_ROOM = 8 }; // effects that the end of an attempt may have
 
 static const uint64_t ms = 1000000;
+static const uint64_t back_off_ns_max = 2000 * 1000000ull;
 
 struct client_effect *
 client_add_effect(struct client_core *self, enum client_effect_kind kind)
@@ -84,7 +82,7 @@ client_core_init(void *memory, const struct client_config *config, uint64_t now_
     self->timeout_ns = config->timeout_ms * ms;
     self->lifetime_ns = config->deadline_ms * ms;
     self->now_ns = now_ns;
-    prng_init(&self->jitter, config->seed, JITTER);
+    retry_init(&self->retry, (uint32_t)config->endpoint_count, back_off_ns_max, config->seed);
     list_init(&self->open);
     list_init(&self->waiting);
     for (size_t i = 0; i < config->endpoint_count; i++) {
@@ -219,6 +217,12 @@ size_t
 client_core_waiting_count(const struct client_core *self)
 {
     return self->waiting.size;
+}
+
+mdp_dialect_t
+client_core_dialect(const struct client_core *self)
+{
+    return self->current->known;
 }
 
 uint64_t

@@ -178,6 +178,8 @@ bool client_core_is_open(const struct client_core *self, uint64_t id);
 size_t client_core_open_count(const struct client_core *self);
 // client_core_waiting_count is how many of them no socket has taken yet.
 size_t client_core_waiting_count(const struct client_core *self);
+// client_core_dialect is what the broker in use speaks, MDP_AUTO while that is not known.
+mdp_dialect_t client_core_dialect(const struct client_core *self);
 uint64_t client_core_last_id(const struct client_core *self);
 // client_core_oldest_id is the open call that was begun first, 0 where there is none.
 uint64_t client_core_oldest_id(const struct client_core *self);

@@ -7,12 +7,6 @@
 #include "client_state.h"
 
 static const uint64_t ms = 1000000;
-static const uint64_t back_off_ns_min = 100 * 1000000ull;
-static const uint64_t back_off_ns_max = 2000 * 1000000ull;
-// How long a connection may take to be made before another endpoint is tried; it
-// doubles with each round through the list, so that a far one is reached in the end.
-static const uint64_t patience_ns_min = 250 * 1000000ull;
-static const uint64_t patience_ns_max = 2000 * 1000000ull;
 
 enum {
     REDIRECT_MS_MIN = 10,
@@ -23,29 +17,13 @@ enum {
 
 // ---- the connection -------------------------------------------------------------
 
-static uint32_t
-rounds(const struct client_core *self)
-{
-    return self->failures / (uint32_t)self->config.endpoint_count;
-}
-
-static uint64_t
-doubled(uint64_t start_ns, uint32_t times, uint64_t most_ns)
-{
-    uint64_t grown_ns = times > 16 ? most_ns : start_ns << times;
-    return grown_ns < most_ns ? grown_ns : most_ns;
-}
-
 static void
 open_connection(struct client_core *self, struct endpoint *endpoint)
 {
     must(endpoint->state == ENDPOINT_CLOSED);
-    bool is_alone = self->config.endpoint_count == 1;
-    uint64_t patience_ns =
-        is_alone ? UINT64_MAX : doubled(patience_ns_min, rounds(self), patience_ns_max);
     endpoint->serial++;
     endpoint->dialect = endpoint->known;
-    endpoint->patience_ends_ns = client_later(self->now_ns, patience_ns);
+    endpoint->patience_ends_ns = retry_later(self->now_ns, retry_patience_ns(&self->retry));
     endpoint->is_good = false;
     endpoint->is_dirty = false;
     endpoint->probed_ns = 0;
@@ -95,7 +73,7 @@ replace(struct client_core *self, struct endpoint *endpoint)
 static struct endpoint *
 next_of(const struct client_core *self, const struct endpoint *endpoint)
 {
-    return &self->endpoints[(endpoint->index + 1) % self->config.endpoint_count];
+    return &self->endpoints[retry_next(&self->retry, endpoint->index)];
 }
 
 // use: what waits goes there from now on. The one that is left has been lost, or it
@@ -107,23 +85,12 @@ use(struct client_core *self, struct endpoint *endpoint)
     self->current = endpoint;
 }
 
-static uint64_t
-jitter_between(struct client_core *self, uint64_t from_ns, uint64_t to_ns)
-{
-    return from_ns + prng_below(&self->jitter, to_ns - from_ns + 1);
-}
-
 // move_on goes to another endpoint after a failure: after wait_ns, or with back-off
 // where the whole list has failed since the last answer.
 static void
 move_on(struct client_core *self, struct endpoint *to, uint64_t wait_ns)
 {
-    self->failures++;
-    if (self->failures % self->config.endpoint_count == 0) {
-        uint64_t most_ns = doubled(back_off_ns_min, rounds(self) - 1, back_off_ns_max);
-        wait_ns = jitter_between(self, most_ns / 2, most_ns);
-    }
-    self->resume_ns = client_later(self->now_ns, wait_ns);
+    retry_failed(&self->retry, self->now_ns, wait_ns);
     use(self, to);
 }
 
@@ -136,7 +103,7 @@ client_endpoint_passive(struct client_core *self, struct endpoint *endpoint, str
     for (size_t i = 0; i < self->config.endpoint_count; i++)
         if (view_equals(self->endpoints[i].name, redirect))
             to = &self->endpoints[i];
-    move_on(self, to, jitter_between(self, REDIRECT_MS_MIN * ms, REDIRECT_MS_MAX * ms));
+    move_on(self, to, retry_between(&self->retry, REDIRECT_MS_MIN * ms, REDIRECT_MS_MAX * ms));
 }
 
 void
@@ -200,7 +167,7 @@ lose(struct client_core *self, struct endpoint *endpoint)
         return;
     if (endpoint->is_good) {
         // It has served us until now: the list has not been tried yet.
-        self->resume_ns = self->now_ns;
+        retry_at_once(&self->retry, self->now_ns);
         use(self, next_of(self, endpoint));
     } else {
         move_on(self, next_of(self, endpoint), 0);
@@ -280,7 +247,7 @@ client_endpoint_steer(struct client_core *self)
         actions[endpoint->state][EVENT_PATIENCE_ENDS](self, endpoint);
 
     endpoint = self->current;
-    if (self->now_ns < self->resume_ns)
+    if (self->now_ns < self->retry.resume_ns)
         return;
     if (endpoint->state == ENDPOINT_SERVING && endpoint->is_dirty &&
         list_is_empty(&endpoint->sent) && !list_is_empty(&self->waiting))
@@ -326,7 +293,7 @@ client_endpoint_deadline(const struct client_core *self)
 {
     const struct endpoint *endpoint = self->current;
     bool is_connecting = endpoint->state == ENDPOINT_ASKING || endpoint->state == ENDPOINT_JOINING;
-    uint64_t deadline_ns = later_of(steer_deadline(self, endpoint), self->resume_ns);
+    uint64_t deadline_ns = later_of(steer_deadline(self, endpoint), self->retry.resume_ns);
     if (is_connecting && endpoint->patience_ends_ns < deadline_ns)
         deadline_ns = endpoint->patience_ends_ns;
     return deadline_ns;

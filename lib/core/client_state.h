@@ -9,7 +9,7 @@
 #include "list.h"
 #include "map.h"
 #include "must.h"
-#include "prng.h"
+#include "retry.h"
 #include "service_name.h"
 #include "slab.h"
 
@@ -78,7 +78,7 @@ struct client_core {
     struct client_config config;
     uint64_t timeout_ns;
     uint64_t lifetime_ns; // of a call
-    struct prng jitter;
+    struct retry retry;
 
     // This step.
     uint64_t now_ns;
@@ -93,8 +93,6 @@ struct client_core {
 
     struct endpoint *endpoints;
     struct endpoint *current; // takes what waits
-    uint32_t failures;        // endpoints that were cut or refused since one answered
-    uint64_t resume_ns;       // nothing is opened or sent before this
     struct client_stats stats;
 };
 
@@ -146,12 +144,6 @@ static inline bool
 client_has_room(const struct client_core *self, size_t effects)
 {
     return self->effects->count + effects <= CLIENT_EFFECTS_MAX;
-}
-
-static inline uint64_t
-client_later(uint64_t from_ns, uint64_t by_ns)
-{
-    return by_ns > UINT64_MAX - from_ns ? UINT64_MAX : from_ns + by_ns;
 }
 
 #endif

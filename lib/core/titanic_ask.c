@@ -8,12 +8,6 @@ ask_of_place(struct list_node *node)
     return list_object(node, struct ask, place);
 }
 
-static uint64_t
-hash_of(const struct titanic_core *self, const struct request_id *id)
-{
-    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
-}
-
 // ---- answers -------------------------------------------------------------------
 
 // status_for is how a service says it: 9/TSP knows 200, 300, 400 and 500 and no more, and its
@@ -143,7 +137,8 @@ submit(struct titanic_core *self, const struct titanic_event *event)
         refuse(self, event, TSP_UNKNOWN, VIEW_LITERAL("key expired"));
         return;
     }
-    if (event->body == NULL || event->body_bytes > self->config.bytes_max - self->bytes) {
+    if (event->body == NULL || self->bytes >= self->config.bytes_max ||
+        event->body_bytes > self->config.bytes_max - self->bytes) {
         refuse(self, event, TSP_BUSY, VIEW_LITERAL("too many bytes on their way"));
         return;
     }
@@ -281,8 +276,8 @@ keep_or_leave(struct titanic_core *self, struct ask *ask, const struct durable_o
                               .attempts_max = op->attempts_max,
                               .due_ms = op->due_ms,
                               .deadline_ms = op->deadline_ms,
-                              .bytes = ask->body_bytes,
-                              .body = ask->body};
+                              .body = ask->body,
+                              .body_bytes = ask->body_bytes};
     titanic_job_of(self, service, &row);
 }
 
@@ -319,7 +314,7 @@ hold(struct titanic_core *self, struct ask *ask)
     ask->state = ASK_HELD;
     self->stats.waits++;
     list_append(&self->held, &ask->place);
-    map_insert(&self->held_by_id, &ask->by_id, hash_of(self, &ask->id));
+    map_insert(&self->held_by_id, &ask->by_id, titanic_hash(self, &ask->id));
     heap_set(&self->ask_timers, &ask->timer, ask->until_ms);
 }
 
@@ -450,7 +445,7 @@ bool
 titanic_wake(struct titanic_core *self, const struct request_id *id, struct durable_body *reply)
 {
     bool is_given = false;
-    uint64_t hash = hash_of(self, id);
+    uint64_t hash = titanic_hash(self, id);
     struct ask *ask;
     while ((ask = held_of(self, id, hash)) != NULL) {
         unhold(self, ask);

@@ -17,6 +17,12 @@ enum {
 
 static const uint64_t ms = 1000000;
 
+uint64_t
+titanic_hash(const struct titanic_core *self, const struct request_id *id)
+{
+    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
+}
+
 struct titanic_effect *
 titanic_effect(struct titanic_core *self, enum titanic_effect_kind kind)
 {
@@ -32,8 +38,11 @@ titanic_dump(struct titanic_core *self, struct durable_body *body, uint64_t byte
     if (body == NULL)
         return;
     must(self->bytes >= bytes);
+    bool was_full = self->bytes >= self->config.bytes_max;
     self->bytes -= bytes;
     titanic_effect(self, TITANIC_DUMP)->body = body;
+    if (was_full && self->bytes < self->config.bytes_max)
+        titanic_slot_is_free(self);
 }
 
 struct durable_op *
@@ -151,7 +160,7 @@ ask_for_services(struct titanic_core *self)
     if (self->is_started || self->is_draining || self->start_again_ms > self->now_ms)
         return;
     self->is_started = true;
-    titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->filter.limit = DURABLE_ROWS_MAX;
+    titanic_stow(self, DURABLE_STATS, FOR_START, NULL)->limit = UINT32_MAX;
 }
 
 void
@@ -223,7 +232,7 @@ on_stowed(struct titanic_core *self, struct durable_op *op)
         titanic_free_found(self, op);
         break;
     case FOR_SERVICE:
-        titanic_service_loaded(self, stow.of, op);
+        titanic_service_stowed(self, stow.of, op);
         titanic_free_found(self, op);
         break;
     case FOR_START:
@@ -353,7 +362,8 @@ titanic_core_deadline(const struct titanic_core *self)
         at_ns = at_ms <= self->config.clock_ms
                     ? 0
                     : self->started_ns + (at_ms - self->config.clock_ms) * ms;
-    if (self->is_draining && !self->has_stopped)
+    // Behind its end there is nothing left to give up: the store's word is waited for.
+    if (self->is_draining && !(list_is_empty(&self->out) && list_is_empty(&self->stuck)))
         at_ns = earlier(at_ns, self->drain_until_ns);
     return at_ns;
 }

@@ -96,7 +96,8 @@ struct titanic_event { // what does not belong to its kind is not looked at
 enum titanic_effect_kind {
     TITANIC_STOW,     // `op` is for the store, in this order. Its digest is yours to fill in
     TITANIC_REPLY,    // to the asker
-    TITANIC_SEND,     // an attempt: the request to its service; `body` stays the core's
+    TITANIC_SEND,     // an attempt: the request to its service; `body` stays the core's, and
+                      // is good as the service's name is until ANSWER or CANCEL
     TITANIC_CANCEL,   // the answer to that SEND will not be wanted; there will be no ANSWER
     TITANIC_QUESTION, // has the service workers?
     TITANIC_DUMP,     // let the cargo go

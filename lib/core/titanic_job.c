@@ -9,12 +9,6 @@ job_of_place(struct list_node *node)
 }
 
 static uint64_t
-hash_of(const struct titanic_core *self, const struct request_id *id)
-{
-    return siphash_map(&self->names_key, view_of(id->bytes, sizeof id->bytes));
-}
-
-static uint64_t
 token_of(const struct titanic_core *self, const struct job *job)
 {
     return (uint64_t)job->serial << 32 | slab_index(&self->jobs, job);
@@ -33,10 +27,17 @@ titanic_jobs_free(const struct titanic_core *self)
     return self->jobs.capacity - self->jobs.used;
 }
 
+bool
+titanic_jobs_may_come(const struct titanic_core *self)
+{
+    return self->jobs.used == 0 ||
+           (titanic_jobs_free(self) > 0 && self->bytes < self->config.bytes_max);
+}
+
 struct job *
 titanic_job_find(const struct titanic_core *self, const struct request_id *id)
 {
-    for (struct map_node *node = map_first(&self->jobs_by_id, hash_of(self, id)); node != NULL;
+    for (struct map_node *node = map_first(&self->jobs_by_id, titanic_hash(self, id)); node != NULL;
          node = map_next(node)) {
         struct job *job = list_object(node, struct job, by_id);
         if (request_id_equals(&job->id, id))
@@ -65,14 +66,15 @@ titanic_job_of(struct titanic_core *self, struct service *service, const struct 
                         .serial = ++self->serial,
                         .seq = row->seq,
                         .id = row->id,
+                        .life = row->life,
                         .attempts = row->attempts,
                         .attempts_max = row->attempts_max,
                         .due_ms = row->due_ms,
                         .deadline_ms = row->deadline_ms,
                         .body = row->body,
-                        .body_bytes = row->bytes};
+                        .body_bytes = row->body_bytes};
     self->bytes += job->body_bytes;
-    map_insert(&self->jobs_by_id, &job->by_id, hash_of(self, &job->id));
+    map_insert(&self->jobs_by_id, &job->by_id, titanic_hash(self, &job->id));
     list_append(&service->ready, &job->place);
     self->stats.ready++;
     service->jobs++;
@@ -176,6 +178,7 @@ titanic_job_end(struct titanic_core *self, struct job *job, enum durable_op_kind
     struct durable_op *op = titanic_stow(self, end, FOR_JOB, job);
     op->seq = job->seq;
     op->id = job->id;
+    op->life = job->life;
     op->attempts = job->attempts;
     op->service = view_of(job->service->name, job->service->name_size);
     op->body = job->reply;
@@ -215,6 +218,21 @@ attempt_failed(struct titanic_core *self, struct job *job, struct view text)
     }
 }
 
+// give_way lets go of what a service has in memory and cannot use now, where nobody has room any
+// more: those with workers need it. It is pending in the store, and loaded again from the start.
+static void
+give_way(struct titanic_core *self, struct service *service)
+{
+    // What is being loaded would be taken for what comes first.
+    if (titanic_jobs_may_come(self) || service->jobs != service->ready.size || service->is_loading)
+        return;
+    while (!list_is_empty(&service->ready))
+        titanic_job_doom(self, job_of_place(list_first(&service->ready)));
+    service->cursor_due_ms = service->cursor_seq = 0;
+    service->has_more = true;
+    titanic_service_update(self, service);
+}
+
 // not_tried: nothing ran, so it was no attempt. The service is without workers, or full.
 static void
 not_tried(struct titanic_core *self, struct job *job)
@@ -227,10 +245,13 @@ not_tried(struct titanic_core *self, struct job *job)
     list_prepend(&service->ready, &job->place);
     self->stats.ready++;
     service->is_open = false;
-    service->pauses += service->pauses < 16;
-    uint64_t pause_ms = pause_after(self, service->pauses);
-    service->pause_until_ms =
-        self->now_ms + (pause_ms < TITANIC_PROBE_MS_MAX ? pause_ms : TITANIC_PROBE_MS_MAX);
+    // Those that went out together come back together, and say no more than the first.
+    if (service->pause_until_ms <= self->now_ms) {
+        service->pauses += service->pauses < 16;
+        uint64_t pause_ms = pause_after(self, service->pauses);
+        service->pause_until_ms =
+            self->now_ms + (pause_ms < TITANIC_PROBE_MS_MAX ? pause_ms : TITANIC_PROBE_MS_MAX);
+    }
     if (self->is_draining)
         titanic_job_doom(self, job);
     else if (is_overdue(self, job))
@@ -253,6 +274,8 @@ titanic_on_answer(struct titanic_core *self, const struct titanic_event *event)
     if (event->ending == TITANIC_NOT_TRIED) {
         titanic_dump(self, event->reply, event->reply_bytes);
         not_tried(self, job);
+        give_way(self, service);
+        titanic_slot_is_free(self);
         return;
     }
     if (event->ending == TITANIC_ENDED) {
@@ -302,7 +325,7 @@ titanic_job_stowed(struct titanic_core *self, struct job *job, struct durable_op
     if (op->outcome == DURABLE_OK)
         job_is_over(self, job, op);
     else
-        self->stats.answers_late++; // closed, cancelled or expired in the meantime
+        self->stats.answers_late++; // closed, cancelled or expired in the meantime, or retried
     job_free(self, job);
 }
 
@@ -383,6 +406,7 @@ titanic_overdue_found(struct titanic_core *self, struct durable_op *op)
             struct durable_op *kill = titanic_stow(self, DURABLE_KILL, FOR_START, NULL);
             kill->seq = row->seq;
             kill->id = row->id;
+            kill->life = row->life;
             kill->attempts = row->attempts;
             kill->state = DURABLE_EXPIRED;
             kill->reason = VIEW_LITERAL("expired");

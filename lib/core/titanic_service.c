@@ -11,6 +11,8 @@
 
 #include "titanic_state.h"
 
+enum { OFFERS_MAX = 64 }; // services that a slot is offered to at a time
+
 static struct service *
 service_of_place(struct list_node *node)
 {
@@ -87,6 +89,14 @@ is_needed(const struct service *service)
     return service->jobs > 0 || service->pins > 0 || service->has_more || service->next_ms != 0;
 }
 
+// wants_question: it has more to do than its probe, and only the broker can say whether there
+// is anybody to do it.
+static bool
+wants_question(const struct service *service)
+{
+    return !service->is_open && service->out > 0 && !service->is_questioned && has_work(service);
+}
+
 static void
 put(struct titanic_core *self, struct service *service, enum service_place at)
 {
@@ -108,8 +118,7 @@ set_timer(struct titanic_core *self, struct service *service, bool is_paused)
         at = service->next_ms;
     if (is_paused && service->pause_until_ms < at)
         at = service->pause_until_ms;
-    if (!service->is_open && service->out > 0 && !service->is_questioned && has_work(service) &&
-        service->question_due_ms < at)
+    if (wants_question(service) && service->question_due_ms < at)
         at = service->question_due_ms;
     if (at == UINT64_MAX)
         heap_remove(&self->timers, &service->timer);
@@ -142,10 +151,13 @@ titanic_slot_is_free(struct titanic_core *self)
 {
     // One slot may be what a few of them waited for. The others come later: each answer
     // brings the next ones here, and those that still may not go stand at the end.
-    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {
+    size_t left = self->blocked.size < OFFERS_MAX ? self->blocked.size : OFFERS_MAX;
+    for (int taken = 0; taken < 4 && left > 0; left--) {
         struct service *service = service_of_place(list_first(&self->blocked));
+        size_t turns = self->turns.size;
         put(self, service, SERVICE_RESTS);
         titanic_service_update(self, service);
+        taken += self->turns.size > turns;
     }
 }
 
@@ -199,9 +211,9 @@ titanic_serve_turn(struct titanic_core *self)
     struct service *service = service_of_place(node);
     put(self, service, SERVICE_RESTS);
     struct list_node *first = list_first(&service->ready);
-    bool can_load = first == NULL && titanic_jobs_free(self) > 0;
+    bool can_load = first == NULL && titanic_jobs_may_come(self);
     if (service->out >= out_max(self, service) || (first == NULL && !can_load)) {
-        // Others have taken the slots since, or no memory is left for jobs.
+        // Others have taken the slots since, or no memory is left.
         put(self, service, SERVICE_IS_BLOCKED);
         return true;
     }
@@ -215,31 +227,89 @@ titanic_serve_turn(struct titanic_core *self)
     return true;
 }
 
-void
-titanic_service_loaded(struct titanic_core *self, struct service *service, struct durable_op *op)
+static void
+rest(struct titanic_core *self, struct service *service, const struct durable_op *op)
+{
+    self->stats.damaged += op->outcome == DURABLE_DAMAGED;
+    service->has_more = true;
+    service->pause_until_ms = self->now_ms + TITANIC_STUCK_MS;
+}
+
+// end_damaged gives up a request whose body is not what was stored: it would hold up all behind
+// it for ever. It is the service's operation, as the load was.
+static void
+end_damaged(struct titanic_core *self, struct service *service, const struct durable_row *row)
+{
+    self->stats.damaged++;
+    service->is_loading = true;
+    service->pins++;
+    struct durable_op *op = titanic_stow(self, DURABLE_KILL, FOR_SERVICE, service);
+    op->seq = row->seq;
+    op->id = row->id;
+    op->life = row->life;
+    op->attempts = row->attempts;
+    op->state = DURABLE_DEAD;
+    op->reason = VIEW_LITERAL("damaged in the store");
+}
+
+static void
+damaged_ended(struct titanic_core *self, struct service *service, const struct durable_op *op)
 {
     service->is_loading = false;
     service->pins--;
-    if (op->outcome != DURABLE_OK) {
-        self->stats.damaged += op->outcome == DURABLE_DAMAGED;
-        service->has_more = true;
-        service->pause_until_ms = self->now_ms + TITANIC_STUCK_MS;
-        titanic_service_update(self, service);
-        return;
+    if (op->outcome == DURABLE_OK) {
+        self->stats.given_up++;
+        titanic_wake(self, &op->id, NULL);
+    } else if (op->outcome == DURABLE_REFUSED) {
+        rest(self, service, op);
     }
-    size_t count = op->found == NULL ? 0 : op->found->count;
-    service->has_more |= op->has_more;
-    service->next_ms = op->next_ms;
-    for (size_t i = 0; i < count; i++) {
-        struct durable_row *row = &op->found->rows[i];
-        if (titanic_jobs_free(self) == 0 || self->is_draining) {
+    titanic_service_update(self, service);
+}
+
+// take_rows makes jobs of what was loaded, as far as that goes: it is for a later load where
+// there is no room, and where something has to be told to or by the store first. One that was
+// cancelled and retried may be here still, its former end on its way there.
+static void
+take_rows(struct titanic_core *self, struct service *service, struct durable_rows *found)
+{
+    for (size_t i = 0; found != NULL && i < found->count; i++) {
+        struct durable_row *row = &found->rows[i];
+        if (!titanic_jobs_may_come(self) || self->is_draining ||
+            titanic_job_find(self, &row->id) != NULL) {
             service->has_more = true;
-            break;
+            return;
+        }
+        if (row->body == NULL) {
+            service->has_more = true;
+            end_damaged(self, service, row);
+            return;
         }
         titanic_job_of(self, service, row);
         row->body = NULL;
     }
+}
+
+void
+titanic_service_stowed(struct titanic_core *self, struct service *service, struct durable_op *op)
+{
+    if (op->kind == DURABLE_KILL) {
+        damaged_ended(self, service, op);
+        return;
+    }
+    service->is_loading = false;
+    service->pins--;
+    bool is_empty = op->found == NULL || op->found->count == 0;
+    if (is_empty && op->outcome != DURABLE_OK) {
+        rest(self, service, op);
+    } else {
+        service->has_more |= op->has_more;
+        service->next_ms = op->next_ms;
+        take_rows(self, service, op->found);
+    }
     titanic_service_update(self, service);
+    // What it had a slot for is gone from the store: the slot is somebody else's.
+    if (is_empty)
+        titanic_slot_is_free(self);
 }
 
 // ---- what the broker says of it --------------------------------------------------------
@@ -276,8 +346,7 @@ titanic_service_timer(struct titanic_core *self)
         service->next_ms = 0;
         service->has_more = true;
     }
-    if (!service->is_open && service->out > 0 && !service->is_questioned && has_work(service) &&
-        service->question_due_ms <= self->now_ms && !self->is_draining)
+    if (wants_question(service) && service->question_due_ms <= self->now_ms && !self->is_draining)
         question(self, service);
     titanic_service_update(self, service);
     if (self->is_draining)

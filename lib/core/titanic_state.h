@@ -67,6 +67,7 @@ struct job {
     uint32_t serial; // in its token
     uint64_t seq;
     struct request_id id;
+    uint32_t life;
     uint32_t attempts; // that failed or are out
     uint32_t attempts_max;
     uint64_t due_ms;
@@ -161,6 +162,8 @@ struct titanic_core {
 
 // ---- titanic_core.c ------------------------------------------------------------
 
+// titanic_hash is where an id stands in our maps.
+uint64_t titanic_hash(const struct titanic_core *self, const struct request_id *id);
 struct titanic_effect *titanic_effect(struct titanic_core *self, enum titanic_effect_kind kind);
 void titanic_dump(struct titanic_core *self, struct durable_body *body, uint64_t bytes);
 // titanic_stow asks the store for something: the caller fills in the operation.
@@ -191,7 +194,7 @@ struct service *titanic_service_get(struct titanic_core *self, struct view name)
 void titanic_service_update(struct titanic_core *self, struct service *service);
 // titanic_service_due says that the store has, or will have, one that is due then.
 void titanic_service_due(struct titanic_core *self, struct service *service, uint64_t due_ms);
-void titanic_service_loaded(struct titanic_core *self, struct service *service,
+void titanic_service_stowed(struct titanic_core *self, struct service *service,
                             struct durable_op *op);
 void titanic_on_known(struct titanic_core *self, const struct titanic_event *event);
 // titanic_slot_is_free: an attempt is over, so somebody may go on.
@@ -203,6 +206,9 @@ bool titanic_service_timer(struct titanic_core *self);
 // ---- titanic_job.c: a request on its way -----------------------------------------
 
 uint32_t titanic_jobs_free(const struct titanic_core *self);
+// titanic_jobs_may_come: there is room for one more and its body. Where there is no job any
+// more there is, so that what the limit is too small for is done one by one.
+bool titanic_jobs_may_come(const struct titanic_core *self);
 struct job *titanic_job_find(const struct titanic_core *self, const struct request_id *id);
 // titanic_job_of makes a job of a row whose body it takes; there has to be room.
 struct job *titanic_job_of(struct titanic_core *self, struct service *service,

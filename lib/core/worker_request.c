@@ -215,7 +215,7 @@ request_accept(struct session *session, const struct worker_event *event)
     request->item.request = request;
     request->item.cargo = event->cargo;
     session->request_count++;
-    session->was_held = true;
+    vigil_hold(&session->vigil);
     enter(request, &session->ready, false);
     return true;
 }

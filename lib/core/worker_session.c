@@ -36,7 +36,7 @@ session_send(struct session *self, enum mdp_command command)
     effect->record =
         (struct mdp_record){.side = MDP_WORKER_SIDE, .dialect = self->dialect, .command = command};
     effect->has_delimiter = self->dialect == MDP_01;
-    heartbeat_spoke(&self->beat, self->core->now_ns);
+    heartbeat_spoke(&self->vigil.beat, self->core->now_ns);
     return effect;
 }
 
@@ -139,11 +139,9 @@ greet(struct session *self, const struct worker_event *event)
     self->connection++;
     self->since_ns = core->now_ns;
     self->has_served = false;
-    self->shown_ns = 0;
     self->has_promised = true;
-    self->was_held = false;
     self->retry_ns = 0;
-    heartbeat_init(&self->beat, core->interval_ns, core->config.liveness, core->now_ns);
+    vigil_begin(&self->vigil, core->interval_ns, core->config.liveness, core->now_ns);
     struct worker_effect *ready = session_send(self, MDP_READY);
     ready->record.service = core->config.service;
     ready->record.credit = core->config.credit;
@@ -162,21 +160,17 @@ greet(struct session *self, const struct worker_event *event)
 
 // ---- losing a broker ----------------------------------------------------------------
 
-// back_off sets when to try again: at once up to a bound that doubles with each session
-// that came to nothing, anywhere in between, so that workers do not come back together.
+// back_off sets when to try again.
 static void
 back_off(struct session *self)
 {
     struct worker_core *core = self->core;
     if (self->has_served)
-        self->failures = 0;
-    uint64_t bound_ms = core->config.reconnect_ms_min;
-    for (uint32_t i = 0; i < self->failures && bound_ms < core->config.reconnect_ms_max; i++)
-        bound_ms *= 2;
-    bound_ms = smaller(bound_ms, core->config.reconnect_ms_max);
-    self->failures++;
+        back_off_forget(&self->back_off);
     self->has_served = false;
-    self->due_ns = core->now_ns + prng_below(&core->prng, bound_ms * NS_PER_MS + 1);
+    self->due_ns =
+        core->now_ns + back_off_draw_ns(&self->back_off, &core->prng, core->config.reconnect_ms_min,
+                                        core->config.reconnect_ms_max);
 }
 
 static void
@@ -270,18 +264,14 @@ is_holding(const struct session *self)
     return !list_is_empty(&self->ready) || !list_is_empty(&self->held);
 }
 
-// hear is for every record that shows life. What a 0.1 or 0.2 broker's interval is shows
-// in the longest gap, seen while nothing was with us and we were looking.
+// hear is for every record that shows life. A 0.1 or 0.2 broker tells no interval.
 static void
 hear(struct session *self)
 {
     struct worker_core *core = self->core;
-    bool was_looking = self->beat.heard_at_ns >= core->back_ns;
-    if (self->dialect != MDP_G1 && was_looking && !self->was_held && self->state != GREETING) {
-        uint64_t gap_ns = core->now_ns - self->beat.heard_at_ns;
-        self->shown_ns = larger(self->shown_ns, smaller(gap_ns, INTERVAL_MS_MAX * NS_PER_MS));
-    }
-    heartbeat_heard(&self->beat, core->now_ns);
+    if (self->dialect != MDP_G1 && self->state != GREETING)
+        vigil_measure(&self->vigil, core->back_ns, core->now_ns);
+    heartbeat_heard(&self->vigil.beat, core->now_ns);
     if (self->state != GREETING)
         return;
     self->state = SERVING;
@@ -300,7 +290,7 @@ beat_back(struct session *self, const struct worker_event *event)
     uint64_t interval_ms = event->record->interval_ms;
     self->has_promised = interval_ms > 0;
     interval_ms = smaller(larger(interval_ms, INTERVAL_MS_MIN), INTERVAL_MS_MAX);
-    self->shown_ns = self->has_promised ? interval_ms * NS_PER_MS : 0;
+    self->vigil.shown_ns = self->has_promised ? interval_ms * NS_PER_MS : 0;
     self->core->is_stale = true;
 }
 
@@ -351,31 +341,21 @@ leave_broker(struct session *self, const struct worker_event *event)
 
 // ---- liveness ----------------------------------------------------------------------------
 
-// patience is how long the broker may be silent. A 0.1 or 0.2 broker may be silent as
+// is_judged: does the broker's silence mean anything? A 0.1 or 0.2 broker may be silent as
 // long as it thinks us busy: the Guide's beat idle workers only.
-static uint64_t
-patience(const struct session *self)
+static bool
+is_judged(const struct session *self)
 {
-    bool is_judged = self->dialect == MDP_G1 ? self->has_promised : !is_holding(self);
-    uint64_t interval_ns = larger(self->core->interval_ns, self->shown_ns);
-    uint64_t patience_ns;
-    if (!is_judged ||
-        __builtin_mul_overflow(interval_ns, (uint64_t)self->core->config.liveness, &patience_ns))
-        return UINT64_MAX;
-    return patience_ns;
+    return self->dialect == MDP_G1 ? self->has_promised : !is_holding(self);
 }
 
 static void
 beat(struct session *self, const struct worker_event *event)
 {
     uint64_t now_ns = self->core->now_ns;
-    if (self->dialect != MDP_G1 && self->was_held && !is_holding(self)) {
-        // From now on it has to beat.
-        self->was_held = false;
-        heartbeat_heard(&self->beat, now_ns);
-    }
-    self->beat.patience_ns = patience(self);
-    switch (heartbeat_check(&self->beat, now_ns)) {
+    if (self->dialect != MDP_G1 && !is_holding(self))
+        vigil_let_go(&self->vigil, now_ns);
+    switch (vigil_check(&self->vigil, is_judged(self), now_ns)) {
     case HEARTBEAT_REST:
         break;
     case HEARTBEAT_SPEAK:
@@ -398,9 +378,7 @@ session_deadline(const struct session *self)
     case GREETING:
     case SERVING:
     case DRAINING: {
-        heartbeat_t beat = self->beat;
-        beat.patience_ns = patience(self);
-        uint64_t deadline_ns = heartbeat_deadline(&beat);
+        uint64_t deadline_ns = vigil_deadline(&self->vigil, is_judged(self));
         return list_is_empty(&self->waiting) ? deadline_ns : smaller(deadline_ns, self->retry_ns);
     }
     default:

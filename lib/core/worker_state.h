@@ -3,14 +3,14 @@
 #ifndef GALLEON_WORKER_STATE_H
 #define GALLEON_WORKER_STATE_H
 
+#include "back_off.h"
 #include "dialect_question.h"
 #include "list.h"
 #include "must.h"
 #include "prng.h"
 #include "slab.h"
+#include "vigil.h"
 #include "worker_core.h"
-
-#include <galleon/heartbeat.h>
 
 enum {
     // Requests of one broker beyond twice the credit: one connection's are held while
@@ -78,15 +78,13 @@ struct session {
     mdp_dialect_t dialect; // of this connection
     uint32_t connection;   // counts them
     uint64_t due_ns;       // WAITING
-    uint32_t failures;     // in a row
-    uint64_t since_ns;     // READY
-    bool has_served;       // on this connection
+    struct back_off back_off;
+    uint64_t since_ns; // READY
+    bool has_served;   // on this connection
     struct dialect_question question;
 
-    heartbeat_t beat;
-    uint64_t shown_ns; // the broker's interval, as far as it is known
-    bool has_promised; // G1: it beats at that interval. 0.1, 0.2: always
-    bool was_held;     // 0.1, 0.2: a request was here since the broker was last judged
+    struct vigil vigil;
+    bool has_promised; // G1: it beats at the interval it has told. 0.1, 0.2: always
     uint64_t retry_ns; // the socket refused: not before
 
     struct list ready;

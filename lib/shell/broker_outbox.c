@@ -4,6 +4,7 @@
 
 #include "connection.h"
 #include "must.h"
+#include "pirate_queue_core.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,10 +23,11 @@ struct outbox {
 };
 
 bool
-broker_outbox_init(struct broker_outbox *self, void *socket, struct cargo_pool *pool,
-                   uint32_t routes_max)
+broker_outbox_init(struct broker_outbox *self, void *const sockets[OUTBOX_SOCKETS_MAX],
+                   enum broker_manners manners, struct cargo_pool *pool, uint32_t routes_max)
 {
-    *self = (struct broker_outbox){.socket = socket, .pool = pool, .routes_max = routes_max};
+    *self = (struct broker_outbox){.manners = manners, .pool = pool, .routes_max = routes_max};
+    memcpy(self->sockets, sockets, sizeof self->sockets);
     packer_init(&self->single, MDP_MESSAGE_BYTES_MAX);
     // Most of it is never touched, so most of it is never there.
     void *memory = mmap(NULL, routes_max * sizeof(uint32_t), PROT_READ | PROT_WRITE,
@@ -155,21 +157,38 @@ send_body(void *socket, const struct mdp_body *body, const struct cargo *cargo)
 }
 
 static void
-send_frames(struct broker_outbox *self, const struct broker_effect *effect,
-            const struct mdp_record *record, const struct cargo *cargo)
+send_frames(struct broker_outbox *self, const struct broker_effect *effect, const struct view *head,
+            size_t head_count)
 {
-    int error = send_address(self->socket, effect->to);
+    void *socket = self->sockets[effect->to->socket];
+    int error = send_address(socket, effect->to);
     if (error == 0) {
-        struct mdp_head head;
-        mdp_wire_head(&head, record, effect->has_delimiter);
-        bool body_follows = has_body(record->command);
-        for (size_t i = 0; i < head.frame_count; i++)
-            (void)frame_send(head.frames[i], self->socket,
-                             body_follows || i + 1 < head.frame_count);
+        bool body_follows = has_body(effect->record.command);
+        for (size_t i = 0; i < head_count; i++)
+            (void)frame_send(head[i], socket, body_follows || i + 1 < head_count);
         if (body_follows)
-            send_body(self->socket, &record->body, cargo);
+            send_body(socket, &effect->record.body, effect->cargo);
     }
     end_single(self, effect, error);
+}
+
+static void
+send_to_majordomo(struct broker_outbox *self, const struct broker_effect *effect)
+{
+    struct mdp_head head;
+    mdp_wire_head(&head, &effect->record, effect->has_delimiter);
+    send_frames(self, effect, head.frames, head.frame_count);
+}
+
+static void
+send_to_pirate(struct broker_outbox *self, const struct broker_effect *effect)
+{
+    bool is_simple = self->manners == BROKER_SIMPLE;
+    struct pirate_head head;
+    if (pirate_queue_core_head(is_simple ? PIRATE_SIMPLE : PIRATE_PARANOID, effect, &head))
+        send_frames(self, effect, head.frames, head.frame_count);
+    else
+        end_single(self, effect, connection_has_ended(effect->connection) ? EHOSTUNREACH : 0);
 }
 
 // envelope_of is the way to a peer as frames.
@@ -197,7 +216,7 @@ send_single(struct broker_outbox *self, const struct broker_effect *effect,
     struct mdp_envelope envelope = envelope_of(effect, stack);
     int error = ENOMEM;
     if (packer_add(&self->single, record, cargo, &entry))
-        error = packer_send(&self->single, self->socket, &envelope);
+        error = packer_send(&self->single, self->sockets[0], &envelope);
     packer_clear(&self->single);
     end_single(self, effect, error);
 }
@@ -212,7 +231,7 @@ send_box(struct broker_outbox *self, struct outbox *box)
         return;
     struct mdp_envelope envelope = {.routing_id = view_of(box->id, box->id_size),
                                     .has_delimiter = box->has_delimiter};
-    int error = packer_send(&box->packer, self->socket, &envelope);
+    int error = packer_send(&box->packer, self->sockets[0], &envelope);
     // Entries have no cargo: pack lets go of it.
     for (size_t i = 0; error != 0 && i < box->packer.entry_count; i++) {
         const struct packer_entry *entry = &box->packer.entries[i];
@@ -299,6 +318,10 @@ broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
         end_single(self, effect, EHOSTUNREACH);
         return;
     }
+    if (self->manners != BROKER_MAJORDOMO) {
+        send_to_pirate(self, effect);
+        return;
+    }
     struct mdp_record *record = &effect->record;
     const struct cargo *cargo = effect->cargo;
     bool is_g1 = record->dialect == MDP_G1;
@@ -307,7 +330,7 @@ broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
         record->flags |= record->fields.size > 0 ? MDP_FLAG_FIELDS : 0;
     }
     if (!is_g1)
-        send_frames(self, effect, record, cargo);
+        send_to_majordomo(self, effect);
     else if (effect->has_delimiter && record->side == MDP_CLIENT_SIDE)
         send_single(self, effect, record, cargo);
     else

@@ -2,7 +2,8 @@
 //
 // G1 peers get one pack at the end of the batch; others, and peers behind a
 // delimiter, get a message for each record at once. What the socket refuses is
-// kept as a list for the core, last record last.
+// kept as a list for the core, last record last. Pirates get a message for each record, by
+// one of two sockets.
 
 #ifndef GALLEON_BROKER_OUTBOX_H
 #define GALLEON_BROKER_OUTBOX_H
@@ -24,8 +25,11 @@ struct refused {
 
 struct outbox;
 
+enum { OUTBOX_SOCKETS_MAX = 2 };
+
 struct broker_outbox {
-    void *socket;
+    void *sockets[OUTBOX_SOCKETS_MAX]; // by the numbers that routes have
+    enum broker_manners manners;
     struct cargo_pool *pool;
     struct outbox **boxes; // used in this batch first, in order; then spare ones
     size_t box_count;
@@ -38,9 +42,10 @@ struct broker_outbox {
     size_t refused_capacity;
 };
 
-// broker_outbox_init returns false when out of memory.
-bool broker_outbox_init(struct broker_outbox *self, void *socket, struct cargo_pool *pool,
-                        uint32_t routes_max);
+// broker_outbox_init takes as many sockets as the manners need: Majordomo has one. False when
+// out of memory.
+bool broker_outbox_init(struct broker_outbox *self, void *const sockets[OUTBOX_SOCKETS_MAX],
+                        enum broker_manners manners, struct cargo_pool *pool, uint32_t routes_max);
 void broker_outbox_release(struct broker_outbox *self);
 
 // broker_outbox_add carries out one SEND, and fills in its record.

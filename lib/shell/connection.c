@@ -29,3 +29,9 @@ connection_is_silent(struct broker_connection self, uint32_t ms)
     // Asked last: what was learnt is about this socket, whenever it may have been closed.
     return is_silent && connection_of(self.number).serial == self.serial;
 }
+
+bool
+connection_has_ended(struct broker_connection self)
+{
+    return self.number != 0 && connection_of(self.number).serial != self.serial;
+}

@@ -14,4 +14,7 @@ struct broker_connection connection_of(int fd);
 // closes descriptors when it likes, and the system gives them to others: those are not meant.
 bool connection_is_silent(struct broker_connection self, uint32_t ms);
 
+// connection_has_ended: has libzmq closed it? Of one that nothing is known of it is false.
+bool connection_has_ended(struct broker_connection self);
+
 #endif

@@ -50,6 +50,17 @@ receive_frame(zmq_msg_t *message, void *socket)
     return false;
 }
 
+// await_frame takes one as soon as it comes, within the time that the socket has for it.
+static bool
+await_frame(zmq_msg_t *message, void *socket)
+{
+    zmq_msg_init(message);
+    if (zmq_msg_recv(message, socket, 0) >= 0)
+        return true;
+    zmq_msg_close(message);
+    return false;
+}
+
 // drop_rest lets go of what is left of a message that is too long.
 static void
 drop_rest(void *socket)
@@ -62,12 +73,12 @@ drop_rest(void *socket)
     }
 }
 
-bool
-inbox_receive(struct inbox *self, void *socket)
+// receive_rest takes what follows the first frame. libzmq hands over whole messages: once that
+// is here, so is the rest.
+static void
+receive_rest(struct inbox *self, void *socket)
 {
-    inbox_clear(self);
-    // libzmq hands over whole messages: once the first frame is here, so is the rest.
-    while (receive_frame(&self->messages[self->count], socket)) {
+    for (;;) {
         zmq_msg_t *message = &self->messages[self->count];
         self->frames[self->count++] = view_of(zmq_msg_data(message), zmq_msg_size(message));
         if (!zmq_msg_more(message))
@@ -76,14 +87,37 @@ inbox_receive(struct inbox *self, void *socket)
             drop_rest(socket);
             break;
         }
+        if (!receive_frame(&self->messages[self->count], socket))
+            break;
     }
-    return self->count > 0;
+}
+
+bool
+inbox_receive(struct inbox *self, void *socket)
+{
+    inbox_clear(self);
+    if (!receive_frame(&self->messages[0], socket))
+        return false;
+    receive_rest(self, socket);
+    return true;
+}
+
+bool
+inbox_await(struct inbox *self, void *socket)
+{
+    inbox_clear(self);
+    if (!await_frame(&self->messages[0], socket))
+        return false;
+    receive_rest(self, socket);
+    return true;
 }
 
 int
 inbox_connection(const struct inbox *self)
 {
-    int fd = self->count == 0 ? 0 : zmq_msg_get(&self->messages[0], ZMQ_SRCFD);
+    // Not of the first frame: a ROUTER that was asked for its events made that one itself, ahead
+    // of the message, and in libzmq 4.3.4 it says nothing of where it came from.
+    int fd = self->count == 0 ? 0 : zmq_msg_get(&self->messages[self->count - 1], ZMQ_SRCFD);
     return fd > 0 ? fd : 0;
 }
 

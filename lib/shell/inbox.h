@@ -25,6 +25,9 @@ void inbox_release(struct inbox *self);
 // inbox_receive takes the next message without waiting, after letting go of the
 // one before. False: there is none.
 bool inbox_receive(struct inbox *self, void *socket);
+// inbox_await is the same, but waits for as long as the socket's ZMQ_RCVTIMEO says, or until a
+// signal comes.
+bool inbox_await(struct inbox *self, void *socket);
 void inbox_clear(struct inbox *self);
 
 // inbox_connection is the descriptor of the connection that the message came over, 0 where

@@ -8,11 +8,11 @@
 #include "link.h"
 
 #include "endpoints.h"
+#include "monitor.h"
 #include "sockets.h"
 
 #include <errno.h>
 #include <galleon/status.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
 
 enum {
@@ -42,24 +42,6 @@ set_options(void *handle, const char *routing_id)
         zmq_setsockopt(handle, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
 }
 
-// open_monitor makes the PAIR that the events of the socket come out of.
-static int
-open_monitor(struct link *self)
-{
-    static atomic_uint number;
-    char name[64];
-    snprintf(name, sizeof name, "inproc://galleon-link-%u", atomic_fetch_add(&number, 1));
-    if (zmq_socket_monitor(self->handle, name, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED) != 0)
-        return GALLEON_NO_MEMORY;
-    self->monitor = sockets_new(ZMQ_PAIR);
-    if (self->monitor == NULL)
-        return GALLEON_NO_MEMORY;
-    // libzmq's I/O thread waits where its events find no room.
-    sockets_set(self->monitor, ZMQ_RCVHWM, 0);
-    sockets_set(self->monitor, ZMQ_LINGER, 0);
-    return zmq_connect(self->monitor, name) == 0 ? GALLEON_OK : GALLEON_NO_MEMORY;
-}
-
 int
 link_open(struct link *self, const char *endpoint, const char *routing_id, size_t message_bytes_max)
 {
@@ -69,7 +51,8 @@ link_open(struct link *self, const char *endpoint, const char *routing_id, size_
         return GALLEON_NO_MEMORY;
     set_options(self->handle, routing_id);
     sockets_set(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
-    int status = open_monitor(self);
+    self->monitor = monitor_open(self->handle, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED);
+    int status = self->monitor == NULL ? GALLEON_NO_MEMORY : GALLEON_OK;
     if (status == GALLEON_OK && zmq_connect(self->handle, endpoint) != 0)
         status = errno == EMFILE || errno == ENOMEM ? GALLEON_NO_MEMORY : GALLEON_PROTOCOL;
     // libzmq has no events for inproc, where a connection is made on the spot.
@@ -85,9 +68,7 @@ link_close(struct link *self, int linger_ms)
     if (self->handle == NULL)
         return;
     sockets_set(self->handle, ZMQ_LINGER, linger_ms);
-    // First the writer of the events, then their reader: without a reader it would wait.
-    zmq_socket_monitor(self->handle, NULL, 0);
-    sockets_close(&self->monitor);
+    monitor_close(self->handle, &self->monitor);
     sockets_close(&self->handle);
     packer_release(&self->packer);
     *self = (struct link){0};
@@ -116,29 +97,13 @@ link_unwatch(struct link *self, int epoll_fd)
 
 // ---- events -----------------------------------------------------------------------
 
-// next_monitor_event returns 0 when there is none. An event is a number of 16 bits and
-// its value, and an address in a second frame.
-static uint16_t
-next_monitor_event(struct link *self)
-{
-    uint16_t number = 0;
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    if (zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT) >= (int)sizeof number)
-        memcpy(&number, zmq_msg_data(&message), sizeof number);
-    while (zmq_msg_more(&message) && zmq_msg_recv(&message, self->monitor, ZMQ_DONTWAIT) >= 0)
-        continue;
-    zmq_msg_close(&message);
-    return number;
-}
-
 enum link_event
 link_event(struct link *self)
 {
     if (self->handle == NULL)
         return LINK_NOTHING;
     for (;;) {
-        uint16_t number = next_monitor_event(self);
+        uint16_t number = monitor_next(self->monitor);
         if (number == 0)
             break;
         if (number == ZMQ_EVENT_CONNECTED)
@@ -201,20 +166,38 @@ send_body(void *handle, const struct mdp_body *first, const struct cargo *cargo)
         frame_send(view_of("", 0), handle, false);
 }
 
+// send_head sends the frames in front of a body, or those of a whole message.
+static int
+send_head(void *handle, const struct view *frames, size_t count, bool is_more)
+{
+    for (size_t i = 0; i < count; i++) {
+        int error = frame_send(frames[i], handle, is_more || i + 1 < count);
+        // Only the first frame of a message can be refused.
+        if (error != 0 && i == 0)
+            return error;
+    }
+    return 0;
+}
+
 int
 link_send(struct link *self, const struct mdp_record *record, bool has_delimiter,
           const struct cargo *body)
 {
     struct mdp_head head;
     mdp_wire_head(&head, record, has_delimiter);
-    bool is_more = has_body(record);
-    for (size_t i = 0; i < head.frame_count; i++) {
-        int error = frame_send(head.frames[i], self->handle, is_more || i + 1 < head.frame_count);
-        // Only the first frame of a message can be refused.
-        if (error != 0 && i == 0)
-            return error;
-    }
-    if (is_more)
+    int error = send_head(self->handle, head.frames, head.frame_count, has_body(record));
+    if (error == 0 && has_body(record))
         send_body(self->handle, &record->body, body);
-    return 0;
+    return error;
+}
+
+int
+link_send_frames(struct link *self, const struct view *frames, size_t count, bool is_more,
+                 const struct cargo *body)
+{
+    static const struct mdp_body none;
+    int error = send_head(self->handle, frames, count, is_more);
+    if (error == 0 && is_more)
+        send_body(self->handle, &none, body);
+    return error;
 }

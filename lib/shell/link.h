@@ -1,4 +1,4 @@
-// link.h - one connection of a worker or a client to one broker.
+// link.h - one connection of a worker or a client to one broker or queue.
 //
 // A DEALER with everything set that protocols need: RCVHWM 0 (a full receive
 // queue would keep libzmq from answering PINGs), IMMEDIATE (nothing queues for a
@@ -65,5 +65,10 @@ bool link_has_input(struct link *self);
 // Returns 0, or the errno of the refused first frame: then nothing was sent.
 int link_send(struct link *self, const struct mdp_record *record, bool has_delimiter,
               const struct cargo *body);
+
+// link_send_frames sends a message that is no record of MDP in the same way: one frame or
+// more and, where is_more is true, the frames of `body` (NULL: one empty frame).
+int link_send_frames(struct link *self, const struct view *frames, size_t count, bool is_more,
+                     const struct cargo *body);
 
 #endif

@@ -1,66 +1,36 @@
-// mdp_broker.c - the sockets and the clock around broker_core.
+// mdp_broker.c - the socket around broker_core.
 //
-// The loop: take what has arrived, up to a batch, which may end within a message; step
-// the core with each record; tick; write what came of it, one message for each G1 peer;
-// give back what was refused; wait. The clock is read once a turn. Nobody waits to fill a
-// pack.
+// A turn of the loop: take what has arrived, up to a batch, which may end within a message;
+// step the core with each record; then broker_loop ticks, writes what came of it, one message
+// for each G1 peer, and gives back what was refused. Nobody waits to fill a pack.
 
 #include <galleon/mdp_broker.h>
 
-#include "broker_core.h"
-#include "broker_outbox.h"
-#include "cargo.h"
+#include "broker_log.h"
+#include "broker_loop.h"
 #include "connection.h"
 #include "inbox.h"
-#include "listener.h"
 #include "log.h"
-#include "must.h"
 #include "sockets.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 
 enum {
-    BATCH_MESSAGES = 256,     // taken off the socket before anything is written
-    RECORDS_AHEAD = 16,       // of one message, read before the core is stepped with them
-    BATCH_RECORDS = 4096,     // the same, in records; a long pack is left for the next turn
-    YIELD_RECORDS = 512,      // with so many at hand it lets libzmq fetch more, once
-    TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
-    WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
-    TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
-    PEER_SILENT_MS = 3000,    // a peer whose host does not answer is gone
-    RECEIVE_MARK = 32,        // messages of one peer that libzmq may hold for us
-    HWM_SPARE = 64,           // above the largest credit and the largest client window
-    CLIENT_WINDOW = 1024
+    BATCH_MESSAGES = 256, // taken off the socket before anything is written
+    RECORDS_AHEAD = 16,   // of one message, read before the core is stepped with them
+    BATCH_RECORDS = 4096, // the same, in records; a long pack is left for the next turn
+    YIELD_RECORDS = 512   // with so many at hand it lets libzmq fetch more, once
 };
 
 struct mdp_broker {
-    void *handle; // libzmq's socket
-    struct listener listener;
-    int epoll_fd;
-    int drain_fd; // an eventfd: drain() writes it
-    void *pipe;   // of the actor, NULL where there is none
-    bool is_drain_asked;
-    bool is_stopped;
-
-    void *memory;
-    size_t memory_bytes;
-    struct broker_core *core;
-    struct broker_effects *effects;
+    struct broker_loop loop;
+    struct broker_door door;
+    void *pipe; // of the actor, NULL where there is none
     struct mdp_limits limits;
     struct inbox inbox;
     struct mdp_reader reader; // of what is in the inbox; a long pack takes some turns
-    struct cargo_pool pool;
-    struct broker_outbox outbox;
-    uint64_t now_ns;
-    uint64_t busy_turns;
 
     pthread_mutex_t stats_lock;
     mdp_broker_stats_t stats;
@@ -102,90 +72,14 @@ config_of(const mdp_broker_options_t *options)
     return config;
 }
 
-// What a line about a fact is: its code, and what its words and its count are called; NULL
-// where it has none.
-static const struct fact_words {
-    const char *code, *why, *count;
-    enum log_level level;
-} facts[] = {
-    [BROKER_WORKER_REGISTERED] = {"MDP-WORKER-REGISTERED", "dialect", "credit", LOG_LEVEL_INFO},
-    [BROKER_WORKER_REFUSED] = {"MDP-WORKER-REFUSED", "why", NULL, LOG_LEVEL_WARN},
-    [BROKER_WORKER_LEFT] = {"MDP-WORKER-LEFT", "why", "out", LOG_LEVEL_INFO},
-    [BROKER_WORKER_LOST] = {"MDP-WORKER-LOST", "why", "out", LOG_LEVEL_WARN},
-    [BROKER_REQUEST_REFUSED] = {"MDP-REQUEST-REFUSED", "why", NULL, LOG_LEVEL_INFO},
-    [BROKER_REQUEST_GIVEN_UP] = {"MDP-REQUEST-GIVEN-UP", "why", "attempts", LOG_LEVEL_WARN},
-    [BROKER_REQUEST_EXPIRED] = {"MDP-REQUEST-EXPIRED", "why", "attempts", LOG_LEVEL_INFO},
-    [BROKER_PEER_REJECTED] = {"MDP-PEER-REJECTED", "why", NULL, LOG_LEVEL_WARN},
-    [BROKER_DRAINING] = {"MDP-DRAINING", NULL, "out", LOG_LEVEL_INFO},
-};
-
-struct line {
-    char text[768]; // a service's name, all of it escaped, and the rest
-    size_t size;
-};
-
-static void __attribute__((format(printf, 2, 3))) add(struct line *self, const char *format, ...)
-{
-    size_t room = sizeof self->text - self->size;
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(self->text + self->size, room, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        self->size += (size_t)size < room ? (size_t)size : room - 1;
-}
-
-// add_name adds ` service="..."`. A peer chose the name: what would end the quotes is
-// escaped, or it could write fields of its own.
-static void
-add_name(struct line *self, struct view name)
-{
-    add(self, " service=\"");
-    for (size_t i = 0; i < name.size; i++) {
-        bool is_special = name.data[i] == '"' || name.data[i] == '\\';
-        add(self, "%s%c", is_special ? "\\" : "", name.data[i]);
-    }
-    add(self, "\"");
-}
-
-// log_fact writes a line for a fact, with what belongs to it and no other fields. Names
-// of services are printable, and routing ids are never shown: peer is a hash.
-static void
-log_fact(void *context, const struct broker_trace *trace)
-{
-    (void)context;
-    const struct fact_words *words = &facts[trace->fact];
-    if (!log_is_on(words->level))
-        return;
-    struct line line;
-    line.size = 0;
-    if (trace->worker != 0)
-        add(&line, " worker=%llu", (unsigned long long)trace->worker);
-    if (trace->peer != 0)
-        add(&line, " peer=%08x", (unsigned)trace->peer);
-    if (trace->service.size > 0)
-        add_name(&line, trace->service);
-    if (trace->status != 0)
-        add(&line, " status=%u", (unsigned)trace->status);
-    if (words->why != NULL && trace->why != NULL)
-        add(&line, " %s=\"%s\"", words->why, trace->why);
-    if (words->count != NULL)
-        add(&line, " %s=%llu", words->count, (unsigned long long)trace->count);
-    log_write(words->level, words->code, "%s", line.text + 1);
-}
-
-// make_core gives the core its memory: all limits in one piece, of which an idle
-// broker touches a few pages.
+// make_loop makes the core with the settings of single services.
 static bool
-make_core(mdp_broker_t *self, const mdp_broker_options_t *options)
+make_loop(mdp_broker_t *self, const mdp_broker_options_t *options)
 {
     struct broker_config config = config_of(options);
     struct broker_service_config *services = calloc(options->service_count + 1, sizeof *services);
-    if (services == NULL ||
-        getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed) {
-        free(services);
+    if (services == NULL)
         return false;
-    }
     for (size_t i = 0; i < options->service_count; i++) {
         const mdp_service_options_t *one = &options->services[i];
         services[i] = (struct broker_service_config){.name = view_of(one->name, strlen(one->name)),
@@ -196,70 +90,19 @@ make_core(mdp_broker_t *self, const mdp_broker_options_t *options)
     }
     config.services = services;
     config.service_count = options->service_count;
-    self->memory_bytes = broker_core_bytes(&config);
-    self->memory = mmap(NULL, self->memory_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (self->memory == MAP_FAILED)
-        self->memory = NULL;
-    else
-        self->core = broker_core_init(self->memory, &config, galleon_now_ns());
+    bool is_made = broker_loop_init(&self->loop, &config);
     free(services);
-    if (self->core == NULL)
-        return false;
-    broker_core_trace(self->core, log_fact, self);
-    return true;
+    if (is_made)
+        broker_core_trace(self->loop.core, broker_log_majordomo, NULL);
+    return is_made;
 }
 
-static bool
-watch(mdp_broker_t *self, int fd)
+// window_of is the largest number of messages to one peer that it has not read yet.
+static uint32_t
+window_of(const mdp_broker_options_t *options)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-// make_socket makes the one ROUTER: nothing it cannot deliver is dropped unseen.
-static bool
-make_socket(mdp_broker_t *self, const mdp_broker_options_t *options)
-{
-    // libzmq draws the first routing id from the C library's generator.
-    unsigned seed;
-    if (zsys_init() == NULL || getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        return false;
-    srand(seed);
-    self->handle = sockets_new(ZMQ_ROUTER);
-    if (self->handle == NULL)
-        return false;
-    // libzmq gives back room in steps of half the mark, so only half of it is sure.
-    int hwm = (int)or_default(options->credit_max, 1024);
-    hwm = 2 * ((hwm > CLIENT_WINDOW ? hwm : CLIENT_WINDOW) + HWM_SPARE);
-    sockets_set(self->handle, ZMQ_ROUTER_MANDATORY, 1);
-    sockets_set(self->handle, ZMQ_SNDHWM, hwm);
-    sockets_set(self->handle, ZMQ_RCVHWM, RECEIVE_MARK);
-    sockets_set(self->handle, ZMQ_SNDTIMEO, 0);
-    sockets_set(self->handle, ZMQ_LINGER, 0);
-    sockets_set(self->handle, ZMQ_BACKLOG, 1024);
-    sockets_set(self->handle, ZMQ_HANDSHAKE_IVL, 3000);
-    // No ZMTP heartbeats from here: in libzmq 4.3.4 the timer of one ends the process
-    // (`!_io_error`) when it finds a connection that ended while its input was stopped.
-    // Our own peers beat instead (link.c), and their TTL ends a dead connection here;
-    // for all others TCP has to notice.
-    sockets_set(self->handle, ZMQ_TCP_MAXRT, PEER_SILENT_MS);
-    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_IDLE, 2);
-    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_INTVL, 1);
-    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE_CNT, 3);
-    sockets_set(self->handle, ZMQ_TCP_KEEPALIVE, 1);
-    int64_t message_max = (int64_t)self->limits.bytes_max;
-    return zmq_setsockopt(self->handle, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0 &&
-           listener_init(&self->listener, self->handle, 0);
-}
-
-static bool
-make_poll(mdp_broker_t *self)
-{
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    self->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return self->epoll_fd >= 0 && self->drain_fd >= 0 && watch(self, self->drain_fd) &&
-           watch(self, sockets_fd(self->handle)) && watch(self, listener_fd(&self->listener));
+    uint32_t credit = or_default(options->credit_max, 1024);
+    return credit > DOOR_CLIENT_WINDOW ? credit : DOOR_CLIENT_WINDOW;
 }
 
 mdp_broker_t *
@@ -271,83 +114,23 @@ mdp_broker_new(const mdp_broker_options_t *options)
     mdp_broker_t *self = calloc(1, sizeof *self);
     if (self == NULL)
         return NULL;
-    self->epoll_fd = self->drain_fd = -1;
+    broker_loop_blank(&self->loop);
     self->reader.is_done = true;
     pthread_mutex_init(&self->stats_lock, NULL);
-    cargo_pool_init(&self->pool);
     self->limits.frames_max = or_default(options->frames_max, 256);
     self->limits.bytes_max = options->message_bytes_max != 0 ? options->message_bytes_max : 1 << 20;
-    self->effects = malloc(sizeof *self->effects);
-    if (self->effects == NULL || !make_socket(self, options) || !make_core(self, options) ||
-        !make_poll(self) || !inbox_init(&self->inbox, self->limits.frames_max) ||
-        !broker_outbox_init(&self->outbox, self->handle, &self->pool,
-                            broker_core_routes_max(self->core))) {
+    // The door first: without a descriptor left for it libzmq says so, and later it does not.
+    if (!broker_door_init(&self->door, self->limits.bytes_max, window_of(options)) ||
+        !make_loop(self, options) ||
+        !broker_loop_open(&self->loop, &self->door, 1, BROKER_MAJORDOMO) ||
+        !inbox_init(&self->inbox, self->limits.frames_max)) {
         mdp_broker_destroy(&self);
         errno = ENOMEM;
     }
     return self;
 }
 
-// ---- stepping the core -----------------------------------------------------------------
-
-static void
-carry_out(mdp_broker_t *self)
-{
-    for (size_t i = 0; i < self->effects->count; i++) {
-        struct broker_effect *effect = &self->effects->list[i];
-        switch (effect->kind) {
-        case BROKER_SEND:
-            broker_outbox_add(&self->outbox, effect);
-            break;
-        case BROKER_DUMP:
-            cargo_release(&self->pool, effect->cargo);
-            break;
-        case BROKER_JOIN:
-            if (!cargo_join(&self->pool, effect->into, effect->cargo)) {
-                // The answer is short of a part; better than to stop for all.
-                log_error("MDP-OUT-OF-MEMORY", "what=\"part of an answer\"");
-                cargo_release(&self->pool, effect->cargo);
-            }
-            break;
-        case BROKER_STOPPED:
-            self->is_stopped = true;
-            break;
-        }
-    }
-}
-
-static void
-step(mdp_broker_t *self, struct broker_event *event)
-{
-    event->now_ns = self->now_ns;
-    broker_core_step(self->core, event, self->effects);
-    carry_out(self);
-}
-
-static void
-tick(mdp_broker_t *self, enum broker_event_kind kind)
-{
-    struct broker_event event = {.kind = kind};
-    step(self, &event);
-}
-
-// give_back tells the core what the socket refused, latest first.
-static void
-give_back(mdp_broker_t *self)
-{
-    struct refused refused;
-    while (broker_outbox_refusal(&self->outbox, &refused)) {
-        struct broker_event event = {.kind = BROKER_UNSENT,
-                                     .route_number = refused.route_number,
-                                     .route_serial = refused.route_serial,
-                                     .side = refused.side,
-                                     .command = refused.command,
-                                     .token = refused.token,
-                                     .cargo = refused.cargo,
-                                     .is_gone = refused.is_gone};
-        step(self, &event);
-    }
-}
+// ---- reading ---------------------------------------------------------------------------
 
 // has_cargo: does the record carry something that the core may keep?
 static bool
@@ -371,7 +154,7 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
     if (record->command == MDP_READY)
         event.connection = connection_of(inbox_connection(&self->inbox));
     if (has_cargo(record)) {
-        struct cargo *cargo = cargo_of_record(&self->pool, record, &self->inbox);
+        struct cargo *cargo = cargo_of_record(&self->loop.pool, record, &self->inbox);
         if (cargo == NULL) {
             log_error("MDP-OUT-OF-MEMORY", "what=\"body of %zu bytes\"", record->body.bytes);
             record->fault = MDP_OVER_LIMIT;
@@ -380,7 +163,7 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
             event.cargo_bytes = cargo_bytes(cargo);
         }
     }
-    step(self, &event);
+    broker_loop_step(&self->loop, &event);
 }
 
 // begin_message begins to read what is in the inbox. What cannot be read is one record
@@ -410,7 +193,7 @@ read_on(mdp_broker_t *self, size_t enough)
         while (count < RECORDS_AHEAD && mdp_wire_next(&self->reader, &records[count]))
             count++;
         if (count > 1)
-            broker_core_look_ahead(self->core, records, count);
+            broker_core_look_ahead(self->loop.core, records, count);
         for (size_t i = 0; i < count; i++)
             on_record(self, &self->reader.envelope, &records[i]);
         total += count;
@@ -423,7 +206,7 @@ read_on(mdp_broker_t *self, size_t enough)
 static void
 publish_stats(mdp_broker_t *self)
 {
-    const struct broker_stats *stats = broker_core_stats(self->core);
+    const struct broker_stats *stats = broker_core_stats(self->loop.core);
     pthread_mutex_lock(&self->stats_lock);
     self->stats = (mdp_broker_stats_t){.requests_in = stats->requests_in,
                                        .requests_queued = stats->requests_queued,
@@ -448,9 +231,9 @@ drain_socket(mdp_broker_t *self)
     // libzmq learns who else has begun to speak when it is asked for events; while it is
     // only received from, that is every hundredth time, and with such messages too late.
     if (records > 0 && self->reader.is_done)
-        (void)sockets_events(self->handle);
+        (void)sockets_events(self->door.handle);
     for (int i = 0; i < BATCH_MESSAGES && records < BATCH_RECORDS; i++) {
-        if (inbox_receive(&self->inbox, self->handle)) {
+        if (inbox_receive(&self->inbox, self->door.handle)) {
             records += begin_message(self);
             records += read_on(self, BATCH_RECORDS - records);
         } else if (records >= YIELD_RECORDS && !has_yielded) {
@@ -471,18 +254,10 @@ drain_socket(mdp_broker_t *self)
 static void
 turn(mdp_broker_t *self)
 {
-    self->now_ns = galleon_now_ns();
+    broker_loop_begin_turn(&self->loop);
     drain_socket(self);
-    if (self->is_drain_asked) {
-        self->is_drain_asked = false;
-        tick(self, BROKER_DRAIN);
-    }
-    for (int i = 0; i < TICKS_MAX && broker_core_deadline(self->core) <= self->now_ns; i++)
-        tick(self, BROKER_TICK);
-    broker_outbox_flush(&self->outbox);
-    give_back(self);
+    broker_loop_end_turn(&self->loop);
     publish_stats(self);
-    log_catch_up(self->now_ns);
 }
 
 // has_input: is there more to read? A socket's descriptor is an edge, not a level, so
@@ -490,18 +265,7 @@ turn(mdp_broker_t *self)
 static bool
 has_input(mdp_broker_t *self)
 {
-    return !self->reader.is_done || (sockets_events(self->handle) & ZMQ_POLLIN);
-}
-
-static int
-wait_ms(const mdp_broker_t *self)
-{
-    uint64_t deadline_ns = broker_core_deadline(self->core);
-    uint64_t now_ns = galleon_now_ns();
-    if (deadline_ns <= now_ns)
-        return 0;
-    uint64_t ms = (deadline_ns - now_ns) / 1000000 + 1;
-    return ms < WAIT_MS_MAX ? (int)ms : WAIT_MS_MAX;
+    return !self->reader.is_done || (sockets_events(self->door.handle) & ZMQ_POLLIN);
 }
 
 // on_command obeys the actor's owner; false on $TERM or interruption.
@@ -535,38 +299,26 @@ on_command(mdp_broker_t *self)
 static bool
 rest(mdp_broker_t *self)
 {
-    struct epoll_event events[4];
     bool is_busy = has_input(self);
     // Under load other descriptors are looked at now and then.
-    if (is_busy && ++self->busy_turns % TURNS_BETWEEN_LOOKS != 0)
+    if (broker_loop_is_pressed(&self->loop, is_busy))
         return !zsys_interrupted;
     // The pipe's descriptor is an edge too: it says nothing before the first look.
     while (self->pipe != NULL && (zsock_events(self->pipe) & ZMQ_POLLIN))
         if (!on_command(self))
             return false;
-    int count = epoll_wait(self->epoll_fd, events, 4, is_busy ? 0 : wait_ms(self));
-    if (zsys_interrupted)
-        return false;
-    for (int i = 0; i < count; i++) {
-        uint64_t times;
-        if (events[i].data.fd == self->drain_fd)
-            self->is_drain_asked = read(self->drain_fd, &times, sizeof times) > 0;
-        else if (events[i].data.fd == listener_fd(&self->listener))
-            listener_pump(&self->listener);
-    }
-    return true;
+    return broker_loop_wait(&self->loop, is_busy);
 }
 
 int
 mdp_broker_run(mdp_broker_t *self)
 {
-    // Its descriptor is an edge, which says nothing before the first look.
-    listener_pump(&self->listener);
+    broker_loop_pump_doors(&self->loop);
     do {
         turn(self);
-        if (self->is_stopped) {
+        if (self->loop.is_stopped) {
             // What was said last (DISCONNECT to the workers) may go out.
-            sockets_set(self->handle, ZMQ_LINGER, 1000);
+            sockets_set(self->door.handle, ZMQ_LINGER, 1000);
             return GALLEON_OK;
         }
     } while (rest(self));
@@ -575,23 +327,6 @@ mdp_broker_run(mdp_broker_t *self)
 
 // ---- the rest of the API ---------------------------------------------------------------
 
-// end_core drains without waiting: workers are told, and what the core still
-// carries comes back, so that a leak is a leak.
-static void
-end_core(mdp_broker_t *self)
-{
-    self->now_ns = galleon_now_ns();
-    tick(self, BROKER_DRAIN);
-    while (!self->is_stopped) {
-        broker_outbox_flush(&self->outbox);
-        give_back(self);
-        self->now_ns = broker_core_end_of_drain(self->core, self->now_ns);
-        tick(self, BROKER_TICK);
-    }
-    broker_outbox_flush(&self->outbox);
-    give_back(self);
-}
-
 void
 mdp_broker_destroy(mdp_broker_t **self_p)
 {
@@ -599,20 +334,9 @@ mdp_broker_destroy(mdp_broker_t **self_p)
     if (self == NULL)
         return;
     *self_p = NULL;
-    if (self->core != NULL && self->outbox.box_of_route != NULL)
-        end_core(self);
-    broker_outbox_release(&self->outbox);
+    broker_loop_release(&self->loop);
     inbox_release(&self->inbox);
-    cargo_pool_release(&self->pool);
-    listener_release(&self->listener);
-    sockets_close(&self->handle);
-    if (self->epoll_fd >= 0)
-        close(self->epoll_fd);
-    if (self->drain_fd >= 0)
-        close(self->drain_fd);
-    if (self->memory != NULL)
-        munmap(self->memory, self->memory_bytes);
-    free(self->effects);
+    broker_door_release(&self->door);
     pthread_mutex_destroy(&self->stats_lock);
     free(self);
 }
@@ -620,23 +344,19 @@ mdp_broker_destroy(mdp_broker_t **self_p)
 int
 mdp_broker_bind(mdp_broker_t *self, const char *endpoint)
 {
-    errno = listener_bind(&self->listener, endpoint);
-    return errno == 0 ? GALLEON_OK : GALLEON_REFUSED;
+    return broker_door_bind(&self->door, endpoint);
 }
 
 const char *
 mdp_broker_endpoint(const mdp_broker_t *self)
 {
-    return listener_endpoint(&self->listener);
+    return listener_endpoint(&self->door.listener);
 }
 
 void
 mdp_broker_drain(mdp_broker_t *self)
 {
-    uint64_t once = 1;
-    int saved = errno;
-    (void)!write(self->drain_fd, &once, sizeof once);
-    errno = saved;
+    broker_loop_drain(&self->loop);
 }
 
 void
@@ -654,7 +374,7 @@ mdp_broker_actor(zsock_t *pipe, void *options)
     mdp_broker_t *self = mdp_broker_new(options);
     if (self != NULL) {
         self->pipe = pipe;
-        if (!watch(self, zsock_fd(pipe)))
+        if (!broker_loop_watch(&self->loop, zsock_fd(pipe)))
             mdp_broker_destroy(&self);
     }
     zsock_signal(pipe, self == NULL ? 1 : 0);

@@ -482,6 +482,12 @@ mdp_client_is_told(const mdp_client_t *self)
     return self->is_told;
 }
 
+mdp_dialect_t
+mdp_client_dialect(const mdp_client_t *self)
+{
+    return client_core_dialect(self->core);
+}
+
 // keep holds an answer that is not waited for. Of a stream that nobody reads only so
 // much is kept: then its call ends.
 static void

@@ -33,4 +33,7 @@ bool mdp_client_was_sent(const mdp_client_t *self);
 // keep such a request without a word, so that their silence says nothing of a worker.
 bool mdp_client_is_told(const mdp_client_t *self);
 
+// mdp_client_dialect is what the broker in use speaks, MDP_AUTO while that is not known.
+mdp_dialect_t mdp_client_dialect(const mdp_client_t *self);
+
 #endif

@@ -224,11 +224,11 @@ note(struct store_writer *self, enum store_result result, uint64_t now_ns)
     if (self->is_full || !state->info.has_room)
         self->room_due_ns = now_ns + FULL_MS * ns_per_ms;
     self->is_full = false;
-    state->has_room = now_ns >= self->room_due_ns && state->result == STORE_COMMITTED;
     if (result == STORE_DOUBT || result == STORE_FAULT) {
         state->result = result;
         strncpy(state->error, store_error(self->options.store), sizeof state->error - 1);
     }
+    state->has_room = now_ns >= self->room_due_ns && state->result == STORE_COMMITTED;
     if (had_room != state->has_room || state->result != STORE_COMMITTED)
         tell(self);
 }

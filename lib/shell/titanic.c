@@ -197,7 +197,7 @@ carry_out(titanic_t *self, const struct titanic_effect *effect)
         reply(self, effect);
         break;
     case TITANIC_SEND:
-        if (!titanic_back_send(&self->back, effect, &self->later[self->later_count]))
+        if (!titanic_back_send(&self->back, effect, self->now_ns, &self->later[self->later_count]))
             self->later_count++;
         break;
     case TITANIC_CANCEL:
@@ -547,7 +547,6 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
                                    .anchors_every_commit = options->anchor_every_commit,
                                    .retain_ms = options->retain_ms,
                                    .free_bytes_min = options->free_bytes_min,
-                                   .body_bytes_max = options->message_bytes_max,
                                    .wall_ms = clock_wall_ms()};
     struct store *store = store_open_sqlite(&chosen, &error);
     explicit_bzero(key, sizeof key);
@@ -564,7 +563,7 @@ open_store(const titanic_options_t *options, const char *path, char **why_out)
     else
         *why_out = zsys_sprintf("%s%s%s%s", is_named ? "" : path, is_named ? "" : ": ", error.text,
                                 advice);
-    errno = error.is_locked ? EBUSY : EIO;
+    errno = error.is_locked ? EBUSY : error.is_storage ? EIO : ENOTRECOVERABLE;
     return NULL;
 }
 
@@ -597,7 +596,7 @@ make_core(titanic_t *self, uint64_t clock_ms)
                                     .drain_ms = options->drain_ms,
                                     .clock_ms = clock_ms};
     if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
-        return EIO;
+        return errno;
     size_t bytes = titanic_core_bytes(&config);
     self->memory = calloc(1, bytes + 64);
     self->later = malloc((2 * (size_t)options->inflight + SERVICES_MAX) * sizeof *self->later);
@@ -688,6 +687,8 @@ titanic_new(const char *brokers, const char *store, const titanic_options_t *opt
         errno = error;
         return NULL;
     }
+    if (self->options.backup_dir != NULL)
+        store_backup_tidy(self->options.backup_dir);
     if (self->options.relaxed)
         log_warn("TITANIC-RELAXED", "what=\"an acknowledged request can be lost with the power\"");
     return self;

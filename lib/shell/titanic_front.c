@@ -43,7 +43,6 @@ titanic_front_init(struct titanic_front *self, const char *brokers, uint32_t hea
         self->workers[service] = mdp_worker_new(brokers, tsp_service_name(service), &options);
         if (self->workers[service] == NULL)
             return errno;
-        self->has_more[service] = true;
     }
     return 0;
 }
@@ -119,10 +118,8 @@ take_asking(struct titanic_front *self)
 }
 
 static void
-read_request(struct titanic_front *self, enum tsp_service service, struct asking *asking,
-             struct titanic_event *event)
+read_request(enum tsp_service service, struct asking *asking, struct titanic_event *event)
 {
-    (void)self;
     struct view fields;
     struct mdp_body body = mdp_request_peek(asking->request, &fields);
     struct view frames[TITANIC_FRAMES_MAX];
@@ -152,10 +149,8 @@ titanic_front_take(struct titanic_front *self, enum tsp_service service, uint64_
     mdp_request_t *request;
     self->is_dirty[service] = false;
     mdp_worker_pump_take(self->workers[service], now_ns, &request);
-    if (request == NULL) {
-        self->has_more[service] = false;
+    if (request == NULL)
         return false;
-    }
     struct asking *asking = take_asking(self);
     if (asking == NULL) {
         (void)mdp_request_fail(&request, MDP_FAILED, "titanic is out of memory");
@@ -165,7 +160,7 @@ titanic_front_take(struct titanic_front *self, enum tsp_service service, uint64_
     self->open++;
     *event_out = (struct titanic_event){
         .kind = TITANIC_ASK, .now_ns = now_ns, .asker = asking, .request = &asking->tsp};
-    read_request(self, service, asking, event_out);
+    read_request(service, asking, event_out);
     return true;
 }
 

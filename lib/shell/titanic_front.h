@@ -14,7 +14,6 @@ struct asking; // somebody who asked, and what; an asker of the core's
 struct titanic_front {
     mdp_worker_t *workers[TSP_SERVICES];
     bool is_dirty[TSP_SERVICES]; // something was answered since its last pump
-    bool has_more[TSP_SERVICES];
     struct asking *spare;
     uint64_t open;    // asked and not answered
     uint8_t *scratch; // the parts of an answer

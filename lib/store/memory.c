@@ -96,6 +96,14 @@ find_pending(const struct memory_store *self, uint64_t seq)
     return NULL;
 }
 
+// find_life finds it only where it is the life that the operation speaks of.
+static struct request *
+find_life(const struct memory_store *self, const struct durable_op *op)
+{
+    struct request *request = find_pending(self, op->seq);
+    return request != NULL && request->row.life == op->life ? request : NULL;
+}
+
 static bool
 same_id(const struct request_id *a, const struct request_id *b)
 {
@@ -164,7 +172,7 @@ submit(struct memory_store *self, struct durable_op *op)
                                         .service = copy_text(op->service),
                                         .key = copy_text(op->key),
                                         .frames = op->body->frames,
-                                        .bytes = op->body->bytes,
+                                        .bytes = durable_body_content(op->body),
                                         .body = copy_body(op->body)};
     self->requests[self->count++] = request;
     op->seq = request->row.seq;
@@ -182,7 +190,7 @@ answer(struct memory_store *self, struct durable_op *op)
     free(request->row.body);
     request->row.body = copy_body(op->body);
     request->row.reply_frames = op->body->frames;
-    request->row.reply_bytes = op->body->bytes;
+    request->row.reply_bytes = durable_body_content(op->body);
     request->row.state = DURABLE_DONE;
     request->row.attempts = op->attempts;
     request->over_ms = op->now_ms;
@@ -191,7 +199,7 @@ answer(struct memory_store *self, struct durable_op *op)
 static void
 failed(struct memory_store *self, struct durable_op *op)
 {
-    struct request *request = find_pending(self, op->seq);
+    struct request *request = find_life(self, op);
     op->outcome = request != NULL ? DURABLE_OK : DURABLE_NONE;
     if (request == NULL)
         return;
@@ -203,7 +211,7 @@ failed(struct memory_store *self, struct durable_op *op)
 static void
 kill_one(struct memory_store *self, struct durable_op *op)
 {
-    struct request *request = find_pending(self, op->seq);
+    struct request *request = find_life(self, op);
     op->outcome = request != NULL ? DURABLE_OK : DURABLE_NONE;
     if (request == NULL)
         return;
@@ -319,8 +327,9 @@ come_next(struct memory_store *self, struct durable_op *op)
             break;
         struct durable_row row = one->row;
         row.body = op->kind == DURABLE_LOAD ? copy_body(one->row.body) : NULL;
+        row.body_bytes = row.body != NULL ? row.body->bytes : 0;
         must(rows_add(&rows, &row));
-        bytes += op->kind == DURABLE_LOAD ? row.bytes : 0;
+        bytes += row.body_bytes;
         after_ms = time_of(op, one);
         after_seq = one->row.seq;
     }
@@ -365,25 +374,11 @@ fits_filter(const struct memory_store *self, const struct durable_op *op,
 }
 
 static bool
-fits_kind(enum durable_op_kind kind, enum durable_state state)
-{
-    switch (kind) {
-    case DURABLE_RETRY:
-        return state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    case DURABLE_CANCEL:
-        return state == DURABLE_PENDING;
-    case DURABLE_PURGE:
-        return state == DURABLE_DONE || state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    default:
-        return true;
-    }
-}
-
-static bool
 change(struct memory_store *self, struct durable_op *op, struct request *request, struct rows *rows)
 {
     if (op->kind == DURABLE_RETRY) {
         request->row.state = DURABLE_PENDING;
+        request->row.life++;
         request->row.attempts = 0;
         request->row.due_ms = op->due_ms;
         request->row.deadline_ms = 0;
@@ -408,7 +403,7 @@ by_filter(struct memory_store *self, struct durable_op *op)
     uint32_t limit = op->filter.limit == 0 ? DURABLE_ROWS_MAX : op->filter.limit;
     for (size_t at = 0; at < self->count && rows.count < limit;) {
         struct request *one = self->requests[at];
-        bool is_gone = fits_filter(self, op, one) && fits_kind(op->kind, one->row.state) &&
+        bool is_gone = fits_filter(self, op, one) && rows_fit_kind(op->kind, one->row.state) &&
                        change(self, op, one, &rows);
         at += is_gone ? 0 : 1;
     }
@@ -482,9 +477,12 @@ stats(struct memory_store *self, struct durable_op *op)
     struct rows rows;
     rows_init(&rows);
     uint32_t limit = op->filter.limit == 0 ? DURABLE_ROWS_MAX : op->filter.limit;
+    if (op->limit > 0)
+        limit = op->limit;
     must(rows_add_count(&rows, &total));
-    for (size_t at = 0; at < count && at < limit; at++)
-        must(rows_add_count(&rows, &counts[at]));
+    for (size_t at = 0; at < count && rows.service_count - 1 < limit; at++)
+        if (op->limit == 0 || counts[at].pending > 0)
+            must(rows_add_count(&rows, &counts[at]));
     free(counts);
     op->found = rows_end(&rows);
     must(op->found != NULL);

@@ -138,6 +138,21 @@ store_rows_free(struct durable_rows *rows)
     free(rows);
 }
 
+bool
+rows_fit_kind(enum durable_op_kind kind, enum durable_state state)
+{
+    switch (kind) {
+    case DURABLE_RETRY:
+        return state == DURABLE_DEAD || state == DURABLE_EXPIRED;
+    case DURABLE_CANCEL:
+        return state == DURABLE_PENDING;
+    case DURABLE_PURGE:
+        return state == DURABLE_DONE || state == DURABLE_DEAD || state == DURABLE_EXPIRED;
+    default:
+        return true;
+    }
+}
+
 struct durable_body *
 body_new(uint32_t frames, uint32_t fields_bytes, size_t bytes)
 {

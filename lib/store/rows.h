@@ -30,6 +30,9 @@ bool rows_add_count(struct rows *self, const struct durable_count *count);
 // memory was short.
 struct durable_rows *rows_end(struct rows *self);
 
+// rows_fit_kind says whether an operation on many takes requests in this state.
+bool rows_fit_kind(enum durable_op_kind kind, enum durable_state state);
+
 // body_new is room for a body of so many bytes; NULL where memory is short.
 struct durable_body *body_new(uint32_t frames, uint32_t fields_bytes, size_t bytes);
 

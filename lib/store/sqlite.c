@@ -45,6 +45,14 @@ sqlite_store_result_of(int code)
 }
 
 void
+sqlite_store_judge(int code, struct store_error *error_out)
+{
+    enum store_result result = sqlite_store_result_of(code);
+    error_out->result = result == STORE_FAULT ? STORE_FAULT : STORE_DOUBT;
+    error_out->is_storage = result == STORE_DOUBT && (code & 0xff) == SQLITE_IOERR;
+}
+
+void
 sqlite_store_blame(struct sqlite_store *self, const char *what)
 {
     snprintf(self->error, sizeof self->error, "%s: %s (%d)", what, sqlite3_errmsg(self->db),

@@ -97,6 +97,10 @@ sqlite_audit_anchor(struct sqlite_store *self)
     const struct progress *progress = &self->committed;
     if (self->anchor_fd < 0 || progress->changes == self->anchored)
         return true;
+    // The anchor is never ahead of what the disk has, or the store would be refused after a power
+    // cut that took no more than it may.
+    if (self->is_relaxed && !log_sync(self->path))
+        return false;
     struct store_anchor anchor = {.incarnation = self->incarnation, .changes = progress->changes};
     memcpy(anchor.head, progress->head.bytes, sizeof anchor.head);
     if (!anchor_write(self->anchor_fd, &self->anchor_slot, &anchor))
@@ -138,14 +142,26 @@ fault(struct sqlite_store *self, struct store_error *error_out, const char *what
     return false;
 }
 
+// unread: what it says cannot be read, which is no word of what it says.
+static bool
+unread(struct sqlite_store *self, int code, struct store_error *error_out)
+{
+    sqlite_store_judge(code, error_out);
+    snprintf(error_out->text, sizeof error_out->text, "%.100s: cannot read its audit chain: %.100s",
+             self->path, sqlite3_errstr(code));
+    return false;
+}
+
 bool
 sqlite_audit_check(struct sqlite_store *self, struct store_error *error_out)
 {
     struct store_anchor anchor;
     struct audit_head head;
     const struct progress *progress = &self->progress;
-    if (head_at(self, progress->changes, &head) != SQLITE_OK ||
-        memcmp(&head, &progress->head, sizeof head) != 0)
+    int code = head_at(self, progress->changes, &head);
+    if (code != SQLITE_OK)
+        return unread(self, code, error_out);
+    if (memcmp(&head, &progress->head, sizeof head) != 0)
         return fault(self, error_out, "the audit chain does not end where the store does", 0,
                      progress->changes);
     if (!anchor_read(self->anchor_fd, &anchor, &self->anchor_slot) ||
@@ -158,8 +174,10 @@ sqlite_audit_check(struct sqlite_store *self, struct store_error *error_out)
     if (anchor.changes > progress->changes)
         return fault(self, error_out, "acknowledged data missing", progress->changes + 1,
                      anchor.changes);
-    if (head_at(self, anchor.changes, &head) != SQLITE_OK ||
-        memcmp(head.bytes, anchor.head, sizeof anchor.head) != 0)
+    code = head_at(self, anchor.changes, &head);
+    if (code != SQLITE_OK)
+        return unread(self, code, error_out);
+    if (memcmp(head.bytes, anchor.head, sizeof anchor.head) != 0)
         return fault(self, error_out, "the audit chain is not the one that was anchored", 1,
                      anchor.changes);
     return true;
@@ -175,8 +193,6 @@ sqlite_audit_init(struct sqlite_store *self, const struct store_options *options
         self->has_audit_key = true;
     }
     struct progress *progress = &self->progress;
-    if (progress->leaves == 0)
-        audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
     // The first batch of a run is signed, and then one after so many records each.
     progress->leaves_signed = progress->leaves - SIGN_EVERY;
     self->committed = *progress;

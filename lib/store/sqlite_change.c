@@ -150,6 +150,7 @@ find(struct sqlite_store *self, enum statement which, struct request *request_ou
             .has_key = sqlite3_column_int(find, 5) != 0,
             .attempts = (uint32_t)sqlite3_column_int64(find, 6),
             .parts = (uint32_t)sqlite3_column_int64(find, 7),
+            .life = (uint32_t)sqlite3_column_int64(find, 8),
         };
         bool is_nobody = sqlite3_column_bytes(find, 4) == 0;
         if ((unsigned)request_out->state >= DURABLE_STATES || request_out->service == NULL ||
@@ -177,6 +178,16 @@ find_pending(struct sqlite_store *self, struct durable_op *op, struct request *r
     int code = sqlite_change_find(self, op->seq, request_out, &is_found);
     if (code == SQLITE_OK)
         op->outcome = is_found && request_out->state == DURABLE_PENDING ? DURABLE_OK : DURABLE_NONE;
+    return code;
+}
+
+// find_life sets the outcome: OK where it is pending, and in the life that the operation means.
+static int
+find_life(struct sqlite_store *self, struct durable_op *op, struct request *request_out)
+{
+    int code = find_pending(self, op, request_out);
+    if (code == SQLITE_OK && op->outcome == DURABLE_OK && request_out->life != op->life)
+        op->outcome = DURABLE_NONE;
     return code;
 }
 
@@ -289,7 +300,7 @@ int
 sqlite_change_failed(struct sqlite_store *self, struct durable_op *op)
 {
     struct request request;
-    int code = find_pending(self, op, &request);
+    int code = find_life(self, op, &request);
     if (code != SQLITE_OK || op->outcome != DURABLE_OK)
         return code;
     sqlite3_stmt *failed = statement_of(self, STATEMENT_FAILED);
@@ -326,7 +337,7 @@ int
 sqlite_change_kill(struct sqlite_store *self, struct durable_op *op)
 {
     struct request request;
-    int code = find_pending(self, op, &request);
+    int code = find_life(self, op, &request);
     if (code != SQLITE_OK || op->outcome != DURABLE_OK)
         return code;
     enum durable_state state = op->state == DURABLE_EXPIRED ? DURABLE_EXPIRED : DURABLE_DEAD;

@@ -19,8 +19,7 @@
 static bool
 fail(struct sqlite_store *self, const char *what, int code, struct store_error *error_out)
 {
-    enum store_result result = sqlite_store_result_of(code);
-    error_out->result = result == STORE_FAULT ? STORE_FAULT : STORE_DOUBT;
+    sqlite_store_judge(code, error_out);
     snprintf(error_out->text, sizeof error_out->text, "%.100s: %s: %.100s", self->path, what,
              self->db != NULL ? sqlite3_errmsg(self->db) : sqlite3_errstr(code));
     return false;
@@ -76,6 +75,7 @@ sync_folder(struct sqlite_store *self, struct store_error *error_out)
     bool is_synced = fd >= 0 && fsync(fd) == 0;
     if (!is_synced) {
         error_out->result = STORE_DOUBT;
+        error_out->is_storage = fd >= 0;
         snprintf(error_out->text, sizeof error_out->text, "cannot sync the folder of %.200s: %s",
                  self->path, strerror(errno));
     }
@@ -119,6 +119,9 @@ read_progress(struct sqlite_store *self)
             memcpy(progress->head.bytes, head, sizeof progress->head.bytes);
             memcpy(self->store_id, id, sizeof self->store_id);
             code = SQLITE_OK;
+            // Nobody has written a head yet where nothing has happened.
+            if (progress->leaves == 0)
+                audit_head_start(&progress->head, view_of(self->store_id, AUDIT_STORE_ID_BYTES));
         }
         self->committed = *progress;
     }
@@ -238,8 +241,7 @@ look(struct sqlite_store *self, const struct store_options *options, struct stor
 {
     char name[3 * STORE_PATH_BYTES_MAX + 32];
     bool is_logged = has_log(self->path);
-    self->lock_fd = store_lock(options, error_out);
-    if (self->lock_fd < 0)
+    if (!store_lock_to_look(self->path, &self->lock_fd, error_out))
         return false;
     self->anchor_fd = anchor_open_to_read(self->path);
     pthread_once(&is_configured, configure_sqlite);
@@ -247,7 +249,8 @@ look(struct sqlite_store *self, const struct store_options *options, struct stor
     int flags = (is_logged ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_URI |
                 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
     int code = SQLITE_ERROR;
-    self->vfs = page_vfs(options->vfs, false);
+    // Who may not write may not take SQLite's lock either, without which it reads no log.
+    self->vfs = page_vfs(access(self->path, W_OK) == 0 ? options->vfs : "unix-none", false);
     if (self->vfs != NULL)
         code = sqlite3_open_v2(name, &self->db, flags, self->vfs);
     if (code == SQLITE_OK)
@@ -308,6 +311,11 @@ store_open_sqlite(const struct store_options *options, struct store_error *error
     self->retain_ms = options->retain_ms;
     self->free_bytes_min = options->free_bytes_min;
     if (!open_all(self, options, error_out)) {
+        // The next start reads from the disk, and checks all of it; after two of them none does.
+        uint64_t clock_ms = self->progress.clock_ms;
+        if (error_out->is_storage)
+            fault_note(self->path, clock_ms > options->wall_ms ? clock_ms : options->wall_ms,
+                       error_out->text);
         sqlite_open_close(&self->base);
         return NULL;
     }

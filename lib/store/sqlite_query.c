@@ -20,24 +20,36 @@ number_at(sqlite3_stmt *from, int column)
     return (uint64_t)sqlite3_column_int64(from, column);
 }
 
+// content_of is how many bytes of a body are in its frames. Its fields are counted with it
+// only while they stand in the row.
+static uint64_t
+content_of(sqlite3_stmt *from, int frames_column, bool has_fields)
+{
+    uint64_t bytes = number_at(from, frames_column + 1);
+    uint64_t others = 4 * number_at(from, frames_column) + (has_fields ? number_at(from, 16) : 0);
+    return bytes > others ? bytes - others : 0;
+}
+
 void
 sqlite_query_row(struct sqlite_store *self, sqlite3_stmt *from, struct durable_row *row_out)
 {
     const struct service *service = sqlite_counts_at(self, sqlite3_column_int64(from, 2));
+    bool is_done = sqlite3_column_int(from, 1) == DURABLE_DONE;
     *row_out = (struct durable_row){
         .seq = number_at(from, 0),
         .state = (enum durable_state)sqlite3_column_int(from, 1),
         .service = service != NULL ? view_of(service->name, service->name_bytes) : VIEW_NONE,
         .key = text_of(from, 5),
+        .life = (uint32_t)number_at(from, 17),
         .attempts = (uint32_t)number_at(from, 6),
         .attempts_max = (uint32_t)number_at(from, 7),
         .accepted_ms = number_at(from, 8),
         .due_ms = number_at(from, 9),
         .deadline_ms = number_at(from, 10),
         .frames = (uint32_t)number_at(from, 11),
-        .bytes = number_at(from, 12),
+        .bytes = content_of(from, 11, !is_done),
         .reply_frames = (uint32_t)number_at(from, 13),
-        .reply_bytes = number_at(from, 14),
+        .reply_bytes = content_of(from, 13, is_done),
         .reason = text_of(from, 15),
     };
     struct view id = text_of(from, 3), owner = text_of(from, 4);
@@ -70,13 +82,12 @@ static int
 load_body(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from,
           struct durable_row *row)
 {
-    uint32_t parts = (uint32_t)number_at(from, ROW_COLUMN_COUNT + 1);
-    uint64_t fields_bytes = number_at(from, ROW_COLUMN_COUNT);
-    int code = sqlite_change_body(self, from, ROW_COLUMN_COUNT + 3, row->seq, parts, row->frames,
-                                  fields_bytes, row->bytes, &row->body);
+    uint32_t parts = (uint32_t)number_at(from, ROW_COLUMN_COUNT);
+    int code = sqlite_change_body(self, from, ROW_COLUMN_COUNT + 2, row->seq, parts, row->frames,
+                                  number_at(from, 16), number_at(from, 12), &row->body);
     if (code != SQLITE_OK)
         return code;
-    struct view digest = text_of(from, ROW_COLUMN_COUNT + 2);
+    struct view digest = text_of(from, ROW_COLUMN_COUNT + 1);
     if (row->body != NULL) {
         struct durable_digest is = durable_digest(row->service, row->body);
         if (!view_equals(digest, view_of(is.bytes, sizeof is.bytes))) {
@@ -86,6 +97,8 @@ load_body(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from,
     }
     if (row->body == NULL)
         op->outcome = DURABLE_DAMAGED;
+    else
+        row->body_bytes = row->body->bytes;
     return SQLITE_OK;
 }
 
@@ -113,7 +126,7 @@ gather(struct sqlite_store *self, struct durable_op *op, sqlite3_stmt *from, str
             code = body_code;
             break;
         }
-        bytes += op->kind == DURABLE_LOAD ? row.bytes : 0;
+        bytes += row.body_bytes;
     }
     sqlite3_reset(from);
     if (code == SQLITE_NOMEM)
@@ -189,21 +202,6 @@ struct search {
     uint64_t rest; // so many requests of that service and those states are left to be seen
 };
 
-static bool
-fits_kind(enum durable_op_kind kind, enum durable_state state)
-{
-    switch (kind) {
-    case DURABLE_RETRY:
-        return state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    case DURABLE_CANCEL:
-        return state == DURABLE_PENDING;
-    case DURABLE_PURGE:
-        return state == DURABLE_DONE || state == DURABLE_DEAD || state == DURABLE_EXPIRED;
-    default:
-        return true;
-    }
-}
-
 static int
 seq_of(struct sqlite_store *self, const struct request_id *id, uint64_t *seq_out)
 {
@@ -223,7 +221,8 @@ count_rest(const struct sqlite_store *self, const struct search *search)
     const uint64_t *counts = search->service != NULL ? search->service->counts : self->totals;
     uint64_t rest = 0;
     for (int state = search->state_min; state <= search->state_max; state++)
-        if (search->which == STATEMENT_SCAN || fits_kind(DURABLE_RETRY, (enum durable_state)state))
+        if (search->which == STATEMENT_SCAN ||
+            rows_fit_kind(DURABLE_RETRY, (enum durable_state)state))
             rest += counts[state];
     return rest;
 }
@@ -240,10 +239,11 @@ prepare_search(struct sqlite_store *self, const struct durable_op *op, struct se
     if (op->kind == DURABLE_PURGE)
         search->state_min = DURABLE_DONE;
     if (filter->has_state) {
-        *is_empty_out = !fits_kind(op->kind, filter->state);
+        *is_empty_out = !rows_fit_kind(op->kind, filter->state);
         search->state_min = search->state_max = (int)filter->state;
     }
-    if (op->kind == DURABLE_RETRY || (filter->has_state && fits_kind(DURABLE_RETRY, filter->state)))
+    if (op->kind == DURABLE_RETRY ||
+        (filter->has_state && rows_fit_kind(DURABLE_RETRY, filter->state)))
         search->which = STATEMENT_SCAN_ENDED;
     if (filter->service.size > 0) {
         search->service = sqlite_counts_find(self, filter->service);
@@ -274,7 +274,7 @@ fits(const struct durable_op *op, const struct search *search, const struct dura
 {
     const struct durable_filter *filter = &op->filter;
     uint64_t age_ms = op->now_ms > row->accepted_ms ? op->now_ms - row->accepted_ms : 0;
-    return fits_kind(op->kind, row->state) &&
+    return rows_fit_kind(op->kind, row->state) &&
            memcmp(&row->owner, &op->owner, sizeof row->owner) == 0 &&
            age_ms >= filter->older_than_ms &&
            (filter->newer_than_ms == 0 || age_ms < filter->newer_than_ms) &&
@@ -318,6 +318,7 @@ change(struct sqlite_store *self, const struct durable_op *op, struct durable_ro
     switch (op->kind) {
     case DURABLE_RETRY:
         row->state = DURABLE_PENDING;
+        row->life++;
         row->attempts = 0;
         row->due_ms = op->due_ms;
         row->deadline_ms = 0;
@@ -391,6 +392,8 @@ is_counted(const struct service *service, const struct durable_op *op)
         (op->filter.service.size > 0 &&
          !view_equals(view_of(service->name, service->name_bytes), op->filter.service)))
         return false;
+    if (op->limit > 0)
+        return service->counts[DURABLE_PENDING] > 0;
     return service->counts[DURABLE_PENDING] + service->counts[DURABLE_DONE] +
                service->counts[DURABLE_DEAD] + service->counts[DURABLE_EXPIRED] >
            0;
@@ -434,7 +437,8 @@ sqlite_query_stats(struct sqlite_store *self, struct durable_op *op)
     if (count > 0)
         qsort(sorted, count, sizeof *sorted, compare_names);
     int code = SQLITE_OK;
-    for (size_t at = 0; at < count && at < limit_of(op->filter.limit) && code == SQLITE_OK; at++)
+    uint32_t limit = op->limit > 0 ? op->limit : limit_of(op->filter.limit);
+    for (size_t at = 0; at < count && at < limit && code == SQLITE_OK; at++)
         code = count_service(self, sorted[at], &rows);
     free(sorted);
     op->outcome = DURABLE_OK;

@@ -48,8 +48,12 @@ static const char tables[] =
     "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16)))), ('incarnation', 1);"
     "INSERT INTO tally VALUES (0, 1, 0, 0, 0, 0, zeroblob(32));";
 
-// From each older schema to the next. Version 1 is the first.
-static const struct migration migrations[] = {{0, tables}};
+// Version 2: how often a request was retried. A new column can only stand behind the body, but
+// where it is 0 or 1, nearly always, it takes no bytes, and is read without the body.
+static const char lives[] = "ALTER TABLE request ADD COLUMN life INTEGER NOT NULL DEFAULT 0;";
+
+// From each older schema to the next. Version 1 is the first; a new store goes all the way.
+static const struct migration migrations[] = {{0, tables}, {1, lives}};
 
 enum { APPLICATION_ID = 0x47414c4e }; // "GALN"
 
@@ -70,10 +74,7 @@ sqlite_schema_number(sqlite3 *db, const char *sql)
 static bool
 fail(sqlite3 *db, const char *what, struct store_error *error_out)
 {
-    int code = sqlite3_errcode(db);
-    error_out->result = sqlite_store_result_of(code);
-    if (error_out->result != STORE_FAULT)
-        error_out->result = STORE_DOUBT;
+    sqlite_store_judge(sqlite3_extended_errcode(db), error_out);
     snprintf(error_out->text, sizeof error_out->text, "%s: %s", what, sqlite3_errmsg(db));
     return false;
 }
@@ -87,12 +88,16 @@ is_read_back(sqlite3 *db, const char *name, int64_t wanted, struct store_error *
     int64_t got = sqlite_schema_number(db, sql);
     if (got == wanted)
         return true;
+    if (got == -1)
+        return fail(db, sql, error_out);
     error_out->result = STORE_FAULT;
     snprintf(error_out->text, sizeof error_out->text, "%s is %lld, not %lld", name, (long long)got,
              (long long)wanted);
     return false;
 }
 
+// is_wal: SQLite answers before the mode is on the disk. Where that fails it has no log and goes
+// on with a journal, which it does not sync as we need it; only the end of the statement says so.
 static bool
 is_wal(sqlite3 *db, struct store_error *error_out)
 {
@@ -101,7 +106,8 @@ is_wal(sqlite3 *db, struct store_error *error_out)
     if (sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
         is_set = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
-    sqlite3_finalize(statement);
+    is_set = is_set && sqlite3_step(statement) == SQLITE_DONE;
+    is_set = sqlite3_finalize(statement) == SQLITE_OK && is_set;
     return is_set || fail(db, "no write-ahead log", error_out);
 }
 
@@ -176,6 +182,9 @@ sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, 
 {
     int code = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     int64_t version = sqlite_schema_number(db, "PRAGMA user_version");
+    if (code == SQLITE_OK && version < 0)
+        code =
+            sqlite3_extended_errcode(db) != SQLITE_OK ? sqlite3_extended_errcode(db) : SQLITE_ERROR;
     for (size_t at = 0; code == SQLITE_OK && at < count && version < to; at++) {
         if (steps[at].from != version)
             continue;
@@ -189,7 +198,7 @@ sqlite_schema_migrate(sqlite3 *db, const struct migration *steps, size_t count, 
         code = SQLITE_MISMATCH;
     if (code == SQLITE_OK)
         code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK && !sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return code;
 }
@@ -240,6 +249,12 @@ sqlite_schema_bring(sqlite3 *db, struct store_error *error_out)
     if (version == SCHEMA_VERSION)
         return true;
     size_t count = sizeof migrations / sizeof *migrations;
-    return sqlite_schema_migrate(db, migrations, count, SCHEMA_VERSION) == SQLITE_OK ||
-           fail(db, "cannot bring its schema up to date", error_out);
+    int code = sqlite_schema_migrate(db, migrations, count, SCHEMA_VERSION);
+    if (code == SQLITE_OK)
+        return true;
+    // What the connection says by now is of the rollback.
+    sqlite_store_judge(code, error_out);
+    snprintf(error_out->text, sizeof error_out->text, "cannot bring its schema up to date: %s",
+             sqlite3_errstr(code));
+    return false;
 }

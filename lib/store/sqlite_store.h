@@ -40,8 +40,8 @@ enum {
 // The columns of a request but its body, in the order that read_row relies on.
 #define ROW_COLUMNS                                                                                \
     "seq, state, service, rid, owner, ikey, attempts, attempts_max, accepted_ms, due_ms, "         \
-    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason"
-enum { ROW_COLUMN_COUNT = 16 };
+    "deadline_ms, frames, bytes, reply_frames, reply_bytes, reason, fields_bytes, life"
+enum { ROW_COLUMN_COUNT = 18 };
 
 // Every statement, prepared once.
 #define STATEMENT_MAP(X)                                                                           \
@@ -65,24 +65,28 @@ enum { ROW_COLUMN_COUNT = 16 };
     X(READ_CHUNKS, "SELECT id, data FROM chunk WHERE id >= ?1 AND id < ?2 ORDER BY id")            \
     X(FIND_KEY, "SELECT seq, state, rid, digest FROM request "                                     \
                 "WHERE owner = ?1 AND ikey = ?2 AND ikey IS NOT NULL")                             \
-    X(FIND_SEQ, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts "       \
+    X(FIND_SEQ, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts, life " \
                 "FROM request WHERE seq = ?1")                                                     \
-    X(FIND_ID, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts "        \
+    X(FIND_ID, "SELECT seq, state, service, rid, owner, ikey IS NOT NULL, attempts, parts, life "  \
                "FROM request WHERE rid = ?1")                                                      \
     X(ANSWER, "UPDATE request SET state = 1, attempts = ?2, over_ms = ?3, reply_frames = ?4, "     \
-              "fields_bytes = ?5, reply_bytes = ?6, parts = ?7, reply_digest = ?8, body = ?9 "     \
+              "bytes = bytes - fields_bytes, fields_bytes = ?5, reply_bytes = ?6, "                \
+              "parts = ?7, reply_digest = ?8, body = ?9 "                                          \
               "WHERE seq = ?1")                                                                    \
     X(FAILED, "UPDATE request SET attempts = ?2, due_ms = ?3, reason = ?4 WHERE seq = ?1")         \
     X(END, "UPDATE request SET state = ?2, attempts = ?3, reason = ?4, over_ms = ?5 "              \
            "WHERE seq = ?1")                                                                       \
-    X(REVIVE, "UPDATE request SET state = 0, attempts = 0, due_ms = ?2, deadline_ms = 0, "         \
-              "reason = NULL, over_ms = 0 WHERE seq = ?1")                                         \
-    X(CLOSE, "UPDATE request SET state = 3, over_ms = ?2, parts = 0, body = NULL WHERE seq = ?1")  \
+    X(REVIVE, "UPDATE request SET state = 0, life = life + 1, attempts = 0, due_ms = ?2, "         \
+              "deadline_ms = 0, reason = NULL, over_ms = 0 WHERE seq = ?1")                        \
+    X(CLOSE, "UPDATE request SET state = 3, over_ms = ?2, parts = 0, body = NULL, "                \
+             "bytes = bytes - (state <> 1) * fields_bytes, "                                       \
+             "reply_bytes = reply_bytes - (state = 1) * fields_bytes, fields_bytes = 0 "           \
+             "WHERE seq = ?1")                                                                     \
     X(DELETE, "DELETE FROM request WHERE seq = ?1")                                                \
     X(READ_ROW, "SELECT " ROW_COLUMNS " FROM request WHERE seq = ?1")                              \
     X(READ_REPLY, "SELECT reply_frames, fields_bytes, reply_bytes, parts, reply_digest, body "     \
                   "FROM request WHERE seq = ?1")                                                   \
-    X(LOAD, "SELECT " ROW_COLUMNS ", fields_bytes, parts, digest, body "                           \
+    X(LOAD, "SELECT " ROW_COLUMNS ", parts, digest, body "                                         \
             "FROM request INDEXED BY queue WHERE state = 0 AND service = ?1 AND "                  \
             "(due_ms, seq) > (?2, ?3) AND due_ms <= ?4 ORDER BY due_ms, seq LIMIT ?5")             \
     X(NEXT_DUE, "SELECT due_ms FROM request INDEXED BY queue WHERE state = 0 AND service = ?1 "    \
@@ -172,6 +176,7 @@ struct sqlite_store {
 
     sqlite3 *copy; // of a backup that goes on, or NULL
     sqlite3_backup *copying;
+    char copy_part[STORE_PATH_BYTES_MAX + 8]; // its file
 
     bool is_short; // of room: what is new is refused
 
@@ -208,8 +213,10 @@ int sqlite_store_run(struct sqlite_store *self, enum statement which);
 // sqlite_store_blame keeps what SQLite says of the last error, after `what`.
 void sqlite_store_blame(struct sqlite_store *self, const char *what);
 
-// sqlite_store_result_of says what a failure of SQLite means for a batch.
+// sqlite_store_result_of says what a failure of SQLite means for a batch; sqlite_store_judge
+// what it means for an open.
 enum store_result sqlite_store_result_of(int code);
+void sqlite_store_judge(int code, struct store_error *error_out);
 
 // sqlite_store_prepare makes all statements, and reads what stands in progress.
 int sqlite_store_prepare(struct sqlite_store *self);
@@ -250,7 +257,8 @@ enum store_result sqlite_idle(struct store *base, uint64_t now_ms, bool *has_mor
 // ---- sqlite_backup.c ---------------------------------------------------------------
 
 enum store_result sqlite_backup(struct store *base, const char *path, bool *is_done_out);
-void sqlite_backup_end(struct sqlite_store *self); // gives up a copy that is not whole
+// sqlite_backup_end gives up a copy that is not whole, and leaves nothing of it.
+void sqlite_backup_end(struct sqlite_store *self);
 // sqlite_backup_is_copy: it was copied from another, and no process has opened it as its own.
 bool sqlite_backup_is_copy(sqlite3 *db);
 // sqlite_backup_restored begins another incarnation where the store was copied from another.
@@ -258,7 +266,7 @@ int sqlite_backup_restored(struct sqlite_store *self);
 
 // ---- sqlite_schema.c ----------------------------------------------------------------
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 struct migration {
     int from;        // to the next
@@ -336,6 +344,7 @@ struct request {
     struct request_id id;
     struct durable_owner owner;
     bool has_key;
+    uint32_t life;
     uint32_t attempts;
     uint32_t parts;
 };

@@ -37,7 +37,6 @@ struct store_options {
     const uint8_t *audit_key;  // STORE_KEY_BYTES, or NULL: the chain is not signed
     bool anchors_every_commit; // else the caller calls store_anchor now and then
     uint64_t retain_ms;        // answers that nobody closed, and keys
-    uint64_t body_bytes_max;   // of the largest body
     uint64_t free_bytes_min;   // nothing new with less of the disk; 0: 512 MiB, or a tenth of it
                                // where that is less
     uint64_t wall_ms;          // the wall clock now
@@ -64,6 +63,8 @@ struct store_info {
 // Why a store was not opened, or what is wrong with it.
 struct store_error {
     enum store_result result; // DOUBT: another start may do; FAULT: it needs an operator
+    bool is_storage;          // DOUBT: a read, a write or a sync failed. What was written last is
+                              // not known (exit 75)
     bool is_locked;           // another process has it
     int pid;                  // that one; 0: unknown
     char text[STORE_ERROR_BYTES];
@@ -137,6 +138,10 @@ store_backup(struct store *self, const char *path, bool *is_done_out)
 {
     return self->class->backup(self, path, is_done_out);
 }
+
+// store_backup_tidy removes what is left in a folder of copies that were cut off: NAME.db.part,
+// but for those that a process is making.
+void store_backup_tidy(const char *folder);
 
 static inline void
 store_info(struct store *self, struct store_info *info_out)

@@ -98,8 +98,6 @@ store_check_outline(struct store_check *self, struct store_outline *outline_out,
     outline_out->has_anchor = store_look_anchor(self, &anchor);
     if (outline_out->has_anchor)
         outline_out->anchored = anchor.changes;
-    if (store->progress.leaves == 0)
-        audit_head_start(&outline_out->head, view_of(store->store_id, AUDIT_STORE_ID_BYTES));
     int code = read_signatures(store, outline_out);
     if (code == SQLITE_OK)
         return true;

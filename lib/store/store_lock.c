@@ -8,19 +8,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
+// read_pid: 0 where nobody knows. Who looks at a store takes its lock, and leaves there the pid of
+// the last who had it.
 static int
 read_pid(int fd)
 {
     char text[24] = "";
     ssize_t size = pread(fd, text, sizeof text - 1, 0);
     long pid = size > 0 ? strtol(text, NULL, 10) : 0;
-    return pid > 0 && pid < INT32_MAX ? (int)pid : 0;
+    bool is_alive = pid > 0 && pid < INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+    return is_alive ? (int)pid : 0;
 }
 
 static bool
@@ -47,8 +51,12 @@ refuse(int fd, const char *path, struct store_error *error_out)
     error_out->result = STORE_DOUBT;
     error_out->is_locked = true;
     error_out->pid = read_pid(fd);
-    snprintf(error_out->text, sizeof error_out->text, "%s is in use: process %d has %s.lock", path,
-             error_out->pid, path);
+    if (error_out->pid != 0)
+        snprintf(error_out->text, sizeof error_out->text, "%s is in use: process %d has %s.lock",
+                 path, error_out->pid, path);
+    else
+        snprintf(error_out->text, sizeof error_out->text,
+                 "%s is in use: another process has %s.lock, or looks at the store", path, path);
 }
 
 int
@@ -80,6 +88,33 @@ store_lock(const struct store_options *options, struct store_error *error_out)
         return -1;
     }
     return fd;
+}
+
+bool
+store_lock_to_look(const char *path, int *fd_out, struct store_error *error_out)
+{
+    char name[4096];
+    int size = snprintf(name, sizeof name, "%s.lock", path);
+    errno = ENAMETOOLONG;
+    int fd = size < (int)sizeof name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    *fd_out = fd;
+    if (fd < 0 && errno == ENOENT)
+        return true;
+    if (fd < 0) {
+        error_out->result = STORE_DOUBT;
+        snprintf(error_out->text, sizeof error_out->text, "cannot open %.120s.lock: %.100s", path,
+                 strerror(errno));
+        return false;
+    }
+    while (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        refuse(fd, path, error_out);
+        close(fd);
+        *fd_out = -1;
+        return false;
+    }
+    return true;
 }
 
 void

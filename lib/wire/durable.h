@@ -63,6 +63,13 @@ struct durable_body {
     uint8_t data[];
 };
 
+// durable_body_content is how many bytes stand in its frames.
+static inline uint64_t
+durable_body_content(const struct durable_body *body)
+{
+    return body->bytes - body->fields_bytes - 4 * (uint64_t)body->frames;
+}
+
 // Which requests: terms that all must hold. What is 0 or empty is not asked for.
 struct durable_filter {
     struct view service;
@@ -90,7 +97,7 @@ struct durable_filter {
     X(DURABLE_OVERDUE, "overdue") /* those pending past their deadline; changes nothing */         \
     X(DURABLE_LIST, "list")                                                                        \
     X(DURABLE_STATS, "stats")                                                                      \
-    X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new */                    \
+    X(DURABLE_RETRY, "retry")   /* DEAD and EXPIRED ones: PENDING, as if new: another life */      \
     X(DURABLE_CANCEL, "cancel") /* PENDING ones: DEAD, with a reason */                            \
     X(DURABLE_PURGE, "purge")   /* DONE, DEAD and EXPIRED ones: CLOSED */
 
@@ -117,7 +124,8 @@ struct durable_row {
     struct request_id id;
     struct durable_owner owner;
     enum durable_state state;
-    uint32_t attempts; // made so far
+    uint32_t life;     // how often it was retried
+    uint32_t attempts; // made so far, in this life
     uint32_t attempts_max;
     uint64_t accepted_ms;
     uint64_t due_ms;      // no attempt starts earlier
@@ -126,8 +134,9 @@ struct durable_row {
     struct view key;
     struct view reason; // the last error
     uint32_t frames, reply_frames;
-    uint64_t bytes, reply_bytes;
-    struct durable_body *body; // LOAD: from malloc, and the reader's from now on; else NULL
+    uint64_t bytes, reply_bytes; // in the frames: neither fields nor lengths
+    struct durable_body *body;   // LOAD: from malloc, and the reader's from now on; else NULL
+    uint64_t body_bytes;         // of its data
 };
 
 struct durable_count { // of one service; of the whole store where the name is empty
@@ -154,6 +163,9 @@ struct durable_op {
     uint64_t seq;
     struct request_id id;
     struct durable_owner owner;
+    // FAILED, KILL: the life that they speak of. One that was cancelled and retried meanwhile
+    // knows nothing of it: NONE. An answer is one whatever life it was asked for in.
+    uint32_t life;
 
     // SUBMIT; LOAD asks by service. Views are the caller's until what came of it is told.
     struct view service;
@@ -171,6 +183,8 @@ struct durable_op {
     // order of (due_ms, seq), at most `limit` of them and not much more than bytes_max.
     // OVERDUE: those whose deadline is before now_ms, of all services, behind the same two in
     // the order of (deadline_ms, seq), at most `limit`.
+    // STATS: where it is not 0 only services that have something pending, and so many of them;
+    // else all, and as many as the filter says.
     uint64_t after_due_ms;
     uint64_t after_seq;
     uint32_t limit;

@@ -108,6 +108,7 @@ struct mdp_envelope {
     const struct view *stack;
     size_t stack_size;
     bool has_delimiter;
+    uint8_t socket; // which of its own, at a server with more than one: each names its peers
 };
 
 // mdp_fault_text is the name that the fault is counted under.

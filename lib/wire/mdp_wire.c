@@ -181,15 +181,16 @@ check_pack(struct mdp_reader *self, const struct mdp_limits *limits)
     return MDP_SOUND;
 }
 
-static bool
-is_over(const struct mdp_limits *limits, const struct view *frames, size_t count)
+bool
+mdp_limits_are_passed(const struct mdp_limits *limits, const struct view *frames,
+                      size_t frame_count)
 {
     if (limits == NULL)
         return false;
     size_t bytes = 0;
-    for (size_t i = 0; i < count && bytes <= limits->bytes_max; i++)
+    for (size_t i = 0; i < frame_count && bytes <= limits->bytes_max; i++)
         bytes += frames[i].size;
-    return count > limits->frames_max || bytes > limits->bytes_max;
+    return frame_count > limits->frames_max || bytes > limits->bytes_max;
 }
 
 enum mdp_fault
@@ -210,7 +211,7 @@ mdp_wire_begin(struct mdp_reader *self, const struct view *frames, size_t frame_
         return MDP_BAD_HEADER;
     self->side = header->side;
     self->dialect = header->dialect;
-    self->is_over_limit = is_over(limits, frames, frame_count);
+    self->is_over_limit = mdp_limits_are_passed(limits, frames, frame_count);
     if (self->side == MDP_WORKER_SIDE && self->envelope.stack_size > 0)
         return MDP_BAD_STACK;
     enum mdp_fault fault = self->dialect == MDP_G1 ? check_pack(self, limits) : MDP_SOUND;

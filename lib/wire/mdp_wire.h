@@ -33,6 +33,10 @@ struct mdp_limits {
     size_t bytes_max;  // in all frames
 };
 
+// mdp_limits_are_passed: does a message have more? NULL: there are none.
+bool mdp_limits_are_passed(const struct mdp_limits *limits, const struct view *frames,
+                           size_t frame_count);
+
 struct mdp_reader {
     struct mdp_envelope envelope;
     mdp_dialect_t dialect;

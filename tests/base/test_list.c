@@ -165,6 +165,8 @@ next_of_the_last_is_null(void **state)
     struct fixture *self = *state;
     assert_ptr_equal(list_next(&self->list, &self->items[1].node), &self->items[2].node);
     assert_null(list_next(&self->list, &self->items[2].node));
+    assert_ptr_equal(list_previous(&self->list, &self->items[2].node), &self->items[1].node);
+    assert_null(list_previous(&self->list, &self->items[0].node));
 }
 
 int

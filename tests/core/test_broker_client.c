@@ -94,7 +94,7 @@ answer_has_the_stack_and_the_delimiter_of_its_request(void **state)
 {
     struct world *world = *state;
     const struct view stack[] = {VIEW_LITERAL("proxy"), VIEW_LITERAL("a")};
-    struct mdp_envelope from = {VIEW_LITERAL("C"), stack, 2, true};
+    struct mdp_envelope from = {VIEW_LITERAL("C"), stack, 2, true, 0};
     world_ready(world, "W", MDP_G1, "echo", 8);
     world_say_behind(world, &from, request_of(1, 0, 0), "x");
     world_request(world, "C", MDP_G1, "echo", 1, "y"); // another client: it has no stack

@@ -413,6 +413,94 @@ step_does_what_fits_and_the_next_goes_on(void **state)
     assert_true(broker_core_deadline(world->core) > world->now_ns);
 }
 
+// ---- where attempts run out ------------------------------------------------------------
+
+enum { FEW_REQUESTS = 17, FEW_ATTEMPTS = 4 * FEW_REQUESTS };
+
+// hold_attempts has a worker hold so many, whose requests are over.
+static void
+hold_attempts(struct world *world, uint32_t count, uint32_t credit)
+{
+    struct broker_config config = world_config();
+    config.requests_max = FEW_REQUESTS;
+    config.credit_max = FEW_ATTEMPTS + 1;
+    world_configure(world, &config);
+    world_ready(world, "W", MDP_G1, "echo", credit);
+    for (uint64_t id = 0; id < count; id++) {
+        ask(world, id);
+        world_cancel(world, "C", id);
+    }
+    assert_int_equal(world_count(world, "W", MDP_REQUEST), count);
+}
+
+static void
+hold_all_attempts(struct world *world)
+{
+    hold_attempts(world, FEW_ATTEMPTS, FEW_ATTEMPTS + 1);
+}
+
+static void
+requests_wait_in_their_order_while_no_attempt_is_left(void **state)
+{
+    struct world *world = *state;
+    hold_all_attempts(world);
+    for (uint64_t id = 100; id < 100 + FEW_REQUESTS; id++)
+        ask(world, id);
+    assert_int_equal(world_stats(world)->requests_queued, FEW_REQUESTS);
+
+    for (size_t at = 0; at < FEW_REQUESTS; at++) {
+        world_answer(world, "W", world_find(world, "W", MDP_REQUEST, at), "late");
+
+        char body[24];
+        snprintf(body, sizeof body, "%zu", 100 + at);
+        assert_string_equal(world_last(world, "W", MDP_REQUEST)->body, body);
+    }
+}
+
+static void
+attempt_that_another_service_lets_go_is_used_at_once(void **state)
+{
+    struct world *world = *state;
+    hold_all_attempts(world);
+    world_ready(world, "W2", MDP_G1, "sum", 1);
+    world_request(world, "C", MDP_G1, "sum", 100, "x");
+    assert_int_equal(world_count(world, "W2", MDP_REQUEST), 0);
+
+    world_answer(world, "W", world_find(world, "W", MDP_REQUEST, 0), "late");
+
+    assert_int_equal(world_count(world, "W2", MDP_REQUEST), 1);
+}
+
+static void
+broker_without_attempts_does_not_spin(void **state)
+{
+    struct world *world = *state;
+    hold_all_attempts(world);
+    ask(world, 100);
+
+    assert_true(broker_core_deadline(world->core) > world->now_ns);
+}
+
+static void
+ticket_of_a_lost_attempt_dies_before_another_request_has_to_wait(void **state)
+{
+    struct world *world = *state;
+    hold_attempts(world, FEW_ATTEMPTS - 1, FEW_ATTEMPTS - 1);
+    world_ready(world, "W2", MDP_G1, "echo", 1);
+    ask(world, 100); // the last attempt
+    assert_int_equal(world_count(world, "W2", MDP_REQUEST), 1);
+    world_cut(world, "W2");
+    world_pass(world, 1000);
+    assert_int_equal(world_stats(world)->requests_queued, 1);
+
+    world_ready(world, "W3", MDP_G1, "sum", 1);
+    world_request(world, "C", MDP_G1, "sum", 200, "x");
+
+    assert_int_equal(world_count(world, "W3", MDP_REQUEST), 1);
+    world_answer(world, "W2", world_find(world, "W2", MDP_REQUEST, 0), "late");
+    assert_int_equal(world_stats(world)->requests_queued, 1);
+}
+
 int
 main(void)
 {
@@ -438,6 +526,10 @@ main(void)
         world_test(requests_of_a_client_that_is_gone_are_not_run),
         world_test(client_that_speaks_again_is_not_gone),
         world_test(step_does_what_fits_and_the_next_goes_on),
+        world_test(requests_wait_in_their_order_while_no_attempt_is_left),
+        world_test(attempt_that_another_service_lets_go_is_used_at_once),
+        world_test(broker_without_attempts_does_not_spin),
+        world_test(ticket_of_a_lost_attempt_dies_before_another_request_has_to_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

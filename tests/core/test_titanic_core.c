@@ -277,6 +277,26 @@ what_no_worker_was_given_is_no_attempt(void **state)
 }
 
 static void
+requests_that_no_worker_was_given_at_once_rest_no_longer_than_one(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    rig_accepted(rig, "echo", "first");
+    rig_known(rig, "echo", true);
+    rig_accepted(rig, "echo", "second");
+    rig_accepted(rig, "echo", "third");
+    assert_int_equal(rig_open(rig, "echo"), 3);
+    for (size_t place = 3; place > 0; place--)
+        rig_not_tried(rig, place - 1);
+    uint64_t from_ms = rig_clock_ms(rig);
+    rig_wait(rig, 1001);
+    assert_int_equal(rig->sent_count, 4);
+    assert_string_equal(rig->sent[3].body, "first");
+    assert_in_range(rig->sent[3].at_ms - from_ms, 500, 1001);
+    titanic_rig_free(rig);
+}
+
+static void
 answer_after_a_close_is_not_wanted(void **state)
 {
     (void)state;
@@ -589,6 +609,99 @@ retry_finds_the_answer_of_before_that_had_no_room(void **state)
     titanic_rig_free(rig);
 }
 
+// meet_a_cancel_and_a_retry has the operator end all requests of echo and retry them, while what
+// comes of the one that is out is on its way to the store.
+static void
+meet_a_cancel_and_a_retry(struct titanic_rig *rig, const char *reason)
+{
+    struct durable_filter all = {.service = VIEW_LITERAL("echo")};
+    rig_ask_filter(rig, TSP_CANCEL, &all);
+    rig_ask_filter(rig, TSP_RETRY, &all);
+    struct titanic_event event = {.kind = TITANIC_ANSWER,
+                                  .token = rig->sent[0].token,
+                                  .ending = TITANIC_ENDED,
+                                  .ended_with = 500,
+                                  .text = view_of(reason, strlen(reason))};
+    rig->sent[0].is_open = false;
+    rig_step(rig, &event);
+    rig_wait(rig, 10);
+}
+
+static void
+failure_of_before_does_not_delay_a_retried_request(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    meet_a_cancel_and_a_retry(rig, "no");
+    assert_int_equal(rig_open(rig, "echo"), 1); // at once, and no pause of a second before
+    rig_answer(rig, 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
+last_failure_of_before_does_not_end_a_retried_request(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.attempts = 1;
+    titanic_rig_start(rig);
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    meet_a_cancel_and_a_retry(rig, "no");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_PENDING);
+    assert_int_equal(rig_open(rig, "echo"), 1);
+    rig_answer(rig, 1, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
+static void
+expiry_of_what_was_not_loaded_does_not_end_a_retried_request(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    size_t place = rig_submit_with(rig, "echo", "x",
+                                   &(struct tsp_request){.not_before_ms = 50, .deadline_ms = 20});
+    rig_wait(rig, 0);
+    struct request_id id = rig->askers[place].id;
+    // What is overdue has been looked for, and is to be ended; the operator is quicker.
+    rig->now_ns += 30 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    struct durable_filter all = {.service = VIEW_LITERAL("echo")};
+    rig_ask_filter(rig, TSP_CANCEL, &all);
+    rig_ask_filter(rig, TSP_RETRY, &all);
+    rig_wait(rig, 10);
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_PENDING);
+    assert_int_equal(rig_open(rig, "echo"), 1);
+    titanic_rig_free(rig);
+}
+
+static void
+retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_known(rig, "echo", true);
+    rig_submit_with(rig, "echo", "later", &(struct tsp_request){.not_before_ms = 50});
+    rig_wait(rig, 0);
+    struct durable_filter one = {.has_id = true, .id = id};
+    rig_ask_filter(rig, TSP_CANCEL, &one);
+    rig_ask_filter(rig, TSP_RETRY, &one);
+    // The load for the delayed one stands behind the retry, and before the answer.
+    rig->now_ns += 60 * UINT64_C(1000000);
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    rig_step(rig, &tick);
+    rig_answer(rig, 0, 500, "no");
+    rig_wait(rig, 1000);
+    for (size_t place = 1; place < rig->sent_count; place++)
+        rig_answer(rig, place, 200, "y");
+    assert_int_equal(rig_fetch(rig, &id, NULL), TSP_OK);
+    titanic_rig_free(rig);
+}
+
 static void
 retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before(void **state)
 {
@@ -786,6 +899,27 @@ drain_does_not_wait_for_a_service_without_workers(void **state)
     titanic_rig_free(rig);
 }
 
+static void
+drain_that_waits_for_the_store_alone_sleeps_until_it_says(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = started();
+    struct request_id id = rig_accepted(rig, "echo", "hello");
+    rig_wait(rig, 0);
+    (void)rig_ask_id(rig, TSP_REPLY, &id, 0);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig->now_ns += rig->config.drain_ms * 1000000;
+    struct titanic_event tick = {.kind = TITANIC_TICK};
+    while (titanic_core_deadline(rig->core) <= rig->now_ns && rig_open(rig, "echo") > 0)
+        rig_step(rig, &tick);
+    assert_false(rig->has_stopped);
+    assert_true(titanic_core_deadline(rig->core) == UINT64_MAX);
+    rig_commit(rig);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -803,6 +937,7 @@ main(void)
         cmocka_unit_test(failed_attempt_is_made_again_after_a_growing_pause_and_then_given_up),
         cmocka_unit_test(attempts_of_a_request_are_its_own_where_it_says_so),
         cmocka_unit_test(what_no_worker_was_given_is_no_attempt),
+        cmocka_unit_test(requests_that_no_worker_was_given_at_once_rest_no_longer_than_one),
         cmocka_unit_test(answer_after_a_close_is_not_wanted),
         cmocka_unit_test(answer_that_meets_a_close_at_the_store_is_late),
         cmocka_unit_test(service_without_workers_has_one_request_out_until_it_is_taken),
@@ -818,6 +953,11 @@ main(void)
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
         cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
+        cmocka_unit_test(failure_of_before_does_not_delay_a_retried_request),
+        cmocka_unit_test(last_failure_of_before_does_not_end_a_retried_request),
+        cmocka_unit_test(expiry_of_what_was_not_loaded_does_not_end_a_retried_request),
+        cmocka_unit_test(
+            retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it),
         cmocka_unit_test(retry_of_an_expired_request_is_not_expired_by_what_was_loaded_before),
         cmocka_unit_test(more_questions_than_the_limit_are_refused),
         cmocka_unit_test(more_services_than_the_limit_are_refused_and_room_comes_back),
@@ -827,6 +967,7 @@ main(void)
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
         cmocka_unit_test(what_was_pending_of_a_service_without_a_place_runs_before_what_is_new),
         cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
+        cmocka_unit_test(drain_that_waits_for_the_store_alone_sleeps_until_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,6 @@ titanic_rig_new(void)
                                            .drain_ms = 1000,
                                            .clock_ms = 1000000};
     struct store_options options = {.retain_ms = self->config.retain_ms,
-                                    .body_bytes_max = 1 << 20,
                                     .wall_ms = self->config.clock_ms};
     struct store_error error;
     self->store = store_open_memory(&options, &error);
@@ -199,6 +198,23 @@ rig_step(struct titanic_rig *self, struct titanic_event *event)
     titanic_core_audit(self->core);
 }
 
+// damage takes the body that is named out of what a LOAD has found.
+static void
+damage(const struct titanic_rig *self, struct durable_op *op)
+{
+    char text[RIG_TEXT];
+    for (size_t i = 0; op->kind == DURABLE_LOAD && op->found != NULL && i < op->found->count; i++) {
+        struct durable_row *row = &op->found->rows[i];
+        text_of(text, row->body);
+        if (self->damaged == NULL || strcmp(text, self->damaged) != 0)
+            continue;
+        free(row->body);
+        row->body = NULL;
+        row->body_bytes = 0;
+        op->outcome = DURABLE_DAMAGED;
+    }
+}
+
 bool
 rig_commit_one(struct titanic_rig *self)
 {
@@ -210,6 +226,7 @@ rig_commit_one(struct titanic_rig *self)
         op->outcome = DURABLE_REFUSED;
     else
         assert_int_equal(store_apply(self->store, &op, 1), STORE_COMMITTED);
+    damage(self, op);
     self->live += op->reply != NULL;
     for (size_t i = 0; op->found != NULL && i < op->found->count; i++)
         self->live += op->found->rows[i].body != NULL;

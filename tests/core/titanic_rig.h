@@ -50,8 +50,9 @@ struct titanic_rig {
     size_t questions;
     size_t cancelled;
     bool has_stopped;
-    bool refuses;     // the store has no room for bodies
-    bool refuses_all; // nor for anything else
+    bool refuses;        // the store has no room for bodies
+    bool refuses_all;    // nor for anything else
+    const char *damaged; // the body of a request that the store does not find whole, or NULL
     size_t effects_most;
 };
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -45,6 +46,14 @@ drill_worker_main(int argc, char **argv)
 
 int
 drill_client_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 0;
+}
+
+int
+drill_pirate_main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
@@ -138,6 +147,41 @@ exit_code_is_no_good_end_and_is_said(void **state)
     assert_string_equal(how, "with exit code 3");
 }
 
+// await_ended waits until it has ended, and leaves it for the drill to find that out.
+static void
+await_ended(const struct drill_child *child)
+{
+    siginfo_t how;
+    assert_int_equal(waitid(P_PID, (id_t)child->pid, &how, WEXITED | WNOWAIT), 0);
+}
+
+static void
+child_that_ended_before_it_was_killed_is_told_from_one_that_we_killed(void **state)
+{
+    (void)state;
+    char how[DRILL_ENDING_BYTES];
+    struct drill_child child = begin("brief");
+    await_ended(&child);
+    assert_false(drill_child_kill(&child));
+    assert_false(child.is_running);
+    drill_child_describe(&child, how);
+    assert_string_equal(how, "with exit code 3");
+    child = begin("stubborn");
+    assert_true(drill_child_kill(&child));
+    assert_false(child.is_running);
+}
+
+static void
+one_that_finds_a_library_says_where_and_one_that_does_not_says_no(void **state)
+{
+    (void)state;
+    char path[DRILL_PATH_BYTES];
+    assert_false(drill_child_find_library("no-such-library.so", path));
+    // This program is next to itself.
+    assert_true(drill_child_find_library("test_drill_child", path));
+    assert_int_equal(access(path, X_OK), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -148,6 +192,8 @@ main(int argc, char **argv)
         cmocka_unit_test(child_that_was_stopped_ends_in_order),
         cmocka_unit_test(child_that_does_not_end_is_killed_and_that_is_said),
         cmocka_unit_test(exit_code_is_no_good_end_and_is_said),
+        cmocka_unit_test(child_that_ended_before_it_was_killed_is_told_from_one_that_we_killed),
+        cmocka_unit_test(one_that_finds_a_library_says_where_and_one_that_does_not_says_no),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

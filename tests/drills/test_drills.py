@@ -8,6 +8,7 @@ names as arguments only those tests run: tests/drills/test_drills.py [-v] [Class
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -83,7 +84,7 @@ class Verdicts(DrillTest):
         self.assertEqual((one["verdict"], one["lost"], one["twice"]), ("fail", 1, 0))
         self.assertNotIn("recovery_ms", one)
         self.assertIn("lost", one["why"])
-        self.assertIn("galleon: worker-killed, run 1: ", errors)
+        self.assertRegex(errors, r"galleon: worker-killed, run 1: .* \(seed \d+\)\.\n")
         self.assertIn("MDP-REQUEST-GIVEN-UP", errors)
 
     def test_drill_that_takes_too_long_fails(self):
@@ -131,13 +132,54 @@ class EveryDrill(DrillTest):
                 self.assertLessEqual(one["recovery_ms"], row["recovery_ms_max"])
                 self.assertLessEqual(one["twice"], row["twice_max"])
         twice = {one["drill"]: one["twice"] for one in found}
-        for name in ("worker-killed", "worker-frozen", "worker-hung"):
+        for name in ("worker-killed", "worker-frozen", "worker-hung", "pirate-worker-killed",
+                     "pirate-worker-frozen"):
             self.assertEqual(twice[name], 1)        # its first worker had begun, that was the harm
         # Who went on after the harm answered what another had answered, and that was dropped.
         self.assertEqual({one["drill"] for one in found if one["late_dropped"] > 0},
-                         {"worker-frozen", "worker-hung", "network-cut", "network-half-open"})
+                         {"worker-frozen", "worker-hung", "network-cut", "network-half-open",
+                          "pirate-worker-frozen"})
         refused = {one["drill"] for one in found if one["refused"]}
         self.assertEqual(refused, {"slow-service"})
+
+
+class Losing(DrillTest):
+    """The library that stands between titanic and its disk."""
+
+    # All by which a program could change a file behind a name or a descriptor, or have it synced.
+    # (SQLite has mmap64 too; page_vfs.c offers it nothing to map, and mmap_size is 0.)
+    CHANGES = set("""
+        open open64 openat openat64 creat creat64 __open_2 __open64_2 __openat_2 __openat64_2 fopen
+        fopen64 freopen freopen64 mkstemp mkstemp64 mkostemp mkostemp64 write pwrite pwrite64 writev
+        pwritev pwritev2 pwritev64 pwritev64v2 ftruncate ftruncate64 truncate truncate64 fallocate
+        fallocate64 posix_fallocate posix_fallocate64 rename renameat renameat2 unlink unlinkat
+        remove link linkat symlink symlinkat copy_file_range sendfile sendfile64 splice tee vmsplice
+        fsync fdatasync sync syncfs sync_file_range msync syscall""".split())
+
+    def symbols(self, path, which):
+        text = subprocess.run(["nm", "-D", which, path], check=True, capture_output=True,
+                              text=True).stdout
+        return {line.split()[-1].partition("@")[0] for line in text.splitlines()}
+
+    def test_every_call_by_which_titanic_changes_files_goes_through_it(self):
+        ours = self.symbols(FOLDER / "lose_unsynced.so", "--defined-only")
+        libraries = subprocess.run(["ldd", FOLDER / "titanic"], check=True, capture_output=True,
+                                   text=True).stdout
+        sqlite = re.search(r"libsqlite3\S* => (\S+)", libraries)[1]
+        for path in (FOLDER / "titanic", sqlite):
+            with self.subTest(path=path):
+                calls = self.symbols(path, "--undefined-only") & self.CHANGES
+                self.assertIn("unlink", calls)
+                self.assertEqual(calls - ours, set())
+
+    def test_power_cut_takes_what_was_not_synced_and_is_repeated_by_its_seed(self):
+        found, _ = self.verdicts("titanic-power-cut", "--seed", "5", "--repeat", "2")
+        self.assertEqual([one["seed"] for one in found], [5, 6])
+        for one in found:
+            self.assertEqual((one["verdict"], one["why"]), ("pass", ""))
+            self.assertEqual(one["sent"], one["answered"])
+            self.assertGreater(one["unsynced"], one["unsynced_lost"])
+            self.assertGreater(one["unsynced_lost"], 0)
 
 
 class OtherDialects(DrillTest):
@@ -164,6 +206,7 @@ class WrongUse(DrillTest):
             (["drill", "run"], "'drill run' needs a drill"),
             (["drill", "run", "all", "--broker", "tcp://a:1"], "'drill run' takes no --broker."),
             (["stat", "--repeat", "3"], "--repeat is an option of 'drill run', not of 'stat'."),
+            (["drill", "ls", "--seed", "1"], "--seed is an option of 'drill run', not of 'drill ls'."),
             (["drill", "ls", "all"], "'drill ls' takes no 'all'."),
             (["drill", "ls", "--dialect", "0.1"], "'drill ls' takes no --dialect."),
             (["drill", "run", "slow-service", "--dialect", "0.2"],

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,14 +37,17 @@ class BrokenBroker(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def run_drill(self, name, *options, code, **environment):
+    def run_drill(self, *line, code, **environment):
+        (one,) = self.run_drills(*line, code=code, **environment)
+        return one
+
+    def run_drills(self, name, *options, code, **environment):
         run = subprocess.run(
             [self.folder / "galleon", "drill", "run", name, "--json", *options],
             env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=PATIENCE, check=False)
         self.assertEqual(run.returncode, code, run.stdout + run.stderr)
-        (one,) = json.loads(run.stdout)
-        return one
+        return json.loads(run.stdout)
 
     def assert_fails_with(self, name, number, why):
         os.symlink(PLANTED, self.folder / "mdbroker")
@@ -78,6 +82,30 @@ class BrokenBroker(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
+    def assert_pirate_fails_with(self, name, number, why, *options):
+        os.symlink(PLANTED.parent / "ppqueue", self.folder / "ppqueue")
+        one = self.run_drill(name, *options, GALLEON_PLANT=str(number), code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], why)
+        return one
+
+    @is_slow
+    def test_pirate_worker_killed_fails_where_nothing_is_tried_again(self):
+        one = self.assert_pirate_fails_with("pirate-worker-killed", 0, "harmed worker .* not within",
+                                            "--broker-option=--attempts=1")
+        self.assertEqual(one["lost"], 1)
+
+    def test_pirate_worker_frozen_fails_where_a_late_answer_is_passed_on(self):
+        self.assert_pirate_fails_with("pirate-worker-frozen", 4, "a late answer was passed on")
+
+    def test_pirate_queue_restarted_fails_where_the_queue_comes_too_late(self):
+        path = self.folder / "ppqueue"
+        path.write_text(f"#!/bin/sh\n[ -e {self.folder}/again ] && sleep 6\n"
+                        f'touch {self.folder}/again\nexec {FOLDER}/ppqueue "$@"\n')
+        path.chmod(0o755)
+        one = self.run_drill("pirate-queue-restarted", code=1)
+        self.assertRegex(one["why"], "recovered after .* ms, not within 5000")
+
     def test_titanic_killed_fails_where_the_store_is_lost(self):
         self.put_titanic(f'rm -f "${{4#sqlite:}}"*; exec {FOLDER}/titanic "$@"')
         one = self.run_drill("titanic-killed", code=1)
@@ -93,12 +121,55 @@ class BrokenBroker(unittest.TestCase):
         one = self.run_drill("titanic-disk-full", code=1)
         self.assertEqual(one["why"], "titanic accepts with a disk that is full")
 
+    def test_process_that_ends_by_itself_fails_a_drill_also_with_exit_code_0(self):
+        """A broker that leaves somebody to serve on, while the drill looks at titanic alone."""
+        os.symlink(FOLDER / "titanic", self.folder / "titanic")
+        self.put_script(f'{FOLDER}/mdbroker "$@" &\necho $! >{self.folder}/pid\nsleep 1')
+        self.addCleanup(lambda: os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL))
+        one = self.run_drill("titanic-killed", code=1)
+        self.assertEqual(one["why"], "mdbroker ended by itself, with exit code 0")
+
     def test_titanic_broker_restarted_fails_where_the_broker_comes_too_late(self):
         os.symlink(FOLDER / "titanic", self.folder / "titanic")
         self.put_script(f'[ -e {self.folder}/again ] && sleep 6\n'
                         f'touch {self.folder}/again\nexec {FOLDER}/mdbroker "$@"')
         one = self.run_drill("titanic-broker-restarted", code=1)
         self.assertRegex(one["why"], "recovered after .* ms, not within 5000")
+
+    def put_losing_titanic(self, text):
+        os.symlink(FOLDER / "lose_unsynced.so", self.folder / "lose_unsynced.so")
+        self.put_titanic(text)
+
+    # What shows first that something is missing depends on what the cut has left.
+    MISSING = "an acknowledged request is unknown|one key has two ids|a closed request is there"
+    REFUSED = "titanic \\d+ ended by itself|'galleon store check' ended"
+
+    def test_titanic_power_cut_fails_where_the_disk_lies_about_its_syncs(self):
+        library = os.environ["GALLEON_LYING_SYNC_LIBRARY"]
+        self.put_losing_titanic(f'LD_PRELOAD="{library}:$LD_PRELOAD" exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-power-cut", "--seed=1", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], f"{self.MISSING}|{self.REFUSED}")
+        self.assertGreater(one["unsynced_lost"], 0)
+
+    def test_titanic_power_cut_fails_where_not_every_commit_is_synced(self):
+        """What goes then may go, which need not be in each run: the store is whole, and goes on."""
+        self.put_losing_titanic(f'exec {FOLDER}/titanic "$@" --durability relaxed')
+        runs = self.run_drills("titanic-power-cut", "--seed=3", "--repeat=3", code=1)
+        for one in runs:
+            if one["verdict"] == "fail":
+                self.assertRegex(one["why"], self.MISSING)
+
+    def test_titanic_power_cut_fails_where_nothing_can_be_lost(self):
+        self.put_losing_titanic(f'unset LD_PRELOAD; exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-power-cut", code=1)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], "titanic does not run on the disk that loses|nothing was lost")
+
+    def test_titanic_power_cut_fails_without_what_it_preloads(self):
+        self.put_titanic(f'exec {FOLDER}/titanic "$@"')
+        one = self.run_drill("titanic-power-cut", code=1)
+        self.assertRegex(one["why"], "^lose_unsynced.so is not found")
 
     @is_slow
     def test_broker_that_dies_fails_a_drill(self):

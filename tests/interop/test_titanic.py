@@ -281,6 +281,21 @@ class Further(TitanicTest):
     def test_show_of_nothing_is_a_head(self):
         self.assertEqual(self.ask(b"show", b"id=" + UNKNOWN), [b"200", b"id\tname\tvalue\n"])
 
+    def test_show_counts_the_bytes_of_the_body_and_nothing_else(self):
+        fields = b"idempotency-key: " + self.name() + b"\nzone: a\n"
+        service = self.name()
+        request = self.submit_with(fields, service, b"Hello", b"", b"world")
+        facts = self.facts(request)
+        self.assertEqual((facts["frames"], facts["bytes"]), ("3", "10"))
+        self.assertEqual((facts["reply_frames"], facts["reply_bytes"]), ("0", "0"))
+        worker = self.worker("g1", service)
+        worker.final(worker.take(), [b"you", b"too"])
+        worker.flush()
+        self.fetch(request)
+        facts = self.facts(request)
+        self.assertEqual((facts["frames"], facts["bytes"]), ("3", "10"))
+        self.assertEqual((facts["reply_frames"], facts["reply_bytes"]), ("2", "6"))
+
     def test_stats_say_what_is_there(self):
         service = self.name()
         request = self.submit(service, b"Hi")

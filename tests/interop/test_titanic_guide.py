@@ -71,6 +71,17 @@ class WithMmi(GuideTest):
         self.check_silence()
         self.assertEqual(self.broker.violations, [])
 
+    def test_services_without_workers_hold_up_no_other(self):
+        self.start_titanic("--timeout", 60000)
+        dead = [self.submit(b"nobody-%d" % n, b"wait") for n in range(5)]
+        self.check_life()
+        for name in dead:
+            self.assertEqual(self.ask(b"reply", name), [b"300"])
+        self.serve("0.1", self.endpoint, b"nobody-3")
+        self.assertEqual(self.wait(dead[3]), [b"200", b"wait"])
+        self.assertEqual(self.facts(dead[0])["attempts"], "0")
+        self.assertEqual(self.broker.violations, [])
+
     def test_a_worker_that_fails_to_answer_is_given_it_again(self):
         self.start_titanic("--timeout", 700)
         worker = self.worker("0.1", self.endpoint, b"service")

@@ -158,6 +158,13 @@ class Backup(StoreTest):
             self.assertEqual(self.ask(b"backup", name)[0], b"400", name)
         self.assertEqual(list(self.copies.iterdir()), [])
 
+    def test_what_a_crash_has_left_of_a_backup_is_removed_at_the_start(self):
+        kept = self.copies / "monday.db"
+        for path in (kept, self.copies / "tuesday.db.part"):
+            path.write_bytes(b"x")
+        self.start_titanic("--backup-dir", self.copies)
+        self.assertEqual(list(self.copies.iterdir()), [kept])
+
     def test_a_name_is_used_once(self):
         self.start_titanic("--backup-dir", self.copies)
         path, _ = self.backup("one")
@@ -249,27 +256,61 @@ class Faults(StoreTest):
         titanic.signal()
         titanic.wait()
 
-    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
-    def test_a_sync_that_fails_is_not_acknowledged(self):
+    def no_sync(self):
+        """Return a file: while it is there no sync succeeds of what is started in the context."""
         mark = self.folder / "no-sync"
         more = {"LD_PRELOAD": os.environ["GALLEON_NO_SYNC_LIBRARY"], "GALLEON_NO_SYNC": str(mark),
                 "ASAN_OPTIONS": "verify_asan_link_order=0:"
                                 + os.environ.get("ASAN_OPTIONS", "")}
-        with unittest.mock.patch.dict(os.environ, more):
+        return mark, unittest.mock.patch.dict(os.environ, more)
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_a_sync_that_fails_at_the_start_is_doubt_too(self):
+        mark, without_sync = self.no_sync()
+        titanic = self.start_titanic()
+        before = self.submit(b"nobody", b"before")
+        titanic.kill()
+        mark.touch()
+        with without_sync:
+            self.refused(75, str(self.path))
+        self.assertIn("fault", (self.folder / "titanic.db.fault").read_text())
+        self.start_titanic()
+        self.assertEqual(self.facts(before)["state"], "pending")
+        self.assertIn("checked", (self.folder / "titanic.db.fault").read_text())
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_syncs_that_fail_at_start_after_start_need_an_operator(self):
+        mark, without_sync = self.no_sync()
+        mark.touch()
+        with without_sync:
+            self.refused(75)
+            self.refused(75)
+            self.refused(1, "twice within ten minutes")
+
+    def test_a_path_that_is_none_is_no_doubt(self):
+        self.path = self.folder / "none" / "titanic.db"
+        self.refused(1, "none")
+
+    @unittest.skipUnless(os.environ.get("GALLEON_NO_SYNC_LIBRARY"), "no library to preload")
+    def test_a_sync_that_fails_is_not_acknowledged(self):
+        mark, without_sync = self.no_sync()
+        with without_sync:
             titanic = self.start_titanic()
         before = self.submit(b"nobody", b"before")
         mark.touch()
         asked = self.asking.request(b"titanic.request", [b"nobody", b"after"])
+        self.asking.flush()
         self.assertEqual(titanic.wait(), 75, titanic.error_text())
         with self.assertRaises(Silence):
             self.asking.answer(asked, 0.5)
         self.assertIn("fault", (self.folder / "titanic.db.fault").read_text())
         mark.unlink()
-        with unittest.mock.patch.dict(os.environ, more):
+        with without_sync:
             titanic = self.start_titanic()
         self.assertEqual(self.facts(before)["state"], "pending")
         mark.touch()
         self.asking.request(b"titanic.request", [b"nobody", b"again"])
+        self.asking.flush()
         self.assertEqual(titanic.wait(), 75, titanic.error_text())
         self.refused(1, "twice within ten minutes", "titanic.db.fault")
 

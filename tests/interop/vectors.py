@@ -1,10 +1,11 @@
-"""Reads docs/protocol/vectors.md: the rows as data, in the notation that the page explains."""
+"""Reads docs/protocol/vectors.md, and pages like it: the rows as data, in the notation that the page explains."""
 
 import collections
 import pathlib
 import re
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "protocol" / "vectors.md"
+PIRATES = PAGE.with_name("pirates.md")
 
 Positive = collections.namedtuple("Positive", "id socket way dialect command frames decoded")
 Negative = collections.namedtuple("Negative", "id socket state frames expect why")
@@ -34,18 +35,18 @@ def items(text):
     return dict(item.split("=", 1) for item in text.split() if item != "-")
 
 
-def rows(letters):
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
+def rows(letters, page=PAGE):
+    for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if re.fullmatch(f"[{letters}][0-9]+[a-d]?", cells[0]):
             yield cells
 
 
-def positive():
-    for *start, text, decoded in rows("VG"):
+def positive(page=PAGE):
+    for *start, text, decoded in rows("VG", page):
         yield Positive(*start, frames(text), decoded)
 
 
-def negative():
-    for name, socket, state, text, expect, why in rows("N"):
+def negative(page=PAGE):
+    for name, socket, state, text, expect, why in rows("N", page):
         yield Negative(name, socket, state, frames(text), expect, why)

@@ -156,6 +156,28 @@ what_is_no_tcp_connection_is_never_silent(void **state)
     assert_false(connection_is_silent(connection_of(0), SILENCE_MS));
 }
 
+static void
+connection_has_ended_when_its_descriptor_is_closed_or_anothers(void **state)
+{
+    (void)state;
+    struct pair pair, other;
+    assert_true(connect_pair(&pair, AF_INET));
+    assert_false(connection_has_ended(pair.connection));
+    close(pair.peer_fd);
+    struct pollfd item = {.fd = pair.fd, .events = POLLIN};
+    assert_int_equal(poll(&item, 1, PATIENCE_MS), 1);
+    assert_false(connection_has_ended(pair.connection)); // as long as it is not closed
+    close(pair.fd);
+    assert_true(connection_has_ended(pair.connection));
+    assert_true(connect_pair(&other, AF_INET));
+    assert_int_equal(dup2(other.fd, pair.fd), pair.fd);
+    assert_true(connection_has_ended(pair.connection));
+    if (pair.fd != other.fd && pair.fd != other.peer_fd)
+        close(pair.fd);
+    close_pair(&other);
+    assert_false(connection_has_ended((struct broker_connection){0}));
+}
+
 int
 main(void)
 {
@@ -164,6 +186,7 @@ main(void)
         cmocka_unit_test(what_we_have_not_read_is_not_the_peers_silence),
         cmocka_unit_test(descriptor_that_is_another_connections_by_now_is_not_meant),
         cmocka_unit_test(what_is_no_tcp_connection_is_never_silent),
+        cmocka_unit_test(connection_has_ended_when_its_descriptor_is_closed_or_anothers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,48 @@ frame_can_be_taken_out(void **state)
     zmq_msg_close(&message);
 }
 
+static void
+message_is_waited_for_as_long_as_the_socket_says(void **state)
+{
+    (void)state;
+    zsock_set_rcvtimeo(far, 30);
+    int64_t from_ms = zclock_mono();
+    assert_false(inbox_await(&inbox, zsock_resolve(far)));
+    assert_true(zclock_mono() - from_ms >= 29);
+    assert_int_equal(inbox.count, 0);
+    send_frames(3);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, 3);
+    send_frames(FRAMES_MAX + 5);
+    send_frames(1);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, FRAMES_MAX + 1);
+    assert_true(inbox_await(&inbox, zsock_resolve(far)));
+    assert_int_equal(inbox.count, 1);
+}
+
+static void
+connection_of_a_message_is_known_after_a_poll_too(void **state)
+{
+    (void)state;
+    zsock_t *router = zsock_new(ZMQ_ROUTER);
+    int port = zsock_bind(router, "tcp://127.0.0.1:*");
+    zsock_t *dealer = zsock_new(ZMQ_DEALER);
+    assert_int_equal(zsock_connect(dealer, "tcp://127.0.0.1:%d", port), 0);
+    zsock_set_rcvtimeo(router, 10000);
+    for (int i = 0; i < 2; i++) {
+        zstr_send(dealer, "READY");
+        // A ROUTER that was asked for its events has made the routing id's frame already.
+        zmq_pollitem_t item = {.socket = zsock_resolve(router), .events = ZMQ_POLLIN};
+        assert_int_equal(zmq_poll(&item, 1, 10000), 1);
+        assert_true(inbox_receive(&inbox, zsock_resolve(router)));
+        assert_true(inbox_connection(&inbox) > 0);
+    }
+    inbox_clear(&inbox);
+    zsock_destroy(&dealer);
+    zsock_destroy(&router);
+}
+
 int
 main(void)
 {
@@ -109,7 +151,11 @@ main(void)
         cmocka_unit_test_setup_teardown(message_comes_with_all_its_frames, set_up, tear_down),
         cmocka_unit_test_setup_teardown(message_that_is_too_long_is_cut_and_the_next_is_whole,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(message_is_waited_for_as_long_as_the_socket_says, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(frame_can_be_taken_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connection_of_a_message_is_known_after_a_poll_too, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

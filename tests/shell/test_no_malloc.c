@@ -1,11 +1,12 @@
 // test_no_malloc.c - the hot path asks nobody for memory: 100,000 G1 requests through a
-// running broker, and the calls of our own objects are counted.
+// running broker, and some through a pirate queue, and the calls of our own objects are counted.
 //
 // The linker turns malloc and its kin in our static archives, and in this file, into the
 // functions below (--wrap). What libzmq and czmq allocate is not seen, and not meant.
 
 #include "broker_stage.h"
 
+#include <galleon/pirate_queue.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -168,12 +169,82 @@ single_requests_allocate_nothing(void **state)
     assert_in_range(released, 0, (unsigned long)CALLS_OF_ONE * SINGLES + SPARE);
 }
 
+// ---- a pirate queue ------------------------------------------------------------------------
+
+static void *
+serve_pirates(void *queue)
+{
+    assert_int_equal(pirate_queue_run(queue), GALLEON_OK);
+    return NULL;
+}
+
+// echo receives a message of a few small frames and sends it back.
+static void
+echo(void *worker)
+{
+    char frames[4][128];
+    int sizes[4], count = 0, more = 1;
+    for (size_t size = sizeof more; more; count++) {
+        assert_true(count < 4);
+        sizes[count] = zmq_recv(worker, frames[count], sizeof frames[count], 0);
+        assert_in_range(sizes[count], 0, sizeof frames[count]);
+        assert_int_equal(zmq_getsockopt(worker, ZMQ_RCVMORE, &more, &size), 0);
+    }
+    for (int i = 0; i < count; i++)
+        assert_int_equal(
+            zmq_send(worker, frames[i], (size_t)sizes[i], i + 1 < count ? ZMQ_SNDMORE : 0),
+            sizes[i]);
+}
+
+static void
+make_pirate_rounds(void *client, void *worker, int rounds)
+{
+    char bytes[100] = {0};
+    for (int i = 0; i < rounds; i++) {
+        assert_int_equal(zmq_send(client, bytes, sizeof bytes, 0), sizeof bytes);
+        echo(worker);
+        assert_int_equal(zmq_recv(client, bytes, sizeof bytes, 0), sizeof bytes);
+    }
+}
+
+static void
+pirates_requests_allocate_nothing(void **state)
+{
+    (void)state;
+    pirate_queue_options_t options = {.simple = true};
+    pirate_queue_t *queue = pirate_queue_new(&options);
+    assert_int_equal(pirate_queue_bind_frontend(queue, "tcp://127.0.0.1:*"), GALLEON_OK);
+    assert_int_equal(pirate_queue_bind_backend(queue, "tcp://127.0.0.1:*"), GALLEON_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, serve_pirates, queue), 0);
+    zsock_t *client = zsock_new_req(pirate_queue_frontend(queue));
+    zsock_t *worker = zsock_new_req(pirate_queue_backend(queue));
+    zsock_set_rcvtimeo(client, 10000);
+    zsock_set_rcvtimeo(worker, 10000);
+    zstr_send(worker, "\001");
+    make_pirate_rounds(zsock_resolve(client), zsock_resolve(worker), 500);
+    unsigned long allocated = atomic_load(&allocations), released = atomic_load(&releases);
+
+    make_pirate_rounds(zsock_resolve(client), zsock_resolve(worker), SINGLES);
+
+    allocated = atomic_load(&allocations) - allocated;
+    released = atomic_load(&releases) - released;
+    assert_in_range(allocated, 0, (unsigned long)CALLS_OF_ONE * SINGLES + SPARE);
+    assert_in_range(released, 0, (unsigned long)CALLS_OF_ONE * SINGLES + SPARE);
+    zsock_destroy(&client);
+    zsock_destroy(&worker);
+    pirate_queue_drain(queue);
+    pthread_join(thread, NULL);
+    pirate_queue_destroy(&queue);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(packed_requests_allocate_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(single_requests_allocate_nothing, set_up, tear_down),
+        cmocka_unit_test(pirates_requests_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

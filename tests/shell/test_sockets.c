@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <galleon/lazy_pirate.h>
 #include <galleon/mdp_broker.h>
 #include <galleon/mdp_worker.h>
 #include <galleon/status.h>
@@ -139,6 +140,35 @@ worker_that_finds_no_socket_is_ready_once_there_is_one(void **state)
     zsock_destroy(&router);
 }
 
+static void
+lazy_client_that_finds_no_socket_ends_in_time_and_asks_once_there_is_one(void **state)
+{
+    (void)state;
+    zsock_t *router = zsock_new(ZMQ_ROUTER);
+    assert_true(zsock_bind(router, "tcp://127.0.0.1:*") > 0);
+    const char *endpoint = zsock_endpoint(router);
+    lazy_pirate_options_t options = {.timeout_ms = 150, .attempts = 2};
+    lazy_pirate_t *client = lazy_pirate_new(&endpoint, 1, &options);
+    assert_non_null(client);
+    lazy_pirate_stats_t stats;
+    for (size_t spare = 0; spare <= LINK_DESCRIPTORS; spare++) {
+        zmsg_t *request = zmsg_new();
+        zmsg_t *reply;
+        bool is_enough = spare == LINK_DESCRIPTORS;
+        if (!is_enough)
+            leave(spare);
+        int result = lazy_pirate_call(client, &request, &reply);
+        give_back();
+        assert_int_equal(result, GALLEON_TIMED_OUT); // nobody replies
+        lazy_pirate_stats(client, &stats);
+        assert_true((stats.requests_sent > 0) == is_enough);
+    }
+    assert_true(stats.unreached >= LINK_DESCRIPTORS * options.attempts);
+    assert_true(zsock_events(router) & ZMQ_POLLIN);
+    lazy_pirate_destroy(&client);
+    zsock_destroy(&router);
+}
+
 int
 main(void)
 {
@@ -147,6 +177,7 @@ main(void)
         cmocka_unit_test(link_that_finds_no_socket_is_not_open),
         cmocka_unit_test(broker_that_finds_no_socket_is_null_with_enomem),
         cmocka_unit_test(worker_that_finds_no_socket_is_ready_once_there_is_one),
+        cmocka_unit_test(lazy_client_that_finds_no_socket_ends_in_time_and_asks_once_there_is_one),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

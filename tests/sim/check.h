@@ -40,6 +40,8 @@ uint64_t check_new_run(struct world *world, uint64_t call);
 // check_run_call is the call that a run is of, 0 where there is no such run.
 uint64_t check_run_call(const struct world *world, uint64_t run);
 void check_run_ended(struct world *world, uint64_t run, int status);
+// check_is_running: does an application work on this call?
+bool check_is_running(const struct world *world, uint64_t call);
 // check_call_body: this is what is asked.
 void check_call_body(struct world *world, uint64_t number, const struct parcel *request);
 // check_taint: somebody who lies was handed this call: its answer may be anything.

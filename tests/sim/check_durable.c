@@ -1,15 +1,19 @@
 // check_durable.c - T1 to T10: what an acknowledgement means.
 
 #include "check_durable.h"
+#include "titanic_store.h"
 #include "workload.h"
 
 struct kept { // a request that the store has, or had
     struct request_id id;
+    struct durable_owner owner;
     uint64_t number;
     enum durable_state state;
     uint32_t attempts, attempts_max;
     uint64_t due_ms, deadline_ms;
-    uint64_t run; // of its answer
+    uint64_t run;     // of its answer
+    uint64_t over_ms; // when it was done or closed
+    bool is_dropped;  // after its time
 };
 
 struct book {
@@ -59,8 +63,8 @@ check_errand(const struct world *world, size_t at)
     return world->book->errands[at];
 }
 
-static struct errand *
-errand_of(const struct world *world, uint64_t call)
+struct errand *
+check_errand_of(const struct world *world, uint64_t call)
 {
     for (size_t i = 0; i < world->book->errand_count; i++)
         if (world->book->errands[i]->number == call)
@@ -98,12 +102,17 @@ write_submit(struct node *node, const struct durable_op *op)
     }
     struct kept *kept = &self->kept[self->kept_count++];
     *kept = (struct kept){.id = op->id,
+                          .owner = op->owner,
                           .attempts_max = op->attempts_max,
                           .due_ms = op->due_ms,
                           .deadline_ms = op->deadline_ms};
     struct mdp_body body = parts_of(op->body);
     uint64_t run = 0;
     workload_name_of(&body, &kept->number, &run);
+    struct errand *errand = check_errand_of(node->world, kept->number);
+    struct request_id key;
+    if (errand != NULL && errand->has_own_key && request_id_read(op->key, &key))
+        errand->is_from_ahead |= request_id_ms(&key) > op->now_ms;
 }
 
 static void
@@ -116,6 +125,7 @@ write_change(struct node *node, const struct durable_op *op)
         kept->state = op->kind == DURABLE_RETRY    ? DURABLE_PENDING
                       : op->kind == DURABLE_CANCEL ? DURABLE_DEAD
                                                    : DURABLE_CLOSED;
+        kept->over_ms = op->now_ms;
         if (op->kind != DURABLE_RETRY)
             continue;
         mark(node->world, MARK_RETRIED);
@@ -125,10 +135,36 @@ write_change(struct node *node, const struct durable_op *op)
     }
 }
 
+// drop_old: the store lets go of what has passed its time, and of nothing else: what it lacks
+// later without a word of this is missed (T1, T3, T10).
+static void
+drop_old(struct node *node, uint64_t now_ms)
+{
+    struct book *self = node->world->book;
+    uint64_t retain_ms = node->world->plan.titanic.config.retain_ms;
+    for (size_t i = 0; i < self->kept_count; i++) {
+        struct kept *kept = &self->kept[i];
+        bool is_over = kept->state == DURABLE_DONE || kept->state == DURABLE_CLOSED;
+        if (kept->is_dropped || !is_over || now_ms <= kept->over_ms ||
+            now_ms - kept->over_ms <= retain_ms)
+            continue;
+        struct errand *errand = check_errand_of(node->world, kept->number);
+        mark(node->world, kept->state == DURABLE_DONE ? MARK_DROPPED_ANSWER : MARK_DROPPED_KEY);
+        kept->state = DURABLE_CLOSED;
+        kept->is_dropped = true;
+        if (errand != NULL)
+            errand->was_dropped = true;
+    }
+}
+
 // write_down writes what came of an operation into the book.
 static void
 write_down(struct node *node, const struct durable_op *op)
 {
+    if ((int)op->kind == STORE_SWEEP) {
+        drop_old(node, op->now_ms);
+        return;
+    }
     if (op->outcome != DURABLE_OK)
         return;
     struct kept *kept = kept_of(node->world, &op->id);
@@ -142,6 +178,7 @@ write_down(struct node *node, const struct durable_op *op)
         body = parts_of(op->body);
         workload_name_of(&body, &call, &kept->run);
         kept->state = DURABLE_DONE;
+        kept->over_ms = op->now_ms;
         break;
     case DURABLE_FAILED:
         kept->attempts = op->attempts;
@@ -152,6 +189,7 @@ write_down(struct node *node, const struct durable_op *op)
         break;
     case DURABLE_CLOSE:
         kept->state = DURABLE_CLOSED;
+        kept->over_ms = op->now_ms;
         break;
     case DURABLE_RETRY:
     case DURABLE_CANCEL:
@@ -187,7 +225,7 @@ check_titanic_replays(struct node *node, const struct durable_op *op)
 static void
 excuse(struct world *world, const struct kept *before)
 {
-    struct errand *errand = errand_of(world, before->number);
+    struct errand *errand = check_errand_of(world, before->number);
     if (errand == NULL || errand->is_excused)
         return;
     mark(world, MARK_LIE_NOTICED);
@@ -235,11 +273,40 @@ check_titanic_started(struct node *node, bool was_lied_to)
 
 // ---- what the store and the core tell each other ----------------------------------------
 
-void
-check_titanic_told(struct node *node, const struct durable_op *op)
+static bool
+is_owner(const struct kept *kept, const struct durable_owner *owner)
 {
+    return memcmp(&kept->owner, owner, sizeof *owner) == 0;
+}
+
+// owner_only (T12): "nobody fetches, closes or cancels another owner's request". Here: the store
+// has done it for somebody.
+static void
+owner_only(struct node *node, const struct durable_op *op)
+{
+    bool goes_by_id = op->kind == DURABLE_CLOSE || op->kind == DURABLE_FETCH;
+    bool is_same = op->kind == DURABLE_SUBMIT && op->outcome == DURABLE_SAME;
+    bool is_change =
+        op->kind == DURABLE_RETRY || op->kind == DURABLE_CANCEL || op->kind == DURABLE_PURGE;
+    const struct kept *kept = kept_of(node->world, &op->id);
+    if (is_same || (goes_by_id && op->outcome == DURABLE_OK))
+        if (kept != NULL && !is_owner(kept, &op->owner))
+            check_fail(node, "T12 owner_only", "operation %u on call %llu is a stranger's",
+                       op->kind, (number)kept->number);
+    for (size_t i = 0; is_change && op->found != NULL && i < op->found->count; i++) {
+        kept = kept_of(node->world, &op->found->rows[i].id);
+        if (kept != NULL && !is_owner(kept, &op->owner))
+            check_fail(node, "T12 owner_only", "call %llu is changed by a stranger",
+                       (number)kept->number);
+    }
+}
+
+void
+check_titanic_told(struct node *node, const struct durable_op *op, bool is_short)
+{
+    owner_only(node, op);
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_SUBMIT)
-        mark(node->world, MARK_SUBMIT_REFUSED_FULL);
+        mark(node->world, is_short ? MARK_SUBMIT_REFUSED_SHORT : MARK_SUBMIT_REFUSED_FULL);
     if (op->outcome == DURABLE_REFUSED && op->kind == DURABLE_ANSWER)
         mark(node->world, MARK_ANSWER_REFUSED_FULL);
     if (op->outcome == DURABLE_OK && op->kind == DURABLE_LOAD && op->found->count > 0)
@@ -255,6 +322,13 @@ check_titanic_told(struct node *node, const struct durable_op *op)
     if (op->outcome == DURABLE_CONFLICT)
         mark(node->world, MARK_KEY_CONFLICT);
     write_down(node, op);
+}
+
+bool
+check_is_worked_on(const struct world *world, const struct request_id *id)
+{
+    const struct kept *kept = kept_of(world, id);
+    return kept != NULL && check_is_running(world, kept->number);
 }
 
 // one_ending (T9): "each accepted request ends exactly once". Dead is what has failed as often
@@ -391,14 +465,34 @@ told_as_it_is(struct node *node, const struct titanic_effect *effect,
                    call, (number)run, (number)kept->run);
 }
 
+// nothing_for_strangers (T12): what is said of another owner's request is that there is none.
+static void
+nothing_for_strangers(struct node *node, const struct titanic_effect *effect,
+                      const struct kept *kept)
+{
+    bool is_nothing = effect->status == TSP_UNKNOWN ||
+                      (effect->status == TSP_ERROR && is_refusal(effect->text)) ||
+                      effect->asked == TSP_CLOSE; // which says only whether it is closed
+    mark(node->world, MARK_STRANGER);
+    if (!is_nothing)
+        check_fail(node, "T12 owner_only", "%u is said of call %llu to a stranger", effect->status,
+                   (number)kept->number);
+}
+
 void
 check_titanic_says(struct node *node, const struct titanic_effect *effect,
-                   const struct tsp_request *request, const struct durable_body *body)
+                   const struct asked_of_titanic *asked)
 {
-    if (effect->asked == TSP_WAIT || effect->asked == TSP_REPLY)
+    const struct tsp_request *request = asked->request;
+    const struct kept *kept = kept_of(node->world, &request->id);
+    bool goes_by_id =
+        effect->asked == TSP_WAIT || effect->asked == TSP_REPLY || effect->asked == TSP_CLOSE;
+    if (goes_by_id && kept != NULL && !is_owner(kept, asked->owner))
+        nothing_for_strangers(node, effect, kept);
+    else if (effect->asked == TSP_WAIT || effect->asked == TSP_REPLY)
         told_as_it_is(node, effect, request);
     else if (effect->status == TSP_OK)
-        stowed_first(node, effect, request, body);
+        stowed_first(node, effect, request, asked->body);
 }
 
 void
@@ -480,7 +574,7 @@ state_heard(struct client_node *client, struct errand *errand, uint32_t status, 
 {
     const struct node *node = &client->node;
     if (status == TSP_UNKNOWN) {
-        if (!errand->may_be_closed)
+        if (!errand->may_be_closed && !errand->was_dropped)
             check_fail(node, "T3 never_unknown", "call %llu was acknowledged, and is unknown",
                        (number)errand->number);
         errand->is_closed = true; // as it turns out
@@ -501,25 +595,61 @@ state_heard(struct client_node *client, struct errand *errand, uint32_t status, 
     return true;
 }
 
-// same_key_same_request (T10): "one key, one id, one outcome".
+// begin_anew: its key was forgotten, as it may be after the horizon, so it is another request now.
+static void
+begin_anew(struct client_node *client, struct errand *errand)
+{
+    mark(client->node.world, MARK_KEY_ANEW);
+    errand->is_closed = errand->may_be_closed = errand->may_be_changed = false;
+    errand->was_answered = errand->has_failed = false;
+}
+
+// same_key_same_request (T10): "one key, one id, one outcome", within the horizon.
 static bool
 id_heard(struct client_node *client, struct errand *errand, uint32_t status, struct view text)
 {
     struct request_id id;
+    if (status == TSP_UNKNOWN && errand->has_own_key) {
+        mark(client->node.world, MARK_KEY_EXPIRED);
+        errand->is_key_expired = true;
+        return true;
+    }
     if (status != TSP_OK)
         return status == TSP_CONFLICT && errand->is_other;
+    if (errand->is_other && errand->was_dropped) {
+        errand->is_excused = true; // another request has its key now
+        return true;
+    }
     if (errand->is_other)
         check_fail(&client->node, "T10 same_key_same_request",
                    "the key of call %llu is taken for another body", (number)errand->number);
     if (!request_id_read(text, &id))
         check_fail(&client->node, "T10 same_key_same_request", "call %llu gets no id",
                    (number)errand->number);
-    if (errand->is_acked && !request_id_equals(&id, &errand->id))
+    if (errand->is_acked && errand->was_dropped && !request_id_equals(&id, &errand->id))
+        begin_anew(client, errand);
+    else if (errand->is_acked && !request_id_equals(&id, &errand->id))
         check_fail(&client->node, "T10 same_key_same_request", "call %llu has two ids",
                    (number)errand->number);
     errand->is_acked = true;
     errand->id = id;
     return true;
+}
+
+// stranger_heard (T12): what a client hears that asks about another owner's request.
+static void
+stranger_heard(const struct client_node *client, const struct errand *errand, uint32_t status,
+               struct view text)
+{
+    bool is_nothing = status == TSP_UNKNOWN || status == TSP_BUSY ||
+                      (status == TSP_ERROR && is_refusal(text)) || text.size == 0;
+    if (errand->asked == TSP_CLOSE)
+        is_nothing = status == TSP_OK || status == TSP_ERROR;
+    else if (status == TSP_OK)
+        is_nothing = view_equals(text, VIEW_LITERAL("0")); // so many were changed
+    if (!is_nothing)
+        check_fail(&client->node, "T12 owner_only", "it is told %u of call %llu, asked %u", status,
+                   (number)errand->of->number, errand->asked);
 }
 
 bool
@@ -530,6 +660,10 @@ check_errand_heard(struct client_node *client, struct errand *errand, const stru
     struct view text = count > 1 ? frames[1] : VIEW_NONE;
     note(client->node.world, &client->node, "is told %llu of call %llu, asked %llu", status,
          errand->number, errand->asked);
+    if (errand->of != NULL) {
+        stranger_heard(client, errand, status, text);
+        return true;
+    }
     if (errand->is_excused)
         return status != TSP_ERROR;
     switch (errand->asked) {

@@ -115,6 +115,15 @@ check_run_call(const struct world *world, uint64_t run)
     return is_known ? world->registry->runs[run - 1].call : 0;
 }
 
+bool
+check_is_running(const struct world *world, uint64_t call)
+{
+    for (uint64_t i = world->registry->run_count; i > 0; i--)
+        if (world->registry->runs[i - 1].call == call && world->registry->runs[i - 1].status == 0)
+            return true;
+    return false;
+}
+
 void
 check_run_ended(struct world *world, uint64_t run, int status)
 {

@@ -3,6 +3,7 @@
 // What a client knows of its requests it has written down: its end loses the calls that are
 // open, and nothing else.
 
+#include "bytes.h"
 #include "check_durable.h"
 #include "nodes.h"
 #include "workload.h"
@@ -31,11 +32,63 @@ keep_body(struct world *world, struct errand *errand, const struct parcel *parce
     memcpy(errand->frames, parcel->data, parcel->used);
 }
 
+static uint32_t
+owner_of(const struct client_node *self)
+{
+    return swarm_owner(&self->node.world->plan, self->node.index);
+}
+
+// begin_trespass begins to ask about a request of somebody else's, now and then.
+static bool
+begin_trespass(struct client_node *self)
+{
+    struct world *world = self->node.world;
+    size_t count = check_errand_count(world);
+    if (world->plan.titanic.owners < 2 || count == 0 || roll(world, STREAM_TITANIC, 8) != 0)
+        return false;
+    const struct errand *of = check_errand(world, roll(world, STREAM_TITANIC, count));
+    if (!of->is_acked || swarm_owner(&world->plan, of->client) == owner_of(self))
+        return false;
+    struct errand *errand = check_new_errand(world, self->node.index, of->service);
+    errand->of = of;
+    errand->id = of->id;
+    errand->next_ns = world->now_ns;
+    return true;
+}
+
+// name_key: keys are an owner's own, so another owner may well have the same.
+static void
+name_key(const struct client_node *self, struct errand *errand)
+{
+    uint32_t own = 0;
+    for (size_t i = 0; i < check_errand_count(self->node.world); i++)
+        own += check_errand(self->node.world, i)->client == self->node.index;
+    uint32_t owners = self->node.world->plan.titanic.owners;
+    uint32_t whose = owners == 0 ? self->node.index : self->node.index / owners;
+    snprintf((char *)errand->key, sizeof errand->key, "key-%u-%u", whose, own);
+}
+
+// name_own_key makes a key of our form: the time, and what nobody else draws.
+static void
+name_own_key(const struct client_node *self, struct errand *errand)
+{
+    struct request_id id = {{0}};
+    uint64_t wall_ms = WALL_MS + self->node.world->now_ns / ms;
+    for (int i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    bytes_put64(id.bytes + 6, errand->number);
+    errand->has_own_key = true;
+    request_id_write(&id, errand->key);
+    errand->key[REQUEST_ID_TEXT_BYTES] = 0;
+}
+
 static void
 begin_errand(struct client_node *self)
 {
     struct world *world = self->node.world;
     uint32_t service = (uint32_t)roll(world, STREAM_TITANIC, world->plan.titanic.targets);
+    if (begin_trespass(self))
+        return;
     struct errand *errand = check_new_errand(world, self->node.index, service);
     errand->number = check_new_call(self, service);
     struct parcel *parcel = workload_request(&self->node, errand->number);
@@ -43,8 +96,10 @@ begin_errand(struct client_node *self)
     keep_body(world, errand, parcel);
     parcel_free(parcel);
     errand->has_key = roll(world, STREAM_TITANIC, 3) != 0;
-    snprintf((char *)errand->key, sizeof errand->key, "key-%llu",
-             (unsigned long long)errand->number);
+    if (roll(world, STREAM_TITANIC, 3) == 0)
+        name_own_key(self, errand);
+    else
+        name_key(self, errand);
     uint64_t kind = roll(world, STREAM_TITANIC, 8);
     if (kind == 0)
         errand->delay_ms = roll(world, STREAM_TITANIC, 20000);
@@ -89,6 +144,18 @@ submit_body(struct client_node *self, const struct errand *errand, bool has_fiel
 }
 
 static void
+say_owner(const struct client_node *self, struct parcel *parcel)
+{
+    char line[32];
+    if (owner_of(self) == 0)
+        return;
+    int size = snprintf(line, sizeof line, "sim-user: %u\n", owner_of(self));
+    parcel->fields = world_take(self->node.world, (size_t)size);
+    parcel->field_bytes = (size_t)size;
+    memcpy(parcel->fields, line, (size_t)size);
+}
+
+static void
 ask(struct client_node *self, struct errand *errand, enum tsp_service service,
     struct parcel *parcel)
 {
@@ -98,6 +165,7 @@ ask(struct client_node *self, struct errand *errand, enum tsp_service service,
     errand->was_closed = errand->is_closed;
     errand->tries++;
     errand->life = self->node.life;
+    say_owner(self, parcel);
     errand->call = client_node_call(self, service_of(service), parcel, 0);
 }
 
@@ -113,7 +181,7 @@ submit(struct client_node *self, struct errand *errand, bool is_other)
 static void
 ask_by_id(struct client_node *self, struct errand *errand, enum tsp_service service)
 {
-    uint8_t id[REQUEST_ID_TEXT_BYTES];
+    uint8_t id[REQUEST_ID_TEXT_BYTES] = {0};
     char wait[24];
     struct view frames[2] = {view_of(id, sizeof id)};
     size_t count = 1;
@@ -128,16 +196,52 @@ ask_by_id(struct client_node *self, struct errand *errand, enum tsp_service serv
     ask(self, errand, service, parcel_new(&self->node, frames, count));
 }
 
+// may_change: this may be done to all requests of the owner.
+static void
+may_change(const struct client_node *self, enum tsp_service service)
+{
+    const struct world *world = self->node.world;
+    for (size_t i = 0; i < check_errand_count(world); i++) {
+        struct errand *errand = check_errand(world, i);
+        if (swarm_owner(&world->plan, errand->client) != owner_of(self))
+            continue;
+        errand->may_be_changed = true;
+        errand->may_be_closed |= service == TSP_PURGE;
+    }
+}
+
+// change asks for something to be done to a request by its id, or to all of some kind.
 static void
 change(struct client_node *self, struct errand *errand, enum tsp_service service)
 {
+    static const char *const some[] = {"limit=3", "older-than=1s", "state=dead", "state=pending",
+                                       "newer-than=5s limit=2"};
     char filter[64];
     uint8_t id[REQUEST_ID_TEXT_BYTES + 1] = {0};
     request_id_write(&errand->id, id);
     int size = snprintf(filter, sizeof filter, "id=%s", (const char *)id);
-    struct view frames[2] = {view_of(filter, (size_t)size), VIEW_LITERAL("the simulator")};
     errand->may_be_changed = true;
+    errand->may_be_closed |= service == TSP_PURGE;
+    if (errand->of == NULL && roll(self->node.world, STREAM_TITANIC, 8) == 0) {
+        uint64_t which = roll(self->node.world, STREAM_TITANIC, sizeof some / sizeof *some);
+        size = snprintf(filter, sizeof filter, "%s", some[which]);
+        may_change(self, service);
+    }
+    struct view frames[2] = {view_of(filter, (size_t)size), VIEW_LITERAL("the simulator")};
     ask(self, errand, service, parcel_new(&self->node, frames, 2));
+}
+
+// trespass asks about somebody else's request, or for something to be done to it.
+static void
+trespass(struct client_node *self, struct errand *errand)
+{
+    static const enum tsp_service services[] = {TSP_REPLY,  TSP_WAIT,  TSP_CLOSE,
+                                                TSP_CANCEL, TSP_RETRY, TSP_PURGE};
+    uint64_t which = roll(self->node.world, STREAM_TITANIC, sizeof services / sizeof *services);
+    if (which < 3)
+        ask_by_id(self, errand, services[which]);
+    else
+        change(self, errand, services[which]);
 }
 
 // ---- what is next -----------------------------------------------------------------------
@@ -148,10 +252,14 @@ go_on_acked(struct client_node *self, struct errand *errand)
 {
     uint64_t kind = roll(self->node.world, STREAM_TITANIC, 32);
     bool is_ended = errand->was_answered || errand->has_failed;
-    if (kind < 2 && errand->has_key)
+    if (errand->is_closed && errand->has_key && roll(self->node.world, STREAM_TITANIC, 4) == 0)
+        submit(self, errand, false);
+    else if (kind < 2 && errand->has_key)
         submit(self, errand, kind == 1);
     else if (kind == 2)
         change(self, errand, TSP_CANCEL);
+    else if (kind == 5)
+        change(self, errand, TSP_PURGE);
     else if (kind < (errand->has_failed ? 16 : 4))
         change(self, errand, TSP_RETRY);
     else if (kind < (is_ended ? 20 : 6))
@@ -167,7 +275,8 @@ static void
 finish(struct client_node *self, struct errand *errand)
 {
     bool is_known = errand->was_answered || errand->has_failed || errand->is_closed;
-    if (!errand->is_acked && (errand->has_key || errand->tries == 0))
+    bool may_submit = (errand->has_key && !errand->is_key_expired) || errand->tries == 0;
+    if (!errand->is_acked && may_submit)
         submit(self, errand, false);
     else if (!errand->is_acked || is_known)
         errand->is_over = true;
@@ -179,7 +288,11 @@ static void
 go_on(struct client_node *self, struct errand *errand)
 {
     struct world *world = self->node.world;
-    if (errand->is_excused) {
+    if (errand->of != NULL) {
+        errand->is_over = errand->tries > 0;
+        if (!errand->is_over)
+            trespass(self, errand);
+    } else if (errand->is_excused) {
         errand->is_over = true; // it is lost, and not by Titanic
     } else if (world->is_healed) {
         finish(self, errand);
@@ -188,7 +301,7 @@ go_on(struct client_node *self, struct errand *errand)
             errand->is_over = true;
         else
             go_on_acked(self, errand);
-    } else if (errand->has_key || errand->tries == 0) {
+    } else if ((errand->has_key && !errand->is_key_expired) || errand->tries == 0) {
         submit(self, errand, false);
     } else {
         errand->is_over = true; // nobody knows whether Titanic has it

@@ -103,7 +103,30 @@
     X(MARK_KEY_CONFLICT, "submit with a key of another body")                                      \
     X(MARK_RETRIED, "dead letter that was retried")                                                \
     X(MARK_DURABLE_DONE, "durable request answered")                                               \
-    X(MARK_TITANIC_DRAINED, "titanic drained")
+    X(MARK_TITANIC_DRAINED, "titanic drained")                                                     \
+    X(MARK_CANCELLED_OUT, "durable request cancelled while it is out")                             \
+    X(MARK_RETRIED_OUT, "durable request retried while a worker still works on it")                \
+    X(MARK_PURGED, "durable request purged")                                                       \
+    X(MARK_PURGED_OUT, "durable request purged while a worker still works on it")                  \
+    X(MARK_CHANGED_MANY, "change of more than one durable request")                                \
+    X(MARK_STRANGER, "question about another owner's durable request")                             \
+    X(MARK_IN_INBOX, "durable request that a worker's inbox has already")                          \
+    X(MARK_EFFECT_THEN_DEATH, "worker that ends between its effect and its answer")                \
+    X(MARK_KEY_EXPIRED, "key of our own form refused for its age")                                 \
+    X(MARK_ANCHOR_HOLDS, "start that found its anchor")                                            \
+    X(MARK_ANCHOR_AHEAD, "lie of a disk that the anchor noticed")                                  \
+    X(MARK_ANCHOR_DOUBT, "anchor of which nobody knows whether it is there")                       \
+    X(MARK_KEY_ANEW, "key taken for another request after its horizon")                            \
+    X(MARK_DRAIN_AND_RESTART, "titanic drained in the middle of trouble, and started again")       \
+    X(MARK_DRAIN_WITH_OUT, "titanic told to drain with durable requests out")                      \
+    X(MARK_BATCH_NO_MEMORY, "batch that found no memory")                                          \
+    X(MARK_STORE_FAULT, "store that only an operator can mend")                                    \
+    X(MARK_READ_AT_FAULT, "read of a store at fault")                                              \
+    X(MARK_FAULT_MENDED, "store at fault that an operator mended")                                 \
+    X(MARK_ROOM_AGAIN, "disk that was full and has room again")                                    \
+    X(MARK_SUBMIT_REFUSED_SHORT, "submit refused before the disk was full")                        \
+    X(MARK_DROPPED_ANSWER, "answer that nobody closed dropped after its time")                     \
+    X(MARK_DROPPED_KEY, "key of a closed request forgotten after its time")
 
 enum mark {
 #define X(name, text) name,

@@ -1,21 +1,19 @@
 #!/usr/bin/env python3
-"""plant.py - plants bugs into copies of the cores, to see whether the simulator finds them.
+"""plant.py - bugs in copies of the cores and of the model store, to see whether the simulator finds them.
 
 The bugs of DRILL_PLANTS are for tests/drills/test_planted.py: what they break, a real broker shows.
 
-Usage: plant.py copy TO CORE_FOLDER FILE...      copy the files, with all bugs behind a switch
+Usage: plant.py copy TO FILE...                  copy the files, with all bugs behind a switch
        plant.py hunt SIM_PLANTED TABLE [NUMBER]  run each, and hold it to the table
 
-A bug is one place in one file: the text as it is, and the text with `planted(N) ? wrong : right`
-in it. Where the text is not found exactly once the build fails, and whoever changed it changes it
-here too. The table (plants.txt) has for each bug the number of seeds within which it has to be
-found; a rise is a regression of the simulator.
+How a bug is written stands in tests/support/plant.py.
 """
 
 import os
-import re
-import subprocess
 import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import plant  # noqa: E402
 
 # number: (file, what is wrong, text, text with the bug)
 PLANTS = {
@@ -24,9 +22,9 @@ PLANTS = {
         "    if (!planted(1))\n        broker_dump(self, event->cargo, BROKER_DUMP_UNSENT);\n"
         "    if (event->side"),
     2: ("broker_core.c", "EHOSTUNREACH of a busy worker is ignored",
-        "    if (route->worker != NULL)\n        broker_worker_lose(self, route->worker, \"unreach",
+        "    if (route->worker != NULL)\n        broker_worker_lose_connection(self,",
         "    if (route->worker != NULL && !(planted(2) && route->worker->held.size > 0))\n"
-        "        broker_worker_lose(self, route->worker, \"unreach"),
+        "        broker_worker_lose_connection(self,"),
     3: ("broker_dispatch.c", "the request of a lost worker is not queued again",
         "        broker_request_enqueue(self, request, true);\n        return;",
         "        if (!planted(3) || !was_sent)\n"
@@ -70,15 +68,15 @@ PLANTS = {
          "    if (at_head)\n        list_prepend",
          "    if (at_head || planted(14))\n        list_prepend"),
     15: ("broker_timer.c", "busy workers are not beaten",
-         "        if (may_probe(worker))",
-         "        if (may_probe(worker) && !(planted(15) && worker->held.size > 0))"),
+         "        if (may_probe(self, worker))",
+         "        if (may_probe(self, worker) && !(planted(15) && worker->held.size > 0))"),
     16: ("broker_dispatch.c", "parts of a lost attempt are kept for the next",
          "    broker_drop_gathered(self, request);\n    if (!was_sent",
          "    if (!planted(16))\n        broker_drop_gathered(self, request);\n    if (!was_sent"),
     17: ("worker_session.c", "a worker that holds a request does not beat",
          "    case HEARTBEAT_SPEAK:\n        say(self, MDP_HEARTBEAT, 0);",
          "    case HEARTBEAT_SPEAK:\n        if (planted(17) && is_holding(self))\n"
-         "            heartbeat_spoke(&self->beat, now_ns);\n        else\n"
+         "            heartbeat_spoke(&self->vigil.beat, now_ns);\n        else\n"
          "            say(self, MDP_HEARTBEAT, 0);"),
     18: ("client_call.c", "a connection that may bring a stale answer is used again",
          "    if (!speaks_g1(endpoint)) {\n        endpoint->is_dirty = true;",
@@ -149,8 +147,8 @@ PLANTS = {
          "    else if (!planted(34))\n        titanic_service_update(self, service);\n}\n\nvoid\n"
          "titanic_on_answer"),
     35: ("titanic_service.c", "a slot that is free is offered to nobody",
-         "    for (int i = 0; i < 4 && !list_is_empty(&self->blocked); i++) {",
-         "    for (int i = planted(35) ? 4 : 0; i < 4 && !list_is_empty(&self->blocked); i++) {"),
+         "    for (int taken = 0; taken < 4 && left > 0; left--) {",
+         "    for (int taken = planted(35) ? 4 : 0; taken < 4 && left > 0; left--) {"),
     36: ("titanic_service.c", "when the next one is due is forgotten",
          "    service->next_ms = op->next_ms;",
          "    service->next_ms = planted(36) ? 0 : op->next_ms;"),
@@ -188,6 +186,47 @@ PLANTS = {
          "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);",
          "            if (service != NULL && planted(45))\n                continue;\n"
          "            if (service != NULL)\n                titanic_service_due(self, service, row->due_ms);"),
+    46: ("audit_chain.c", "a record does not stand on those before it",
+         "    memcpy(text + 1, self->bytes, SHA256_BYTES);",
+         "    memset(text + 1, 0, SHA256_BYTES);\n    if (!planted(46))\n"
+         "        memcpy(text + 1, self->bytes, SHA256_BYTES);"),
+    47: ("titanic_ask.c", "a key that is older than the horizon is taken",
+         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms;",
+         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms && !planted(47);"),
+    48: ("memory.c", "a stranger may fetch and close",
+         "        if (same_id(&one->row.id, &op->id) && same_owner(&one->row.owner, &op->owner) &&\n"
+         "            one->row.state",
+         "        if (same_id(&one->row.id, &op->id) &&\n"
+         "            (planted(48) || same_owner(&one->row.owner, &op->owner)) &&\n"
+         "            one->row.state"),
+    49: ("titanic_service.c", "a request is loaded while its end is on its way",
+         "            titanic_job_find(self, &row->id) != NULL) {",
+         "            (!planted(49) && titanic_job_find(self, &row->id) != NULL)) {"),
+    50: ("memory.c", "answers and keys are dropped too early",
+         "now_ms - one->over_ms > self->retain_ms)",
+         "now_ms - one->over_ms > self->retain_ms / (planted(50) ? 2 : 1))"),
+    51: ("memory.c", "keys are compared without their owner",
+         "        if (op->key.size > 0 && view_equals(one->row.key, op->key) &&\n"
+         "            same_owner(&one->row.owner, &op->owner)) {",
+         "        if (op->key.size > 0 && view_equals(one->row.key, op->key) &&\n"
+         "            (planted(51) || same_owner(&one->row.owner, &op->owner))) {"),
+    52: ("titanic_service.c", "a load that the store refused is not made again",
+         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
+         "        service->has_more = true;",
+         "        self->stats.damaged += op->outcome == DURABLE_DAMAGED;\n"
+         "        service->has_more = !planted(52);"),
+    53: ("titanic_core.c", "a start that was told nothing believes that there is nothing",
+         "    bool has_all = op->outcome == DURABLE_OK;",
+         "    bool has_all = op->outcome == DURABLE_OK || planted(53);"),
+    54: ("titanic_ask.c", "what is cancelled goes on",
+         "        if (job != NULL)\n            titanic_job_doom(self, job);\n"
+         "        titanic_wake(self, &row->id, NULL);",
+         "        if (job != NULL && !(planted(54) && op->kind == DURABLE_CANCEL))\n"
+         "            titanic_job_doom(self, job);\n        titanic_wake(self, &row->id, NULL);"),
+    55: ("titanic_core.c", "a drain that waits for the store spins",
+         "    if (self->is_draining && !(list_is_empty(&self->out) && list_is_empty(&self->stuck)))",
+         "    if (self->is_draining &&\n        (planted(55) ? !self->has_stopped\n"
+         "                     : !(list_is_empty(&self->out) && list_is_empty(&self->stuck))))"),
 }
 
 DRILL_PLANTS = {
@@ -200,76 +239,9 @@ DRILL_PLANTS = {
           "    if (planted(101) || worker->silence_ms == 0 || worker->connection.number == 0 ||"),
 }
 
-
-def plant(name, text):
-    """Puts every bug of a file into its text."""
-    for number, (file, what, right, wrong) in sorted({**PLANTS, **DRILL_PLANTS}.items()):
-        if file != name:
-            continue
-        if text.count(right) != 1:
-            sys.exit(f"plant.py: {name}: bug {number} ({what}): its text is there "
-                     f"{text.count(right)} times, not once")
-        text = text.replace(right, wrong)
-    return '#include "planted.h"\n' + text
-
-
-def copy(to, folder, names):
-    os.makedirs(to, exist_ok=True)
-    missing = {file for file, *_ in [*PLANTS.values(), *DRILL_PLANTS.values()]} - set(names)
-    if missing:
-        sys.exit("plant.py: no such files: " + " ".join(sorted(missing)))
-    for name in names:
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            text = plant(name, file.read())
-        with open(os.path.join(to, name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-
-def read_table(path):
-    """The number of seeds of each bug."""
-    table = {}
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            match = re.match(r"\s*(\d+)\s+(\d+)\s", line)
-            if match:
-                table[int(match.group(1))] = int(match.group(2))
-    return table
-
-
-def hunt_one(sim, number, seeds):
-    """Runs one bug; says what found it, or None."""
-    command = [sim, "--plant", str(number), "--seeds", str(seeds), "--no-shrink"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    match = re.search(r"^seed (\d+) fails.*\n(.*)", run.stdout, re.MULTILINE)
-    if run.returncode not in (0, 1) or (run.returncode == 1 and not match):
-        print(run.stdout[-2000:], run.stderr[-2000:])
-    return match and (int(match.group(1)), match.group(2))
-
-
-def hunt(sim, table, only):
-    missed = 0
-    for number, (_, what, *_) in sorted(PLANTS.items()):
-        if only and number != only:
-            continue
-        if number not in table:
-            sys.exit(f"plant.py: bug {number} ({what}) is not in the table")
-        found = hunt_one(sim, number, table[number])
-        if found:
-            print(f"{number:3} seed {found[0]:5}  {what}: {found[1]}", flush=True)
-        else:
-            print(f"{number:3} NOT FOUND in {table[number]} seeds: {what}", flush=True)
-            missed += 1
-    return 1 if missed else 0
-
-
-def main():
-    if len(sys.argv) > 4 and sys.argv[1] == "copy":
-        return copy(sys.argv[2], sys.argv[3], sys.argv[4:])
-    if len(sys.argv) in (4, 5) and sys.argv[1] == "hunt":
-        only = int(sys.argv[4]) if len(sys.argv) == 5 else None
-        return hunt(sys.argv[2], read_table(sys.argv[3]), only)
-    sys.exit(__doc__)
-
+PLANTED = plant.Plants(
+    __doc__, PLANTS, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
+    command=lambda number, seeds: ["--plant", str(number), "--seeds", str(seeds), "--no-shrink"])
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PLANTED.main(sys.argv[1:]))

@@ -27,6 +27,12 @@ enum part {
     PART_TITANIC
 };
 
+uint32_t
+swarm_owner(const struct plan *self, uint32_t client)
+{
+    return self->titanic.owners == 0 ? 0 : 1 + client % self->titanic.owners;
+}
+
 const char *
 fault_text(enum fault fault)
 {
@@ -300,7 +306,7 @@ enum tsp_service
 swarm_front(uint32_t number)
 {
     static const enum tsp_service services[] = {TSP_SUBMIT, TSP_REQUEST, TSP_REPLY, TSP_WAIT,
-                                                TSP_CLOSE,  TSP_CANCEL,  TSP_RETRY};
+                                                TSP_CLOSE,  TSP_CANCEL,  TSP_RETRY, TSP_PURGE};
     return number < sizeof services / sizeof *services ? services[number] : TSP_SERVICES;
 }
 
@@ -411,6 +417,10 @@ draw_titanic(struct plan *self)
     plan->questions.config.deadline_ms = plan->questions.config.timeout_ms;
     for (uint32_t i = 0; i < DURABLES_MAX; i++)
         draw_durable(self, i);
+    plan->anchor_ms = chance(&dice, 4) ? 0 : spread(&dice, 100, 4000);
+    plan->owners = chance(&dice, 4) ? 0 : (uint32_t)between(&dice, 1, DURABLES_MAX);
+    if (chance(&dice, 2))
+        plan->config.retain_ms = spread(&dice, 2000, 300000);
     if (plan->is_there && self->has[FAULT_LIMITS])
         self->broker.workers_max += FRONTS_MAX;
 }

@@ -14,7 +14,7 @@
 #include "worker_core.h"
 
 enum { BROKERS_MAX = 3, WORKERS_MAX = 20, CLIENTS_MAX = 20, SERVICES_MAX = 5, STACKS_MAX = 3 };
-enum { FRONTS_MAX = 8, DURABLES_MAX = 4 };
+enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
 
 // The faults. A seed has each kind with probability 1/2.
 #define FAULT_MAP(X)                                                                               \
@@ -47,7 +47,9 @@ enum { FRONTS_MAX = 8, DURABLES_MAX = 4 };
     X(FAULT_DISK_LIE, "disk_lie")   /* it says "stowed" too early */                               \
     X(FAULT_SUSPEND, "suspend")     /* a machine sleeps: its clock has gone on, it has not */      \
     X(FAULT_WALL_STEP, "wall_step") /* the wall clock is set to another time */                    \
-    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */
+    X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */             \
+    X(FAULT_DISK_FAULT, "disk_fault")     /* a store that only an operator can mend */             \
+    X(FAULT_DRAIN_TITANIC, "drain_titanic")
 
 enum fault {
 #define X(name, text) name,
@@ -114,6 +116,8 @@ struct titanic_plan {
     uint32_t durables;    // clients
     uint32_t errands;     // requests of each
     uint32_t burst;       // of them at once, at most
+    uint64_t anchor_ms;   // between anchors of its store; 0: one for each commit
+    uint32_t owners;      // whom its clients belong to; 0: nobody says
     struct worker_plan front[FRONTS_MAX];
     struct client_plan back, questions;
     struct client_plan durable[DURABLES_MAX];
@@ -156,6 +160,9 @@ void swarm_seed(uint8_t seed_out[32], uint64_t seed, uint64_t of_what, uint64_t 
 
 // swarm_front is the service that the front of that number serves, TSP_SERVICES behind the last.
 enum tsp_service swarm_front(uint32_t number);
+
+// swarm_owner is whom a client of Titanic belongs to; 0: nobody says.
+uint32_t swarm_owner(const struct plan *self, uint32_t client);
 
 // swarm_patience is the longest that any peer of this plan may be silent.
 uint64_t swarm_patience_ns(const struct plan *self);

@@ -7,6 +7,7 @@
 #include "durable_digest.h"
 #include "nodes.h"
 #include "rows.h"
+#include "sha256.h"
 #include "titanic_store.h"
 #include "workload.h"
 
@@ -24,6 +25,7 @@ struct asking { // somebody who asks: an asker of the core's
     uint64_t token;
     struct parcel *parcel;
     struct tsp_request tsp;
+    struct durable_owner owner;
     struct durable_body *body; // SUBMIT: the core's
 };
 
@@ -77,6 +79,7 @@ struct titanic_node {
     bool accepts;
     bool is_draining;
     bool is_stopped;
+    uint64_t mended_at_ns; // the world's time: when an operator has mended the store; 0: it is well
 };
 
 static struct titanic_node *
@@ -174,6 +177,24 @@ take(struct worker_node *front, uint64_t token, struct parcel *request)
     node_poke(&self->node);
 }
 
+// owner_of is who a broker would say it is, if one here knew: the field has another name, since
+// brokers take "user" away that comes from clients.
+static struct durable_owner
+owner_of(const struct parcel *parcel)
+{
+    struct durable_owner owner = {0};
+    struct view user;
+    uint8_t hash[SHA256_BYTES];
+    struct sha256 sum;
+    if (!mdp_fields_find(parcel_fields(parcel), VIEW_LITERAL("sim-user"), &user))
+        return owner;
+    sha256_init(&sum);
+    sha256_add(&sum, user);
+    sha256_end(&sum, hash);
+    memcpy(owner.bytes, hash, sizeof owner.bytes);
+    return owner;
+}
+
 static void
 read_asked(struct titanic_node *self, struct asking *asking, struct titanic_event *event)
 {
@@ -186,6 +207,7 @@ read_asked(struct titanic_node *self, struct asking *asking, struct titanic_even
     event->status = tsp_read(service, frames, count, &asking->tsp, &why);
     event->why = view_of(why, why == NULL ? 0 : strlen(why));
     asking->tsp.service = service;
+    asking->owner = event->owner = owner_of(asking->parcel);
     bool has_body = service == TSP_REQUEST || service == TSP_SUBMIT;
     if (event->status != TSP_OK || !has_body || runs_out_of_memory(self))
         return;
@@ -230,7 +252,8 @@ reply(struct titanic_node *self, const struct titanic_effect *effect)
     uint8_t text[64];
     note(self->node.world, &self->node, "says %llu to token %llu of front %llu", effect->status,
          asking->token, asking->front->node.index);
-    check_titanic_says(&self->node, effect, &asking->tsp, asking->body);
+    const struct asked_of_titanic asked = {&asking->tsp, &asking->owner, asking->body};
+    check_titanic_says(&self->node, effect, &asked);
     snprintf(status, sizeof status, "%u", (unsigned)effect->status % 1000);
     frames[0] = view_of(status, 3);
     size_t count = payload(effect, frames, text);
@@ -473,6 +496,29 @@ note_waits(struct titanic_node *self, bool is_answer)
     }
 }
 
+// note_changes marks what a change meets: what is out, or with a worker still.
+static void
+note_changes(struct titanic_node *self, const struct durable_op *op)
+{
+    struct world *world = self->node.world;
+    bool is_change =
+        op->kind == DURABLE_RETRY || op->kind == DURABLE_CANCEL || op->kind == DURABLE_PURGE;
+    size_t count = !is_change || op->found == NULL ? 0 : op->found->count;
+    if (count > 1)
+        mark(world, MARK_CHANGED_MANY);
+    for (size_t i = 0; i < count; i++) {
+        const struct request_id *id = &op->found->rows[i].id;
+        bool is_worked_on = check_is_worked_on(world, id);
+        if (op->kind == DURABLE_PURGE)
+            mark(world, is_worked_on ? MARK_PURGED_OUT : MARK_PURGED);
+        if (op->kind == DURABLE_RETRY && is_worked_on)
+            mark(world, MARK_RETRIED_OUT);
+        for (uint32_t slot = 0; op->kind == DURABLE_CANCEL && slot < self->slots; slot++)
+            if (self->out[slot].call != 0 && request_id_equals(&self->out[slot].id, id))
+                mark(world, MARK_CANCELLED_OUT);
+    }
+}
+
 static void
 take_stowed(struct titanic_node *self)
 {
@@ -483,7 +529,8 @@ take_stowed(struct titanic_node *self)
              op->outcome, op->seq);
         struct titanic_event event = {.kind = TITANIC_STOWED, .op = op};
         bool is_answer = op->kind == DURABLE_ANSWER;
-        check_titanic_told(&self->node, op);
+        check_titanic_told(&self->node, op, self->store->is_short);
+        note_changes(self, op);
         into_core(self, op->reply);
         for (size_t i = 0; op->found != NULL && i < op->found->count; i++)
             into_core(self, op->found->rows[i].body);
@@ -584,7 +631,12 @@ static bool
 ends_at_once(struct titanic_node *self, bool was_told)
 {
     struct world *world = self->node.world;
-    if (self->plan->kill_gap_ns == 0 || world->is_healed || !was_told)
+    bool is_ahead = titanic_store_is_ahead(self->store);
+    if (self->plan->kill_gap_ns == 0 || world->is_healed)
+        return false;
+    if (is_ahead)
+        return roll(world, STREAM_TITANIC, 2) == 0;
+    if (!was_told)
         return false;
     return roll(world, STREAM_TITANIC, has(world, FAULT_DISK_LIE) ? 64 : 512) == 0;
 }
@@ -597,6 +649,35 @@ end_in_doubt(struct titanic_node *self)
     uint64_t away_ns = roll(world, STREAM_TITANIC, RESTART_MS_MAX) * ms;
     node_kill(&self->node);
     world_at(world, world->now_ns + away_ns, start_again, &self->node, self->node.life);
+}
+
+// end_drained: its drain is over, so it has gone, and it is started again.
+static void
+end_drained(struct titanic_node *self)
+{
+    (void)titanic_node_has_stopped(&self->node);
+    mark(self->node.world, MARK_DRAIN_AND_RESTART);
+    for (uint32_t i = 0; self->fronts[i] != NULL; i++)
+        worker_node_stop(&self->fronts[i]->node);
+    end_in_doubt(self);
+}
+
+// is_mended: a store at fault serves what it can, until an operator has mended it and starts
+// Titanic again.
+static bool
+is_mended(struct titanic_node *self)
+{
+    struct world *world = self->node.world;
+    if (!self->store->is_faulty)
+        return false;
+    if (self->mended_at_ns == 0)
+        self->mended_at_ns = world->now_ns + roll_gap(world, STREAM_TITANIC, 10 * second);
+    if (!world->is_healed && world->now_ns < self->mended_at_ns) {
+        node_wake_at(&self->node, self->mended_at_ns);
+        return false;
+    }
+    mark(world, MARK_FAULT_MENDED);
+    return true;
 }
 
 static void
@@ -615,7 +696,7 @@ static void
 wake(struct node *node)
 {
     struct titanic_node *self = self_of(node);
-    if (self->store->is_in_doubt) {
+    if (self->store->is_in_doubt || is_mended(self)) {
         end_in_doubt(self);
         return;
     }
@@ -633,7 +714,11 @@ wake(struct node *node)
         end_in_doubt(self);
         return;
     }
-    titanic_store_flush(self->store);
+    if (self->is_stopped && !node->world->is_over) {
+        end_drained(self);
+        return;
+    }
+    titanic_store_flush(self->store, titanic_core_clock_ms(self->core, node_now(node)));
 }
 
 // ---- the node ---------------------------------------------------------------------------
@@ -664,6 +749,7 @@ start(struct node *node)
          config.asks_max, config.services_max);
     self->accepts = true;
     self->is_draining = self->is_stopped = false;
+    self->mended_at_ns = 0;
     for (uint32_t i = 0; self->fronts[i] != NULL; i++)
         node_start(&self->fronts[i]->node);
     node_start(&self->back->node);
@@ -772,7 +858,8 @@ titanic_node_add(struct world *world)
     struct titanic_node *self = world_take_zeroed(world, sizeof *self);
     self->plan = &world->plan.titanic;
     world_add_node(world, &self->node, &titanic_kind, 0, &self->plan->clock);
-    self->store = titanic_store_new(&self->node);
+    self->store =
+        titanic_store_new(&self->node, self->plan->config.retain_ms, self->plan->anchor_ms);
     list_init(&self->asked);
     list_init(&self->open);
     list_init(&self->answers);
@@ -808,6 +895,8 @@ titanic_node_drain(struct node *node)
     if (!node->is_alive || self->is_draining)
         return;
     self->is_draining = true;
+    if (self->out_count > 0)
+        mark(node->world, MARK_DRAIN_WITH_OUT);
     for (uint32_t i = 0; self->fronts[i] != NULL; i++)
         worker_node_drain(&self->fronts[i]->node);
     step(self, &event);

@@ -2,6 +2,7 @@
 
 #include "titanic_store.h"
 
+#include "check_durable.h"
 #include "must.h"
 #include "rows.h"
 
@@ -10,7 +11,13 @@
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
 
-enum { CHECKPOINT_ONE_IN = 32 };
+enum {
+    CHECKPOINT_ONE_IN = 32,
+    SWEEPS = 16, // in the time for which answers are kept
+    NO_MEMORY_ONE_IN = 64,
+    FAULT_ONE_IN = 512,
+    SWEEP_AGAIN_MS = 1000 // when there was no room for it
+};
 
 // What stands in front of each record. A record that was torn is shorter than it says; a batch
 // that was torn has fewer of them.
@@ -19,6 +26,7 @@ struct head {
     uint32_t at;
     uint32_t count;
     uint64_t size;
+    struct chain chain; // with this record
 };
 
 struct record { // of the base
@@ -34,13 +42,18 @@ stowed_of(struct list_node *node)
 }
 
 static void on_done(void *context, uint64_t batch, enum disk_result result);
+static void on_anchored(void *context, uint64_t batch, enum disk_result result);
 
 struct titanic_store *
-titanic_store_new(struct node *node)
+titanic_store_new(struct node *node, uint64_t retain_ms, uint64_t anchor_ms)
 {
     struct titanic_store *self = world_take_zeroed(node->world, sizeof *self);
     self->node = node;
+    self->retain_ms = retain_ms;
     self->disk = disk_new(node, on_done, self);
+    self->anchors = disk_new(node, on_anchored, self);
+    self->anchor_ns = anchor_ms * ms;
+    chain_start(&self->chain_base);
     list_init(&self->waiting);
     list_init(&self->syncing);
     list_init(&self->done);
@@ -75,8 +88,13 @@ put(uint8_t *to, struct view bytes)
 }
 
 static struct view
-write_record(struct world *world, const struct durable_op *op, struct head head)
+write_record(struct titanic_store *self, const struct durable_op *op, struct head head)
 {
+    struct world *world = self->node->world;
+    uint8_t audit[AUDIT_RECORD_BYTES_MAX];
+    struct view text = chain_add(&self->chain_next, op, audit);
+    check_chain_given(self->node, &self->chain_next, text);
+    head.chain = self->chain_next;
     head.size = record_bytes(op);
     uint8_t *bytes = world_take(world, head.size);
     uint8_t *to = put(bytes, view_of(&head, sizeof head));
@@ -144,6 +162,29 @@ release_found(struct durable_op *op)
 }
 
 static void
+sweep(struct titanic_store *self, const struct durable_op *op)
+{
+    bool has_more;
+    must(store_idle(self->store, op->now_ms, &has_more) == STORE_COMMITTED);
+    self->replay(self->replay_context, op);
+}
+
+// chain_found goes on with a record that a start finds. Those of the base have been looked at.
+static void
+chain_found(struct titanic_store *self, const struct record *record, const struct durable_op *op)
+{
+    uint8_t audit[AUDIT_RECORD_BYTES_MAX];
+    struct head head;
+    memcpy(&head, record->bytes, sizeof head);
+    if (head.chain.count <= self->chain_base.count)
+        return;
+    (void)chain_add(&self->chain, op, audit);
+    if (memcmp(&self->chain, &head.chain, sizeof self->chain) != 0)
+        check_fail(self->node, "T7 chain_holds", "record %llu is not what was chained",
+                   (unsigned long long)head.chain.count);
+}
+
+static void
 do_again(struct titanic_store *self)
 {
     struct list_node *node;
@@ -151,8 +192,13 @@ do_again(struct titanic_store *self)
         struct record *record = list_object(node, struct record, in_base);
         struct durable_op op, *ops[1] = {&op};
         read_record(record->bytes + sizeof(struct head), &op);
-        must(store_apply(self->store, ops, 1) == STORE_COMMITTED);
-        self->replay(self->replay_context, &op);
+        chain_found(self, record, &op);
+        if ((int)op.kind == STORE_SWEEP) {
+            sweep(self, &op);
+        } else {
+            must(store_apply(self->store, ops, 1) == STORE_COMMITTED);
+            self->replay(self->replay_context, &op);
+        }
         release_found(&op);
         free((void *)(uintptr_t)op.body);
         world_give(self->node->world, record);
@@ -189,12 +235,13 @@ on_record(void *context, struct view view)
 void
 titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, void *context)
 {
-    struct store_options options = {.retain_ms = UINT64_MAX / 2};
+    struct store_options options = {.retain_ms = self->retain_ms};
     struct store_error error;
     self->store = store_open_memory(&options, &error);
     self->replay = replay;
     self->replay_context = context;
     self->gathering = 0;
+    self->chain = self->chain_base;
     list_each (node, &self->base) {
         const struct record *record = list_object(node, struct record, in_base);
         on_record(self, view_of(record->bytes, record->size));
@@ -203,8 +250,18 @@ titanic_store_open(struct titanic_store *self, titanic_store_replay_fn *replay, 
     clear(self->node->world, &self->gathered);
     self->was_lied_to = self->disk->lies > self->lies_known;
     self->lies_known = self->disk->lies;
+    self->chain_next = self->chain;
+    struct chain anchor = anchor_read(self->anchors);
+    check_chain_found(self->node, &self->chain, &anchor, self->was_lied_to);
+    // An operator has seen what is missing, and goes on without it.
+    if (anchor.count > self->chain.count)
+        disk_trim(self->anchors, self->anchors->last_batch);
+    self->anchored = anchor.count < self->chain.count ? anchor.count : 0;
+    self->anchoring = self->anchor_due_ns = 0;
     self->has_room = true;
-    self->is_in_doubt = self->is_second_try = false;
+    self->is_in_doubt = self->is_second_try = self->is_sweeping = false;
+    self->is_short = self->is_faulty = self->is_unreadable = false;
+    self->sweep_due_ms = 0;
     self->batch = 0;
 }
 
@@ -224,6 +281,7 @@ void
 titanic_store_crash(struct titanic_store *self)
 {
     disk_crash(self->disk);
+    disk_crash(self->anchors);
     forget_all(self, &self->waiting);
     forget_all(self, &self->syncing);
     forget_all(self, &self->done);
@@ -237,7 +295,7 @@ titanic_store_clock_ms(const struct titanic_store *self)
     struct store_info info;
     store_info(self->store, &info);
     // The wall clock there: some day, and what it was set by since.
-    int64_t wall_ms = INT64_C(1700000000000) + (int64_t)(self->node->world->now_ns / ms) +
+    int64_t wall_ms = (int64_t)WALL_MS + (int64_t)(self->node->world->now_ns / ms) +
                       self->node->wall_ns / (int64_t)ms;
     return (uint64_t)wall_ms > info.clock_ms ? (uint64_t)wall_ms : info.clock_ms;
 }
@@ -266,10 +324,26 @@ needs_room(const struct durable_op *op)
     return op->kind == DURABLE_SUBMIT || op->kind == DURABLE_ANSWER;
 }
 
+// is_in_batch: the others are refused. Where room is short those are the submits alone, where a
+// disk is full answers too (store_writer.c).
 static bool
 is_in_batch(const struct titanic_store *self, const struct durable_op *op)
 {
+    if (self->is_short && op->kind == DURABLE_SUBMIT)
+        return false;
     return !self->is_second_try || !needs_room(op);
+}
+
+// look_for_room refuses what is new in good time.
+static void
+look_for_room(struct titanic_store *self)
+{
+    const struct world *world = self->node->world;
+    if (!has(world, FAULT_DISK_FULL) || self->disk->bytes <= world->plan.disk.bytes_max / 4 * 3)
+        return;
+    self->is_short = true;
+    self->has_room = false;
+    self->look_due_ns = world->now_ns + second;
 }
 
 // commit: the disk has the batch, or there was nothing to be written.
@@ -277,19 +351,24 @@ static void
 commit(struct titanic_store *self)
 {
     struct list_node *node;
+    if (self->is_sweeping)
+        sweep(self, &self->sweep);
     while ((node = list_take(&self->syncing)) != NULL) {
         struct durable_op *op = &stowed_of(node)->op;
-        if (is_in_batch(self, op))
+        if (stowed_of(node)->is_in_batch)
             must(store_apply(self->store, &op, 1) == STORE_COMMITTED);
         else
             op->outcome = DURABLE_REFUSED;
         list_append(&self->done, node);
     }
+    self->chain = self->chain_next;
     self->batch = 0;
-    self->is_second_try = false;
+    self->is_second_try = self->is_sweeping = false;
+    look_for_room(self);
     node_poke(self->node);
 }
 
+// refuse refuses all of the batch: it was rolled back.
 static void
 refuse(struct titanic_store *self)
 {
@@ -299,9 +378,84 @@ refuse(struct titanic_store *self)
         list_append(&self->done, node);
     }
     self->batch = 0;
-    self->is_second_try = false;
+    self->is_second_try = self->is_sweeping = false;
     node_poke(self->node);
 }
+
+// only_read: a store at fault says what it has, where that can be read, and changes nothing.
+static void
+only_read(struct titanic_store *self)
+{
+    struct list_node *node;
+    while ((node = list_take(&self->syncing)) != NULL) {
+        struct durable_op *op = &stowed_of(node)->op;
+        op->outcome = DURABLE_REFUSED;
+        if (!changes(op) && !self->is_unreadable) {
+            mark(self->node->world, MARK_READ_AT_FAULT);
+            must(store_apply(self->store, &op, 1) == STORE_COMMITTED);
+        }
+        list_append(&self->done, node);
+    }
+    node_poke(self->node);
+}
+
+// goes_wrong: does the batch find no memory, or the store something that only an operator mends?
+// All of it is refused then.
+static bool
+goes_wrong(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    if (has(world, FAULT_MEMORY) && roll(world, STREAM_MEMORY, NO_MEMORY_ONE_IN) == 0) {
+        mark(world, MARK_BATCH_NO_MEMORY);
+        return true;
+    }
+    if (!has(world, FAULT_DISK_FAULT) || roll(world, STREAM_DISK, FAULT_ONE_IN) != 0)
+        return false;
+    mark(world, MARK_STORE_FAULT);
+    note(world, self->node, "its store is at fault", 0, 0, 0);
+    self->is_faulty = true;
+    self->is_unreadable = roll(world, STREAM_DISK, 2) == 0;
+    self->has_room = false;
+    return true;
+}
+
+// ---- the anchor -------------------------------------------------------------------------
+
+static void
+on_anchored(void *context, uint64_t batch, enum disk_result result)
+{
+    struct titanic_store *self = context;
+    if (self->store == NULL || batch != self->anchoring)
+        return;
+    self->anchoring = 0;
+    self->was_anchored = result == DISK_STOWED;
+    if (result == DISK_UNKNOWN) {
+        mark(self->node->world, MARK_ANCHOR_DOUBT);
+        self->is_in_doubt = true;
+    } else if (result == DISK_STOWED && batch > 2) {
+        disk_trim(self->anchors, batch - 2); // there are two slots
+    }
+}
+
+// begin_anchor notes how far the store has come, where it is time to; false: it is not.
+static bool
+begin_anchor(struct titanic_store *self)
+{
+    const struct world *world = self->node->world;
+    if (self->chain.count == self->anchored)
+        return false;
+    if (world->now_ns < self->anchor_due_ns) {
+        node_wake_at(self->node, self->anchor_due_ns);
+        return false;
+    }
+    struct view anchor = view_of(&self->chain, sizeof self->chain);
+    self->anchor_due_ns = world->now_ns + self->anchor_ns;
+    self->anchored = self->chain.count;
+    self->anchoring = disk_submit(self->anchors, &anchor, 1);
+    return true;
+}
+
+// ---- batches, to the disk ---------------------------------------------------------------
 
 // submit gives the disk what of the batch is to be written.
 static void
@@ -309,8 +463,12 @@ submit(struct titanic_store *self)
 {
     struct world *world = self->node->world;
     uint32_t count = 0;
-    list_each (node, &self->syncing)
-        count += changes(&stowed_of(node)->op) && is_in_batch(self, &stowed_of(node)->op);
+    self->chain_next = self->chain;
+    list_each (node, &self->syncing) {
+        struct stowed *stowed = stowed_of(node);
+        stowed->is_in_batch = is_in_batch(self, &stowed->op); // there may be room when it is done
+        count += changes(&stowed->op) && stowed->is_in_batch;
+    }
     if (count == 0) {
         commit(self);
         return;
@@ -319,8 +477,8 @@ submit(struct titanic_store *self)
     struct head head = {.batch = self->disk->last_batch + 1, .count = count};
     list_each (node, &self->syncing) {
         const struct durable_op *op = &stowed_of(node)->op;
-        if (changes(op) && is_in_batch(self, op)) {
-            records[head.at] = write_record(world, op, head);
+        if (changes(op) && stowed_of(node)->is_in_batch) {
+            records[head.at] = write_record(self, op, head);
             head.at++;
         }
     }
@@ -341,7 +499,11 @@ add_to_base(void *context, struct view view)
 static void
 checkpoint(struct titanic_store *self)
 {
+    // What a disk has only claimed to have is not there to be taken over.
+    if (!list_is_empty(&self->disk->waiting))
+        return;
     disk_read(self->disk, add_to_base, self);
+    self->chain_base = self->chain;
     disk_trim(self->disk, self->disk->last_batch);
 }
 
@@ -354,6 +516,9 @@ on_done(void *context, uint64_t batch, enum disk_result result)
     if (result == DISK_UNKNOWN) {
         mark(self->node->world, MARK_DOUBT);
         self->is_in_doubt = true;
+    } else if (result == DISK_FULL && self->is_sweeping) {
+        self->sweep_due_ms += SWEEP_AGAIN_MS;
+        refuse(self);
     } else if (result == DISK_FULL) {
         mark(self->node->world, MARK_DISK_FULL);
         self->has_room = false;
@@ -371,27 +536,78 @@ on_done(void *context, uint64_t batch, enum disk_result result)
     }
 }
 
-void
-titanic_store_flush(struct titanic_store *self)
+// begin_sweep lets go of what has passed its time, where it is time to look; false: it is not.
+static bool
+begin_sweep(struct titanic_store *self, uint64_t now_ms)
 {
     struct world *world = self->node->world;
-    if (!self->has_room && world->now_ns >= self->look_due_ns) {
+    if (self->retain_ms >= UINT64_MAX / 4)
+        return false;
+    if (now_ms < self->sweep_due_ms) {
+        node_wake_at(self->node, world->now_ns + (self->sweep_due_ms - now_ms) * ms);
+        return false;
+    }
+    self->sweep_due_ms = now_ms + self->retain_ms / SWEEPS + 1;
+    self->sweep = (struct durable_op){.kind = (enum durable_op_kind)STORE_SWEEP, .now_ms = now_ms};
+    self->is_sweeping = true;
+    struct head head = {.batch = self->disk->last_batch + 1, .count = 1};
+    self->chain_next = self->chain;
+    struct view record = write_record(self, &self->sweep, head);
+    self->batch = disk_submit(self->disk, &record, 1);
+    world_give(world, (void *)(uintptr_t)record.data);
+    return true;
+}
+
+// look_again: is there room again?
+static void
+look_again(struct titanic_store *self)
+{
+    struct world *world = self->node->world;
+    if (self->has_room || self->is_faulty)
+        return;
+    if (world->now_ns >= self->look_due_ns) {
         self->look_due_ns = world->now_ns + second;
         if (roll(world, STREAM_DISK, 4) == 0)
             checkpoint(self);
         self->has_room =
             !has(world, FAULT_DISK_FULL) || self->disk->bytes < world->plan.disk.bytes_max / 2;
-        if (self->has_room)
+        self->is_short = self->is_short && !self->has_room;
+        if (self->has_room) {
+            mark(world, MARK_ROOM_AGAIN);
             node_poke(self->node);
+        }
     }
     if (!self->has_room)
         node_wake_at(self->node, self->look_due_ns);
-    if (self->batch != 0 || self->is_in_doubt || list_is_empty(&self->waiting))
+}
+
+bool
+titanic_store_is_ahead(struct titanic_store *self)
+{
+    bool was_anchored = self->was_anchored;
+    self->was_anchored = false;
+    return was_anchored && !list_is_empty(&self->disk->waiting);
+}
+
+void
+titanic_store_flush(struct titanic_store *self, uint64_t now_ms)
+{
+    look_again(self);
+    if (self->batch != 0 || self->anchoring != 0 || self->is_in_doubt)
+        return;
+    if (!self->is_faulty && (begin_anchor(self) || begin_sweep(self, now_ms)))
+        return;
+    if (list_is_empty(&self->waiting))
         return;
     struct list_node *node;
     while (self->syncing.size < STORE_BATCH_OPS_MAX && (node = list_take(&self->waiting)) != NULL)
         list_append(&self->syncing, node);
-    submit(self);
+    if (self->is_faulty)
+        only_read(self);
+    else if (goes_wrong(self))
+        refuse(self);
+    else
+        submit(self);
 }
 
 struct stowed *

@@ -4,7 +4,7 @@
 // works, as a loop of recv and reply does; the other holds as many requests as its credit
 // allows and answers them as they are done.
 
-#include "check.h"
+#include "check_durable.h"
 #include "nodes.h"
 #include "workload.h"
 
@@ -214,6 +214,8 @@ answer(struct worker_node *self, struct job *job)
     if (is_part) {
         job->due_ns = world->now_ns + roll(world, STREAM_APPS, world->plan.work_ns / 4 + 1);
     } else {
+        if (job->status == MDP_DONE)
+            check_effect(&self->node, job->request);
         check_run_ended(world, job->run, job->status);
         parcel_free(job->request);
         job->is_open = false;
@@ -252,6 +254,11 @@ work(struct worker_node *self)
             continue;
         if (job->kills) {
             mark(world, MARK_WORKER_RESTARTED);
+            // Half of them have committed what they did, and nobody hears of it.
+            if (job->status == MDP_DONE && roll(world, STREAM_APPS, 2) == 0) {
+                mark(world, MARK_EFFECT_THEN_DEATH);
+                check_effect(&self->node, job->request);
+            }
             node_kill(&self->node);
             world_at(world, world->now_ns + roll_gap(world, STREAM_APPS, second), start_again,
                      &self->node, self->node.life);

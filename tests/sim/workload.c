@@ -34,7 +34,7 @@ add_fillers(struct world *world, struct view *frames, size_t count)
 struct parcel *
 workload_request(struct node *node, uint64_t call)
 {
-    uint8_t head[REQUEST_HEAD_BYTES];
+    uint8_t head[REQUEST_HEAD_BYTES] = {0};
     struct view frames[WORK_FRAMES_MAX] = {view_of(head, sizeof head)};
     memcpy(head, REQUEST_MAGIC.data, 8);
     bytes_put64(head + 8, call);
@@ -65,7 +65,7 @@ struct parcel *
 workload_answer(struct node *node, const struct parcel *request, uint64_t run, uint32_t part,
                 uint32_t total)
 {
-    uint8_t head[ANSWER_HEAD_BYTES];
+    uint8_t head[ANSWER_HEAD_BYTES] = {0};
     struct view frames[WORK_FRAMES_MAX] = {view_of(head, sizeof head)};
     struct mdp_body body = parcel_body(request);
     memcpy(head, ANSWER_MAGIC.data, 8);

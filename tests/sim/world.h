@@ -19,7 +19,7 @@
 #include <setjmp.h>
 
 enum {
-    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 24,
+    NODES_MAX = BROKERS_MAX + WORKERS_MAX + 2 * CLIENTS_MAX + 32,
     NOTES_KEPT = 60,
     REASON_BYTES = 400
 };
@@ -125,6 +125,8 @@ struct world {
     struct links *links;
     struct registry *registry; // of calls, and what checks know
     struct book *book;         // of durable requests
+    struct inbox *inbox;       // of the workers that keep one
+    struct oracle *oracle;     // of the audit chain
     struct list parcels;       // all cargo there is
     uint64_t parcel_count;
 
@@ -224,6 +226,9 @@ void node_stand(struct node *self, uint64_t until_ns);
 void node_suspend(struct node *self, uint64_t for_ns);
 // node_wall is the time of the day there, which anybody may set. The cores of today have no
 // use for it: it is for those that keep a time longer than their machine runs.
+// WALL_MS is what every wall clock shows when the world begins: some day.
+#define WALL_MS UINT64_C(1700000000000)
+
 static inline uint64_t
 node_wall(const struct node *self)
 {

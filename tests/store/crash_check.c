@@ -74,6 +74,8 @@ compare(struct check *self, struct model_row *row, const struct durable_row *is)
         return differs(self, row, "seq", is->seq, row->seq);
     if (is->state != row->state)
         return differs(self, row, "state", is->state, row->state);
+    if (is->life != row->life)
+        return differs(self, row, "life", is->life, row->life);
     if (is->attempts != row->attempts)
         return differs(self, row, "attempts", is->attempts, row->attempts);
     if (is->attempts_max != row->attempts_max)

@@ -416,7 +416,6 @@ begin(struct life *self, const struct life_options *options, struct life_result 
                                                  .has_audit = roll(self, 4) > 0,
                                                  .anchors_every_commit = roll(self, 4) == 0,
                                                  .retain_ms = MODEL_RETAIN_MS,
-                                                 .body_bytes_max = 1 << 20,
                                                  .vfs = CRASH_VFS};
     // SQLite's own numbers, too, follow from the seed.
     sqlite3_initialize();

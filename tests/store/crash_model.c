@@ -190,6 +190,7 @@ void
 model_revive(struct model_row *row, uint64_t due_ms)
 {
     row->state = DURABLE_PENDING;
+    row->life++;
     row->attempts = 0;
     row->due_ms = due_ms;
     row->deadline_ms = 0;

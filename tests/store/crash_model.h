@@ -29,7 +29,7 @@ struct model_row {
     uint32_t key; // 0: none
     struct model_body body, reply;
     enum durable_state state;
-    uint32_t attempts, attempts_max;
+    uint32_t life, attempts, attempts_max;
     uint64_t accepted_ms, due_ms, deadline_ms, over_ms;
     uint32_t reason; // 0: none
 };

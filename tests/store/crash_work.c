@@ -114,6 +114,7 @@ make_by_seq(struct work *self, struct work_op *made, struct model *model, enum d
     made->op = (struct durable_op){.kind = kind,
                                    .now_ms = model->now_ms,
                                    .seq = row != NULL ? row->seq : 1000000,
+                                   .life = row != NULL ? row->life : 0,
                                    .attempts = attempts,
                                    .state = state,
                                    .due_ms = model->now_ms + roll(self, 9000)};

@@ -1,22 +1,19 @@
 #!/usr/bin/env python3
-"""plant.py - bugs in copies of the store, and the hunt for them.
+"""plant.py - bugs in copies of the store, to see whether the crashes find them.
 
-Usage:
-  plant.py copy TO FROM FILE...                 copy the files, with all bugs behind a switch
-  plant.py hunt STORE_CRASH TABLE [NUMBER]      run each, and hold it to the table
+Usage: plant.py copy TO FILE...                  copy the files, with all bugs behind a switch
+       plant.py hunt STORE_CRASH TABLE [NUMBER]  run each, and hold it to the table
 
-It is tests/sim/plant.py with other bugs, and other numbers in the table (plants.txt): of the crash
-points within which a bug has to be found. The copies have a short log besides, so that
+How a bug is written stands in tests/support/plant.py. The numbers in the table (plants.txt) are of
+the crash points within which a bug has to be found. The copies have a short log besides, so that
 checkpoints come often.
 """
 
 import os
-import re
-import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sim"))
-import plant as sim  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import plant  # noqa: E402
 
 # number: (file, what is wrong, text, text with the bug)
 PLANTS = {
@@ -101,63 +98,10 @@ KNOBS = [
     ("sqlite_idle.c", "LOG_PAGES_HARD = 8 * 1024,", "LOG_PAGES_HARD = 64,"),
 ]
 
-
-def turn(name, text):
-    for file, right, other in KNOBS:
-        if file == name:
-            if text.count(right) != 1:
-                sys.exit(f"plant.py: {name}: there is no \"{right}\"")
-            text = text.replace(right, other)
-    return text
-
-
-def copy(to, folder, names):
-    sim.PLANTS = {number: what for number, what in PLANTS.items() if what[2] is not None}
-    os.makedirs(to, exist_ok=True)
-    missing = {file for file, *_ in PLANTS.values()} - set(names)
-    if missing:
-        sys.exit("plant.py: no such files: " + " ".join(sorted(missing)))
-    for name in names:
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            text = sim.plant(name, turn(name, file.read()))
-        with open(os.path.join(to, name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-
-def hunt_one(program, number, points):
-    """Runs one bug; says what found it, or None."""
-    command = [program, "--plant", str(number), "--points", str(points)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    match = re.search(r"^seed \d+ fails after (\d+) points: (.*)", run.stdout, re.MULTILINE)
-    if run.returncode not in (0, 1) or (run.returncode == 1 and not match):
-        print(run.stdout[-2000:], run.stderr[-2000:])
-    return match and (int(match.group(1)), match.group(2))
-
-
-def hunt(program, table, only):
-    missed = 0
-    for number, (_, what, *_) in sorted(PLANTS.items()):
-        if only and number != only:
-            continue
-        if number not in table:
-            sys.exit(f"plant.py: bug {number} ({what}) is not in the table")
-        found = hunt_one(program, number, table[number])
-        if found:
-            print(f"{number:3} point {found[0]:5}  {what}: {found[1]}", flush=True)
-        else:
-            print(f"{number:3} NOT FOUND in {table[number]} points: {what}", flush=True)
-            missed += 1
-    return 1 if missed else 0
-
-
-def main():
-    if len(sys.argv) > 4 and sys.argv[1] == "copy":
-        return copy(sys.argv[2], sys.argv[3], sys.argv[4:])
-    if len(sys.argv) in (4, 5) and sys.argv[1] == "hunt":
-        only = int(sys.argv[4]) if len(sys.argv) == 5 else None
-        return hunt(sys.argv[2], sim.read_table(sys.argv[3]), only)
-    sys.exit(__doc__)
-
+PLANTED = plant.Plants(
+    __doc__, PLANTS, knobs=KNOBS, unit="point",
+    found=r"^seed \d+ fails after (\d+) points: (.*)",
+    command=lambda number, points: ["--plant", str(number), "--points", str(points)])
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PLANTED.main(sys.argv[1:]))

@@ -24,10 +24,8 @@ store_rig_new(struct store *(*open)(const struct store_options *, struct store_e
     snprintf(self->path, sizeof self->path, "%s/store", self->folder);
     self->now_ms = 1700000000000;
     self->open = open;
-    self->options = (struct store_options){.path = self->path,
-                                           .retain_ms = 60 * 1000,
-                                           .body_bytes_max = 1 << 20,
-                                           .wall_ms = self->now_ms};
+    self->options =
+        (struct store_options){.path = self->path, .retain_ms = 60 * 1000, .wall_ms = self->now_ms};
     self->store = open(&self->options, &self->error);
     if (self->store == NULL)
         print_error("%s\n", self->error.text);

@@ -314,6 +314,67 @@ fields_and_empty_bodies_come_back(void **state)
     free(body);
 }
 
+static struct durable_row
+listed(struct store_rig *rig)
+{
+    struct durable_op list = rig_filter(rig, DURABLE_LIST);
+    assert_int_equal(rig_apply(rig, &list), DURABLE_OK);
+    assert_int_equal(list.found->count, 1);
+    struct durable_row row = list.found->rows[0];
+    store_rows_free(list.found);
+    return row;
+}
+
+static void
+sizes_are_those_of_the_frames_alone(void **state)
+{
+    struct store_rig *rig = *state;
+    static const char data[] = "a: b\n\0\0\0\002hi\0\0\0\0\0\0\0\003you";
+    const size_t bytes = sizeof data - 1;
+    struct durable_body *body = malloc(sizeof *body + bytes);
+    *body = (struct durable_body){.frames = 3, .fields_bytes = 5, .bytes = bytes};
+    memcpy(body->data, data, bytes);
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    submit.key = rig_view("k");
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_OK);
+    assert_int_equal(listed(rig).frames, 3);
+    assert_int_equal(listed(rig).bytes, 5);
+    struct durable_op load = rig_load(rig, "echo", 1);
+    assert_int_equal(rig_apply(rig, &load), DURABLE_OK);
+    assert_int_equal(load.found->rows[0].bytes, 5);
+    assert_int_equal(load.found->rows[0].body_bytes, bytes);
+    store_rows_free(load.found);
+    struct durable_op answer = rig_by_seq(rig, DURABLE_ANSWER, submit.seq);
+    answer.body = body;
+    assert_int_equal(rig_apply(rig, &answer), DURABLE_OK);
+    struct durable_row row = listed(rig);
+    assert_int_equal(row.bytes, 5);
+    assert_int_equal(row.reply_frames, 3);
+    assert_int_equal(row.reply_bytes, 5);
+    assert_int_equal(rig_close(rig, submit.id), DURABLE_OK);
+    row = listed(rig);
+    assert_int_equal(row.state, DURABLE_CLOSED);
+    assert_int_equal(row.bytes, 5);
+    assert_int_equal(row.reply_bytes, 5);
+    free(body);
+}
+
+static void
+size_of_a_request_that_was_never_answered_stays_when_it_is_closed(void **state)
+{
+    struct store_rig *rig = *state;
+    struct durable_body *body = malloc(sizeof *body + 11);
+    *body = (struct durable_body){.frames = 1, .fields_bytes = 5, .bytes = 11};
+    memcpy(body->data, "a: b\n\0\0\0\002hi", 11);
+    struct durable_op submit = rig_submit(rig, "echo", body);
+    submit.key = rig_view("k");
+    assert_int_equal(rig_apply(rig, &submit), DURABLE_OK);
+    assert_int_equal(rig_close(rig, submit.id), DURABLE_OK);
+    assert_int_equal(listed(rig).bytes, 2);
+    assert_int_equal(listed(rig).reply_bytes, 0);
+    free(body);
+}
+
 // ---- what is due ---------------------------------------------------------------------------
 
 static void
@@ -509,6 +570,69 @@ cancelled_request_is_dead_until_retried(void **state)
     store_rows_free(load.found);
 }
 
+// live_again cancels everything and retries it.
+static void
+live_again(struct store_rig *rig)
+{
+    struct durable_op cancel = rig_filter(rig, DURABLE_CANCEL);
+    assert_int_equal(list_count(rig, &cancel), 1);
+    struct durable_op retry = rig_filter(rig, DURABLE_RETRY);
+    retry.due_ms = rig->now_ms;
+    assert_int_equal(list_count(rig, &retry), 1);
+}
+
+static void
+end_of_an_earlier_life_does_not_touch_the_next(void **state)
+{
+    struct store_rig *rig = *state;
+    uint64_t seq = rig_accept(rig, "echo", "hello");
+    assert_int_equal(listed(rig).life, 0);
+    live_again(rig);
+    assert_int_equal(listed(rig).life, 1);
+    live_again(rig);
+    assert_int_equal(listed(rig).life, 2);
+    for (uint32_t life = 0; life < 2; life++) {
+        struct durable_op failed = rig_by_seq(rig, DURABLE_FAILED, seq);
+        failed.life = life;
+        failed.due_ms = rig->now_ms + 1000;
+        assert_int_equal(rig_apply(rig, &failed), DURABLE_NONE);
+        struct durable_op kill = rig_by_seq(rig, DURABLE_KILL, seq);
+        kill.life = life;
+        kill.state = DURABLE_DEAD;
+        assert_int_equal(rig_apply(rig, &kill), DURABLE_NONE);
+    }
+    assert_int_equal(listed(rig).state, DURABLE_PENDING);
+    assert_int_equal(listed(rig).attempts, 0);
+    assert_int_equal(listed(rig).due_ms, rig->now_ms);
+    struct durable_op kill = rig_by_seq(rig, DURABLE_KILL, seq);
+    kill.life = 2;
+    kill.state = DURABLE_DEAD;
+    assert_int_equal(rig_apply(rig, &kill), DURABLE_OK);
+}
+
+static void
+answer_of_an_earlier_life_is_as_good(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id;
+    uint64_t seq = rig_accept_id(rig, "echo", "hello", &id);
+    live_again(rig);
+    assert_int_equal(rig_answer(rig, seq, "world"), DURABLE_OK);
+    assert_int_equal(listed(rig).state, DURABLE_DONE);
+}
+
+static void
+life_is_loaded_with_its_request(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_accept(rig, "echo", "hello");
+    live_again(rig);
+    struct durable_op load = rig_load(rig, "echo", 1);
+    assert_int_equal(rig_apply(rig, &load), DURABLE_OK);
+    assert_int_equal(load.found->rows[0].life, 1);
+    store_rows_free(load.found);
+}
+
 static void
 purge_forgets_what_is_over(void **state)
 {
@@ -546,6 +670,27 @@ stats_count_by_service(void **state)
     assert_int_equal(counts[1].oldest_ms, 0);
     assert_int_equal(counts[2].pending, 2);
     assert_int_equal(counts[2].oldest_ms, began_ms);
+    store_rows_free(op.found);
+}
+
+static void
+stats_of_what_is_pending_pass_over_all_others(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_answer(rig, rig_accept(rig, "a", "x"), "y");
+    rig_accept(rig, "b", "x");
+    rig_accept(rig, "c", "x");
+    struct durable_op op = rig_filter(rig, DURABLE_STATS);
+    op.limit = UINT32_MAX;
+    assert_int_equal(rig_apply(rig, &op), DURABLE_OK);
+    assert_int_equal(op.found->service_count, 3);
+    assert_int_equal(op.found->services[0].done, 1);
+    assert_true(view_equals(op.found->services[1].service, rig_view("b")));
+    assert_true(view_equals(op.found->services[2].service, rig_view("c")));
+    store_rows_free(op.found);
+    op.limit = 1;
+    assert_int_equal(rig_apply(rig, &op), DURABLE_OK);
+    assert_int_equal(op.found->service_count, 2);
     store_rows_free(op.found);
 }
 
@@ -626,6 +771,9 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(seq_is_never_used_again, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(body_of_any_size_comes_back, open, close_rig),             \
         cmocka_unit_test_setup_teardown(fields_and_empty_bodies_come_back, open, close_rig),       \
+        cmocka_unit_test_setup_teardown(sizes_are_those_of_the_frames_alone, open, close_rig),     \
+        cmocka_unit_test_setup_teardown(                                                           \
+            size_of_a_request_that_was_never_answered_stays_when_it_is_closed, open, close_rig),   \
         cmocka_unit_test_setup_teardown(requests_are_loaded_in_order_and_pages, open, close_rig),  \
         cmocka_unit_test_setup_teardown(load_stops_at_its_bytes, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(request_that_is_not_due_is_not_loaded, open, close_rig),   \
@@ -633,8 +781,14 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(overdue_requests_are_found_in_order, open, close_rig),     \
         cmocka_unit_test_setup_teardown(list_goes_by_its_filter, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(cancelled_request_is_dead_until_retried, open, close_rig), \
+        cmocka_unit_test_setup_teardown(end_of_an_earlier_life_does_not_touch_the_next, open,      \
+                                        close_rig),                                                \
+        cmocka_unit_test_setup_teardown(answer_of_an_earlier_life_is_as_good, open, close_rig),    \
+        cmocka_unit_test_setup_teardown(life_is_loaded_with_its_request, open, close_rig),         \
         cmocka_unit_test_setup_teardown(purge_forgets_what_is_over, open, close_rig),              \
         cmocka_unit_test_setup_teardown(stats_count_by_service, open, close_rig),                  \
+        cmocka_unit_test_setup_teardown(stats_of_what_is_pending_pass_over_all_others, open,       \
+                                        close_rig),                                                \
         cmocka_unit_test_setup_teardown(answer_that_nobody_closed_is_kept_for_its_time, open,      \
                                         close_rig),                                                \
         cmocka_unit_test_setup_teardown(pending_and_dead_requests_are_kept_for_ever, open,         \

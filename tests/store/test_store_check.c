@@ -5,6 +5,7 @@
 #include "store_check.h"
 #include "store_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <sodium/core.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -116,6 +118,23 @@ chain_of_a_killed_store_is_read_with_its_log_and_the_log_stays(void **state)
 }
 
 static void
+store_to_which_nothing_has_happened_is_whole(void **state)
+{
+    struct store_rig *rig = *state;
+    struct store_contents contents;
+    crash(rig);
+    struct store_chain chain = walk(rig, NULL);
+    if (!chain.is_whole)
+        fail_msg("%s", chain.why);
+    assert_int_equal(chain.count, 0);
+    struct store_check *store = store_check_open(rig->path, &rig->error);
+    assert_non_null(store);
+    store_check_contents(store, &contents);
+    assert_true(contents.is_whole);
+    store_check_close(&store);
+}
+
+static void
 look_at_a_store_at_rest_writes_nothing(void **state)
 {
     struct store_rig *rig = *state;
@@ -129,6 +148,105 @@ look_at_a_store_at_rest_writes_nothing(void **state)
     assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
     snprintf(name, sizeof name, "%s-wal", rig->path);
     assert_int_equal(access(name, F_OK), -1);
+}
+
+static void
+look_leaves_the_lock_as_it_is_and_makes_none(void **state)
+{
+    struct store_rig *rig = *state;
+    char lock[160];
+    struct stat before, after;
+    snprintf(lock, sizeof lock, "%s.lock", rig->path);
+    rig_accept(rig, "echo", "hello");
+    end(rig);
+    assert_int_equal(stat(lock, &before), 0);
+    assert_true(walk(rig, NULL).is_whole);
+    assert_int_equal(stat(lock, &after), 0);
+    assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+    assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+    assert_int_equal(unlink(lock), 0);
+    assert_true(walk(rig, NULL).is_whole);
+    assert_int_equal(access(lock, F_OK), -1);
+}
+
+static void
+store_that_is_looked_at_is_not_opened(void **state)
+{
+    struct store_rig *rig = *state;
+    end(rig);
+    struct store_check *one = store_check_open(rig->path, &rig->error);
+    struct store_check *two = store_check_open(rig->path, &rig->error);
+    assert_non_null(one);
+    assert_non_null(two); // who looks disturbs nobody who looks
+    assert_null(store_open_sqlite(&rig->options, &rig->error));
+    assert_true(rig->error.is_locked);
+    store_check_close(&one);
+    store_check_close(&two);
+    rig->store = store_open_sqlite(&rig->options, &rig->error);
+    assert_non_null(rig->store);
+}
+
+// look_as_somebody_else looks in a process that may not write; where we are the superuser it
+// becomes nobody first. It returns the exit code: 0, the store is whole.
+static int
+look_as_somebody_else(struct store_rig *rig)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct store_contents contents;
+        struct store_chain chain;
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(3);
+        struct store_check *check = store_check_open(rig->path, &rig->error);
+        if (check == NULL) {
+            fprintf(stderr, "%s\n", rig->error.text);
+            _exit(2);
+        }
+        store_check_contents(check, &contents);
+        store_check_chain(check, NULL, &chain);
+        fprintf(stderr, "%s%s", contents.why, chain.why);
+        store_check_close(&check);
+        _exit(contents.is_whole && chain.is_whole ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+may_write(const struct store_rig *rig, bool is_allowed)
+{
+    static const char *const ends[] = {"", "-wal", ".lock", ".anchor"};
+    char name[160];
+    for (size_t at = 0; at < sizeof ends / sizeof *ends; at++) {
+        snprintf(name, sizeof name, "%s%s", rig->path, ends[at]);
+        assert_true(chmod(name, is_allowed ? 0644 : 0444) == 0 || errno == ENOENT);
+    }
+    assert_int_equal(chmod(rig->folder, is_allowed ? 0755 : 0555), 0);
+}
+
+static void
+store_that_cannot_be_written_is_looked_at(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_answer(rig, rig_accept(rig, "echo", "hello"), "hello");
+    end(rig);
+    may_write(rig, false);
+    int code = look_as_somebody_else(rig);
+    may_write(rig, true);
+    assert_int_equal(code, 0);
+}
+
+static void
+killed_store_that_cannot_be_written_is_looked_at_with_its_log(void **state)
+{
+    struct store_rig *rig = *state;
+    rig_answer(rig, rig_accept(rig, "echo", "hello"), "hello");
+    crash(rig);
+    may_write(rig, false);
+    int code = look_as_somebody_else(rig);
+    may_write(rig, true);
+    assert_int_equal(code, 0);
 }
 
 static void
@@ -485,7 +603,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         ON(whole_chain_is_whole),
         ON(chain_of_a_killed_store_is_read_with_its_log_and_the_log_stays),
+        ON(store_to_which_nothing_has_happened_is_whole),
         ON(look_at_a_store_at_rest_writes_nothing),
+        ON(look_leaves_the_lock_as_it_is_and_makes_none),
+        ON(store_that_is_looked_at_is_not_opened),
+        ON(store_that_cannot_be_written_is_looked_at),
+        ON(killed_store_that_cannot_be_written_is_looked_at_with_its_log),
         ON(store_that_a_process_has_is_refused_with_its_pid),
         ON(what_is_not_there_is_not_made),
         ON(path_with_signs_of_a_uri_is_a_path),

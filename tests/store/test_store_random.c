@@ -60,11 +60,13 @@ some_body(struct world *world)
     uint64_t kind = below(world, 40);
     size_t size = kind == 0  ? below(world, TEXT_MAX)
                   : kind < 4 ? 60000 + below(world, 10000)
-                             : below(world, 5);
+                             : below(world, 9);
     struct durable_body *body = malloc(sizeof *body + size);
     assert_non_null(body);
-    *body = (struct durable_body){.frames = (uint32_t)below(world, 4), .bytes = size};
-    body->fields_bytes = (uint32_t)below(world, size + 1);
+    // What is in it no store looks at, but there is room for the lengths of so many frames.
+    uint64_t frames = below(world, size < 12 ? size / 4 + 1 : 4);
+    *body = (struct durable_body){.frames = (uint32_t)frames, .bytes = size};
+    body->fields_bytes = (uint32_t)below(world, size - 4 * frames + 1);
     uint8_t first = (uint8_t)below(world, 3);
     for (size_t at = 0; at < size; at++)
         body->data[at] = (uint8_t)(first + at);
@@ -140,6 +142,7 @@ fill(struct world *world, size_t at)
     op->owner = below(world, 10) == 0 ? some_owner(world) : world->owners[which];
     op->id = world->ids[which];
     op->seq = world->seqs[0][which];
+    op->life = (uint32_t)below(world, 4) / 3;
     op->attempts = (uint32_t)below(world, 9);
     op->reason = below(world, 2) == 0 ? rig_view("it did not work") : VIEW_NONE;
     op->due_ms = op->now_ms + below(world, 1000);
@@ -175,7 +178,7 @@ same_row(const struct durable_row *a, const struct durable_row *b)
 {
     return memcmp(&a->id, &b->id, sizeof a->id) == 0 &&
            memcmp(&a->owner, &b->owner, sizeof a->owner) == 0 && a->state == b->state &&
-           a->attempts == b->attempts && a->attempts_max == b->attempts_max &&
+           a->life == b->life && a->attempts == b->attempts && a->attempts_max == b->attempts_max &&
            a->accepted_ms == b->accepted_ms && a->due_ms == b->due_ms &&
            a->deadline_ms == b->deadline_ms && view_equals(a->service, b->service) &&
            view_equals(a->key, b->key) && view_equals(a->reason, b->reason) &&

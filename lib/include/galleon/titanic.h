@@ -51,8 +51,9 @@ typedef struct titanic_stats {
 
 // titanic_new opens the store ("sqlite:PATH") and checks it. It does not wait for a broker
 // to be there, but with `standby` for the store. NULL, and *why_out says why for people (to
-// be freed); errno is EBUSY where another process has the store, EIO where it is in doubt
-// or damaged, EINVAL where an argument is wrong, ENOMEM.
+// be freed); errno is EBUSY where another process has the store, EIO where a read, a write or
+// a sync of it failed (another start checks it), ENOTRECOVERABLE where it cannot be opened or is
+// damaged, EINVAL where an argument is wrong, ENOMEM.
 GALLEON_API titanic_t *titanic_new(const char *brokers, const char *store,
                                    const titanic_options_t *options, char **why_out);
 GALLEON_API void titanic_destroy(titanic_t **self_p);

@@ -1,0 +1,81 @@
+// broker_loop.h - a broker_core with its memory, its clock, and its way out.
+//
+// What every server around such a core has in common. Its owner takes what has arrived off
+// its own sockets and steps the core with it; a turn is
+//
+//     broker_loop_begin_turn(loop);
+//     ... broker_loop_step(loop, &event) for each record ...
+//     broker_loop_end_turn(loop);
+//     if (!broker_loop_is_pressed(loop, is_busy) && !broker_loop_wait(loop, is_busy))
+//         leave;
+//
+// The clock is read once a turn.
+
+#ifndef GALLEON_BROKER_LOOP_H
+#define GALLEON_BROKER_LOOP_H
+
+#include "broker_core.h"
+#include "broker_door.h"
+#include "broker_outbox.h"
+#include "cargo.h"
+
+enum { LOOP_DOORS_MAX = 2 };
+
+struct broker_loop {
+    int epoll_fd;
+    int drain_fd; // an eventfd: broker_loop_drain writes it
+    bool is_drain_asked;
+    bool is_stopped; // the drain is over
+    struct broker_door *doors[LOOP_DOORS_MAX];
+    size_t door_count;
+
+    void *memory;
+    size_t memory_bytes;
+    struct broker_core *core;
+    struct broker_effects *effects;
+    struct cargo_pool pool;
+    struct broker_outbox outbox;
+    uint64_t now_ns;
+    uint64_t busy_turns;
+};
+
+// broker_loop_blank makes one that can be released, and does nothing else.
+void broker_loop_blank(struct broker_loop *self);
+
+// broker_loop_init makes all but the way out; false where it cannot, and what is there is to be
+// released. The seed of the configuration is drawn here.
+bool broker_loop_init(struct broker_loop *self, struct broker_config *config);
+
+// broker_loop_open opens the way out by these doors, in the order of their numbers in records,
+// and watches them; they are closed after the loop is released. False as above.
+bool broker_loop_open(struct broker_loop *self, struct broker_door *doors, size_t count,
+                      enum broker_manners manners);
+
+// broker_loop_watch has broker_loop_wait end when there is something to read.
+bool broker_loop_watch(struct broker_loop *self, int fd);
+
+// broker_loop_release drains without waiting: workers are told, and what the core still carries
+// comes back, so that a leak is a leak.
+void broker_loop_release(struct broker_loop *self);
+
+void broker_loop_begin_turn(struct broker_loop *self);
+// broker_loop_step steps the core with an event at this turn's time, and carries out what comes
+// of it.
+void broker_loop_step(struct broker_loop *self, struct broker_event *event);
+// broker_loop_end_turn ticks, writes what is packed, and gives back what was refused.
+void broker_loop_end_turn(struct broker_loop *self);
+
+// broker_loop_is_pressed: messages wait, and nothing else has to be looked at in this turn.
+bool broker_loop_is_pressed(struct broker_loop *self, bool is_busy);
+// broker_loop_wait waits until there is something to do, not at all where something is. False:
+// the process was interrupted.
+bool broker_loop_wait(struct broker_loop *self, bool is_busy);
+// broker_loop_pump_doors looks at the doors' own events. To be called once before the first turn:
+// their descriptors are edges, which say nothing before the first look.
+void broker_loop_pump_doors(struct broker_loop *self);
+
+// broker_loop_drain has the next turn begin a drain. It is safe from a signal handler and from
+// other threads.
+void broker_loop_drain(struct broker_loop *self);
+
+#endif

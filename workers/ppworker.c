@@ -1,0 +1,9 @@
+// ppworker.c - a Paranoid Pirate worker: echo, or a command for each request.
+
+#include "pirate_program.h"
+
+int
+main(int argc, char **argv)
+{
+    return pirate_program("ppworker", false, argc, argv);
+}
