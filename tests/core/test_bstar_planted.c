@@ -1,6 +1,6 @@
 // test_bstar_planted.c - who tests the searches: bugs that are in the cores on purpose.
 //
-// Built of copies of bstar_core with bstar_plant.py's bugs behind a switch. Each has to be
+// Built of copies of bstar_core with plant.py's bugs behind a switch. Each has to be
 // found by the searches, and none that is not there.
 
 #include "bstar_classic_world.h"

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""bstar_plant.py - plants bugs into copies of bstar_core, to see whether the searches find them.
+"""plant.py - bugs in copies of bstar_core, to see whether the searches find them.
 
-Usage: bstar_plant.py copy TO CORE_FOLDER FILE...
+Usage: plant.py copy TO FILE...    copy the files, with all bugs behind a switch
 
-As tests/sim/plant.py with other bugs. test_bstar_planted.c switches them on, one by one. Number 4 of
-reliability's mutants, a clock that stands still in a pause, is none of the core's: the world of the
-search has it.
+How a bug is written stands in tests/support/plant.py. The hunt is test_bstar_planted.c, which
+switches them on one by one. Number 4, a clock that stands still in a pause, is none of the core's:
+the world of the search has it.
 """
 
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sim"))
-import plant as sim  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import plant  # noqa: E402
 
 # number: (file, what is wrong, text, text with the bug)
 PLANTS = {
@@ -78,14 +78,7 @@ PLANTS = {
          "    move_to(self, own_wait(self));"),
 }
 
-
-def main():
-    if len(sys.argv) < 5 or sys.argv[1] != "copy":
-        sys.exit(__doc__)
-    sim.PLANTS = PLANTS
-    sim.DRILL_PLANTS = {}
-    return sim.copy(sys.argv[2], sys.argv[3], sys.argv[4:])
-
+PLANTED = plant.Plants(__doc__, PLANTS, command=None, found="", unit="search")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PLANTED.main(sys.argv[1:]))
