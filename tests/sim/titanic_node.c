@@ -17,7 +17,12 @@
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
 
-enum { FRAMES_MAX = 300, FIELDS_MAX = TSP_FIELDS_BYTES_MAX + 64, RESTART_MS_MAX = 4000 };
+enum {
+    FRAMES_MAX = 300,
+    FIELDS_MAX = TSP_FIELDS_BYTES_MAX + 64,
+    RESTART_MS_MAX = 4000,
+    DRAIN_GAP_S = 20
+};
 
 struct asking { // somebody who asks: an asker of the core's
     struct list_node in_list;
@@ -846,6 +851,20 @@ end_now_and_then(struct world *world, void *object, uint64_t is_first)
     world_at(world, world->now_ns + gap_ns, end_now_and_then, node, 0);
 }
 
+// drain_now_and_then tells it to end, whatever it has out; it is started again.
+static void
+drain_now_and_then(struct world *world, void *object, uint64_t is_first)
+{
+    struct node *node = object;
+    if (world->is_healed)
+        return;
+    bool stands = node->stands_until_ns > world->now_ns || node->frozen_until_ns > world->now_ns;
+    if (is_first == 0 && node->is_alive && !stands)
+        titanic_node_drain(node);
+    uint64_t gap_ns = roll_gap(world, STREAM_TITANIC, DRAIN_GAP_S * second);
+    world_at(world, world->now_ns + gap_ns, drain_now_and_then, node, 0);
+}
+
 static void
 no_act(struct client_node *client)
 {
@@ -876,6 +895,8 @@ titanic_node_add(struct world *world)
     self->back->act = self->questions->act = no_act;
     if (self->plan->kill_gap_ns > 0)
         end_now_and_then(world, &self->node, 1);
+    if (has(world, FAULT_DRAIN_TITANIC))
+        drain_now_and_then(world, &self->node, 1);
 }
 
 struct node *

@@ -181,17 +181,6 @@ drain_broker(struct world *world)
 }
 
 static void
-drain_titanic(struct world *world)
-{
-    struct node *node = titanic_node_of(world);
-    if (node == NULL || !node->is_alive || node->stands_until_ns > world->now_ns ||
-        node->frozen_until_ns > world->now_ns || roll(world, STREAM_TROUBLE, 2) != 0)
-        return;
-    note(world, node, "is told to drain", 0, 0, 0);
-    titanic_node_drain(node);
-}
-
-static void
 stop_worker(struct world *world, void *object, uint64_t life)
 {
     struct node *node = object;
@@ -263,9 +252,6 @@ happen(struct world *world, enum fault fault)
     case FAULT_DRAIN_WORKER:
         drain_worker(world);
         break;
-    case FAULT_DRAIN_TITANIC:
-        drain_titanic(world);
-        break;
     case FAULT_SUSPEND:
         suspend_one(world);
         break;
@@ -278,11 +264,10 @@ happen(struct world *world, enum fault fault)
 }
 
 // Those that come at a time; the others are part of what nodes do.
-static const enum fault in_time[] = {FAULT_CUT,          FAULT_HALF_OPEN,    FAULT_CLOG,
-                                     FAULT_BLOCK,        FAULT_PAUSE,        FAULT_FREEZE,
-                                     FAULT_KILL_WORKER,  FAULT_KILL_CLIENT,  FAULT_KILL_BROKER,
-                                     FAULT_DRAIN_BROKER, FAULT_DRAIN_WORKER, FAULT_SUSPEND,
-                                     FAULT_WALL_STEP,    FAULT_DRAIN_TITANIC};
+static const enum fault in_time[] = {
+    FAULT_CUT,          FAULT_HALF_OPEN,   FAULT_CLOG,        FAULT_BLOCK,       FAULT_PAUSE,
+    FAULT_FREEZE,       FAULT_KILL_WORKER, FAULT_KILL_CLIENT, FAULT_KILL_BROKER, FAULT_DRAIN_BROKER,
+    FAULT_DRAIN_WORKER, FAULT_SUSPEND,     FAULT_WALL_STEP};
 
 static void
 go_wrong(struct world *world, void *object, uint64_t argument)

@@ -255,7 +255,8 @@ work(struct worker_node *self)
         if (job->kills) {
             mark(world, MARK_WORKER_RESTARTED);
             // Half of them have committed what they did, and nobody hears of it.
-            if (job->status == MDP_DONE && roll(world, STREAM_APPS, 2) == 0) {
+            if (world->book != NULL && job->status == MDP_DONE &&
+                roll(world, STREAM_APPS, 2) == 0) {
                 mark(world, MARK_EFFECT_THEN_DEATH);
                 check_effect(&self->node, job->request);
             }
