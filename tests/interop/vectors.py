@@ -6,6 +6,7 @@ import re
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "protocol" / "vectors.md"
 PIRATES = PAGE.with_name("pirates.md")
+PAIRS = PAGE.with_name("bstar.md")
 
 Positive = collections.namedtuple("Positive", "id socket way dialect command frames decoded")
 Negative = collections.namedtuple("Negative", "id socket state frames expect why")

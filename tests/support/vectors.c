@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COLUMNS_MAX = 8, FRAMES_MAX = 100000, FRAME_BYTES_MAX = 100 << 20 };
+enum { COLUMNS_MAX = 12, FRAMES_MAX = 100000, FRAME_BYTES_MAX = 100 << 20 };
 
 static void *
 allocate(size_t count, size_t size)
