@@ -112,19 +112,36 @@ drill_child_kill(struct drill_child *self)
     return !self->is_running && WIFSIGNALED(self->ending) && WTERMSIG(self->ending) == SIGKILL;
 }
 
+// is_stopped: by SIGSTOP, and not by one who traces it.
+static bool
+is_stopped(const struct drill_child *self)
+{
+    char path[32], line[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)self->pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    bool is_read = fgets(line, sizeof line, file) != NULL;
+    fclose(file);
+    const char *name_end = strrchr(line, ')'); // PID (NAME) STATE ...
+    return is_read && name_end != NULL && strncmp(name_end, ") T", 3) == 0;
+}
+
 bool
 drill_child_stop(struct drill_child *self, uint32_t ms)
 {
     if (!self->is_running)
         return true;
     self->is_doomed = true;
-    // In this order: SIGCONT takes back every SIGSTOP that has not arrived yet, also that by which
-    // LeakSanitizer stops the threads of a process that ends already. It would wait for ever.
-    drill_child_signal(self, SIGCONT);
     drill_child_signal(self, SIGTERM);
     for (uint64_t end_ns = galleon_now_ns() + ms * 1000000ull; galleon_now_ns() < end_ns;) {
         if (drill_child_has_ended(self))
             return WIFEXITED(self->ending) && WEXITSTATUS(self->ending) == 0;
+        // Only where it is stopped: SIGCONT takes back every SIGSTOP that has not arrived yet, also
+        // that by which LeakSanitizer stops the threads of a process that ends already, and it
+        // would wait for that for ever.
+        if (is_stopped(self))
+            drill_child_signal(self, SIGCONT);
         poll(NULL, 0, 1);
     }
     (void)drill_child_kill(self);

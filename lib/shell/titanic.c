@@ -694,15 +694,17 @@ titanic_new(const char *brokers, const char *store, const titanic_options_t *opt
     return self;
 }
 
-// end_core lets go of what the core has, as if all had come to its end.
+// end_core lets go of what the core has, as if all had come to its end; a store that stops
+// meanwhile brings nothing back any more.
 static void
 end_core(titanic_t *self)
 {
     struct titanic_event event = {.kind = TITANIC_DRAIN};
     self->now_ns = galleon_now_ns();
     step(self, &event);
-    while (!self->is_stopped) {
+    while (!self->is_stopped && !self->is_in_doubt) {
         push(self);
+        look_at_store(self);
         struct durable_op *op;
         while (store_writer_take(self->writer, &op, 1) == 1) {
             event = (struct titanic_event){.kind = TITANIC_STOWED, .op = op};

@@ -137,7 +137,9 @@ on_read(sqlite3_file *base, void *to, int size, sqlite3_int64 at)
     int code = flush(file);
     if (code == SQLITE_OK)
         code = file->real->pMethods->xRead(file->real, to, size, at);
-    if (code == SQLITE_OK && is_page(file, size, at) && !is_right(to, at))
+    // Where the file ends within a page the rest of it is zeros, and SQLite would go on with that.
+    bool is_read = code == SQLITE_OK || code == SQLITE_IOERR_SHORT_READ;
+    if (is_read && is_page(file, size, at) && !is_right(to, at))
         code = SQLITE_IOERR_DATA;
     return code;
 }

@@ -274,8 +274,6 @@ judge(struct life *self, const struct flip *flip)
         self->result->flips_refused++;
     else if (flip->file == FLIP_LOG && !options.anchors_every_commit)
         self->result->flips_in_window++;
-    else if (flip->file == FLIP_DATABASE)
-        self->result->flips_silent++;
     else
         return fail(self, "%s %s %llu: %s", names[flip->file],
                     flip->is_cut ? "cut to" : "with another bit", flip->at, check.why);

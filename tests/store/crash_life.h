@@ -24,7 +24,7 @@ struct life_result {
     // What came of damage: the store was right all the same, it refused, it lied and had told no
     // anchor of what it lost, or the database lied: SQLite's pages have no checksum. All other
     // lies are failures.
-    uint64_t flips_right, flips_refused, flips_in_window, flips_silent;
+    uint64_t flips_right, flips_refused, flips_in_window;
     char why[CHECK_WHY_BYTES + 128];
 };
 

