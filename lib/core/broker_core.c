@@ -289,6 +289,16 @@ on_unsent(struct broker_core *self, const struct broker_event *event)
         broker_worker_lose_connection(self, route->worker);
 }
 
+// may_give: not before we know who has left, and not to workers that are parted with: what a drain
+// gives at its end it would take back in the same step, and a worker would run it for nobody.
+static bool
+may_give(const struct broker_core *self)
+{
+    bool is_parting = self->drain >= DRAIN_WORKERS ||
+                      (self->drain != DRAIN_NONE && self->now_ns >= self->drain_until_ns);
+    return !is_parting && !is_catching_up(self);
+}
+
 // progress goes on with what waits for room.
 static void
 progress(struct broker_core *self)
@@ -296,7 +306,7 @@ progress(struct broker_core *self)
     while (has_room(self) && !list_is_empty(&self->lost))
         broker_worker_wind_up(self,
                               list_object(list_first(&self->lost), struct worker, in_service));
-    while (can_dispatch(self) && !list_is_empty(&self->work) && !is_catching_up(self))
+    while (can_dispatch(self) && !list_is_empty(&self->work) && may_give(self))
         broker_dispatch(self, list_object(list_first(&self->work), struct service, in_work));
     if (self->drain != DRAIN_NONE)
         broker_drain_on(self);

@@ -204,6 +204,28 @@ drain_does_not_wait_for_a_request_that_nobody_can_take(void **state)
     assert_int_equal(world_status(world, "C"), MDP_PASSIVE);
 }
 
+// A worker would run for nobody what is taken from it in the same breath.
+static void
+request_that_comes_back_at_the_end_of_the_drain_is_given_to_nobody(void **state)
+{
+    struct world *world = *state;
+    struct broker_config config = world_config();
+    config.drain_ms = 500; // V is not lost before
+    world_configure(world, &config);
+    world_ready(world, "W", MDP_01, "echo", 1);
+    ask(world, 1);
+    world_ready(world, "V", MDP_01, "echo", 1);
+    world_drain(world);
+    world->now_ns = broker_core_end_of_drain(world->core, world->now_ns);
+
+    world_bare(world, "W", MDP_01, MDP_DISCONNECT);
+
+    assert_int_equal(world_count(world, "V", MDP_REQUEST), 0);
+    assert_int_equal(world_count(world, "V", MDP_DISCONNECT), 1);
+    assert_int_equal(world_status(world, "C"), MDP_PASSIVE);
+    assert_true(world->is_stopped);
+}
+
 static void
 cancelled_request_holds_the_drain_until_its_worker_has_answered(void **state)
 {
@@ -296,6 +318,7 @@ main(void)
         world_test(request_of_a_lost_worker_may_be_finished_by_an_old_one),
         world_test(request_that_was_lost_before_the_drain_is_finished_too),
         world_test(drain_does_not_wait_for_a_request_that_nobody_can_take),
+        world_test(request_that_comes_back_at_the_end_of_the_drain_is_given_to_nobody),
         world_test(cancelled_request_holds_the_drain_until_its_worker_has_answered),
         world_test(drain_with_many_goes_on_step_by_step),
         world_test(end_of_drain_is_when_a_tick_would_stop_it),

@@ -192,19 +192,29 @@ probe_all(struct world *world, uint64_t healed_ns)
             (void)go_on(world, world->now_ns + second, UINT64_MAX);
 }
 
+// drain_titanic lets it end. It may be away when it is told, as after a fault that was mended just
+// now: then it is told again when it is back. A batch that was slow from the first is waited for.
+static void
+drain_titanic(struct world *world, struct node *titanic)
+{
+    uint64_t until_ns = world->now_ns + world->plan.titanic.config.drain_ms * ms +
+                        world->plan.disk.stall_ns_max + 20 * second;
+    while (!titanic->is_alive || !titanic_node_has_stopped(titanic)) {
+        if (world->now_ns >= until_ns)
+            world_fail(world, "T8 all_done", "titanic's drain does not end");
+        titanic_node_drain(titanic);
+        (void)go_on(world, world->now_ns + second, UINT64_MAX);
+    }
+}
+
 // leave lets everybody go as programs do that end, and looks at what is left.
 static void
 leave(struct world *world)
 {
     struct node *titanic = titanic_node_of(world);
     world->is_over = true;
-    if (titanic != NULL) {
-        titanic_node_drain(titanic);
-        (void)go_on(world, world->now_ns + world->plan.titanic.config.drain_ms * ms + 10 * second,
-                    UINT64_MAX);
-        if (!titanic_node_has_stopped(titanic))
-            world_fail(world, "T8 all_done", "titanic's drain does not end");
-    }
+    if (titanic != NULL)
+        drain_titanic(world, titanic);
     for (uint32_t i = 0; i < world->plan.brokers; i++)
         if (i != world->plan.false_broker)
             broker_node_drain(&broker_node_of(world, i)->node);
