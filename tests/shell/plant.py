@@ -46,7 +46,7 @@ PLANTS = {
 
 PLANTED = plant.Plants(
     __doc__, PLANTS, unit="test", found=r"^not ok (\d+) - (.*)",
-    command=lambda number, _: ["--plant", str(number)])
+    command=lambda number, *_: ["--plant", str(number)])
 
 if __name__ == "__main__":
     sys.exit(PLANTED.main(sys.argv[1:]))

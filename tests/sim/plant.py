@@ -230,7 +230,8 @@ DRILL_PLANTS = {
 
 PLANTED = plant.Plants(
     __doc__, PLANTS, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
-    command=lambda number, seeds: ["--plant", str(number), "--seeds", str(seeds), "--no-shrink"])
+    command=lambda number, seeds, first: ["--plant", str(number), "--seed", str(first),
+                                          "--seeds", str(seeds), "--no-shrink"])
 
 if __name__ == "__main__":
     sys.exit(PLANTED.main(sys.argv[1:]))

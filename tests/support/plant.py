@@ -5,7 +5,8 @@ What the scripts that have some share (tests/sim/plant.py, tests/store/plant.py,
 A bug is one place in one file: the text as it is, and the text with `planted(N) ? wrong : right` in
 it. Where the text is not found exactly once the build fails, and whoever changed it changes the bug
 too. A table (plants.txt) has for each bug within how many seeds, points or the like it has to be
-found; a rise is a regression of what hunts it. There is none where all that hunts is run.
+found, and maybe from which on; a rise is a regression of what hunts it. There is none where all
+that hunts is run.
 """
 
 import os
@@ -20,7 +21,8 @@ class Plants:
     def __init__(self, usage, bugs, command, found, unit, more=None, knobs=()):
         """bugs and more are {number: (file, what is wrong, text, text with the bug)}; more are
         planted, and hunted elsewhere. A bug whose text is None is planted by another. command
-        makes the arguments of a program out of a bug and its number in the table. found matches
+        makes the arguments of a program out of a bug, its number in the table, and where to begin
+        (1 where the table does not say). found matches
         what the program says of a bug that it has found: after how many units, and how. knobs are
         (file, text, other text): what is another in all copies."""
         self.usage = usage
@@ -64,9 +66,9 @@ class Plants:
 
     # ---- the hunt ----------------------------------------------------------------------------
 
-    def hunt_one(self, program, number, most):
+    def hunt_one(self, program, number, most, first):
         """Runs one bug; says what found it, or None."""
-        command = [program, *self.command(number, most)]
+        command = [program, *self.command(number, most, first)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         match = self.found.search(run.stdout)
         if run.returncode not in (0, 1) or (run.returncode == 1 and not match):
@@ -80,8 +82,8 @@ class Plants:
                 continue
             if table is not None and number not in table:
                 sys.exit(f"plant.py: bug {number} ({what}) is not in the table")
-            most = table and table[number]
-            found = self.hunt_one(program, number, most)
+            most, first = table[number] if table is not None else (None, 1)
+            found = self.hunt_one(program, number, most, first)
             if found:
                 print(f"{number:3} {self.unit} {found[0]:5}  {what}: {found[1]}", flush=True)
             else:
@@ -100,11 +102,11 @@ class Plants:
 
 
 def read_table(path):
-    """The number of each bug."""
+    """The number of each bug, and where to begin."""
     table = {}
     with open(path, encoding="utf-8") as file:
         for line in file:
-            match = re.match(r"\s*(\d+)\s+(\d+)\s", line)
+            match = re.match(r"\s*(\d+)\s+(\d+)(?:\s+(\d+))?\s*$", line)
             if match:
-                table[int(match.group(1))] = int(match.group(2))
+                table[int(match.group(1))] = int(match.group(2)), int(match.group(3) or 1)
     return table
