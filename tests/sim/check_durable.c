@@ -115,6 +115,18 @@ write_submit(struct node *node, const struct durable_op *op)
         errand->is_from_ahead |= request_id_ms(&key) > op->now_ms;
 }
 
+// was_asked_for_all: what its owner asks for all requests may wait long for Titanic, and then it
+// hits those that were not there when it was asked, too.
+static void
+was_asked_for_all(struct node *node, const struct durable_op *op, const struct kept *kept)
+{
+    struct errand *errand = check_errand_of(node->world, kept->number);
+    if (errand == NULL || op->filter.has_id)
+        return;
+    errand->may_be_changed = true;
+    errand->may_be_closed |= op->kind == DURABLE_PURGE;
+}
+
 static void
 write_change(struct node *node, const struct durable_op *op)
 {
@@ -122,6 +134,7 @@ write_change(struct node *node, const struct durable_op *op)
         struct kept *kept = kept_of(node->world, &op->found->rows[i].id);
         if (kept == NULL)
             continue;
+        was_asked_for_all(node, op, kept);
         kept->state = op->kind == DURABLE_RETRY    ? DURABLE_PENDING
                       : op->kind == DURABLE_CANCEL ? DURABLE_DEAD
                                                    : DURABLE_CLOSED;
