@@ -503,11 +503,23 @@ on_own_answer(struct broker_core *self, struct attempt *attempt, const struct br
     finish(self, request, attempt, event);
 }
 
+// attempt_of is the attempt that the record answers. Nothing of a reign that was ended hard is
+// passed on: there the request goes first.
+static struct attempt *
+attempt_of(struct broker_core *self, const struct mdp_record *record)
+{
+    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    if (self->reign != REIGN_HOLD || attempt == NULL || attempt->request == NULL)
+        return attempt;
+    broker_reign_drop(self, attempt->request);
+    return broker_attempt_find(self, &record->ticket);
+}
+
 static void
 on_answer(struct broker_core *self, struct worker *worker, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
-    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    struct attempt *attempt = attempt_of(self, record);
     if (attempt != NULL && worker != NULL && attempt->worker == worker) {
         on_own_answer(self, attempt, event);
         return;
@@ -529,7 +541,7 @@ static void
 on_partial(struct broker_core *self, struct worker *worker, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
-    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    struct attempt *attempt = attempt_of(self, record);
     bool is_own = attempt != NULL && attempt->worker == worker && attempt->request != NULL;
     bool is_next = is_own && (record->dialect != MDP_G1 || record->seq == attempt->partials);
     if (!is_next) {

@@ -1,6 +1,7 @@
 // broker_node.c - a broker: mdp_broker.c and broker_outbox.c, without sockets.
 
 #include "check.h"
+#include "must.h"
 #include "nodes.h"
 #include "workload.h"
 
@@ -207,6 +208,9 @@ carry_out(struct broker_node *self, struct broker_effect *effect)
     case BROKER_STOPPED:
         self->is_stopped = true;
         break;
+    case BROKER_QUIET:
+    case BROKER_QUESTION:
+        must(false); // it is no half of a pair
     }
 }
 
