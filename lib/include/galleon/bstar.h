@@ -51,9 +51,11 @@ typedef struct bstar_options { // every zero means "the default"
 } bstar_options_t;
 
 // bstar_new copies everything it is given; options may be NULL. NULL with errno: EINVAL for
-// options or endpoints that cannot be (guarded speaks plain, so on loopback and ipc only),
-// EADDRINUSE and the like for what could not be bound, ENOMEM. A voter record that is missing
-// or bad is no error here: the half is in FAULT, and says so.
+// options or endpoints that cannot be (guarded speaks plain, so on loopback and ipc only, and
+// what is guarded's is not for classic), EADDRINUSE and the like for what could not be bound,
+// ENOMEM; in guarded EBUSY where another process has the record, EEXIST where `init` finds one,
+// and whatever else keeps it from being made, ENOTSUP where no clock counts suspension. A voter
+// record that is missing or bad is no error here: the half is in FAULT, and says so.
 GALLEON_API bstar_t *bstar_new(bstar_role_t role, const char *bind_endpoint,
                                const char *peer_endpoint, const bstar_options_t *options);
 // bstar_destroy leaves at once; a lease is released, so that the peer need not wait for its end.
