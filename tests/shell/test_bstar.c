@@ -354,6 +354,8 @@ garbage_is_counted_and_nothing_else(void **state)
     zstr_send(hand.mouth, "3");
     bstar_stage_until(self, has_rejected, STAGE_BACKUP);
     assert_true(bstar_stage_is_passive(self, STAGE_BACKUP));
+    // Beyond the limit the connection is cut; it comes back.
+    zmq_send(zsock_resolve(hand.mouth), noise, sizeof noise, 0);
     say_until(&hand, self, "1 b1 0 P 9f02c4d1a7be3350 1 1", bstar_stage_is_active);
     close_hand(&hand);
 }
