@@ -212,7 +212,7 @@ leave_behind(bstar_t *self)
              (unsigned long long)(self->core.config.gap_ns / 1000000),
              (unsigned long long)self->gaps);
     if (self->has_beats)
-        bstar_beats_drop(&self->beats);
+        bstar_line_drop(&self->beats.ear);
 }
 
 int
@@ -229,6 +229,8 @@ bstar_pump(bstar_t *self, uint64_t now_ns)
     leave_behind(self);
     if (self->has_beats)
         bstar_beats_turn(&self->beats, self->core.pulse.progress, self->now_ns);
+    if (self->has_mail)
+        bstar_mail_turn(&self->mail, self->now_ns);
     bstar_log_silences(&self->silences, &self->core);
     return GALLEON_OK;
 }

@@ -98,9 +98,7 @@ wake(struct bstar_beats *self)
 int
 bstar_beats_open(struct bstar_beats *self, const struct bstar_beats_options *options)
 {
-    *self = (struct bstar_beats){.peer = options->peer,
-                                 .epoll_fd = options->epoll_fd,
-                                 .is_bare = options->is_bare,
+    *self = (struct bstar_beats){.is_bare = options->is_bare,
                                  .beat_ns = options->beat_ns,
                                  .gap_ns = options->gap_ns,
                                  .turned_ns = galleon_now_ns()};
@@ -111,8 +109,8 @@ bstar_beats_open(struct bstar_beats *self, const struct bstar_beats_options *opt
     int error = bstar_socket_bind(&self->mouth, ZMQ_PUB, options->bind, self->is_bare);
     if (error != 0)
         return error;
-    self->ear = bstar_socket_connect(ZMQ_SUB, self->peer, self->is_bare, self->epoll_fd);
-    return self->ear == NULL ? errno : start(self);
+    error = bstar_line_open(&self->ear, ZMQ_SUB, options->peer, self->is_bare, options->epoll_fd);
+    return error != 0 ? error : start(self);
 }
 
 void
@@ -125,7 +123,7 @@ bstar_beats_close(struct bstar_beats *self)
         wake(self);
         pthread_join(self->thread, NULL);
     }
-    bstar_socket_close(&self->ear, self->epoll_fd);
+    bstar_line_close(&self->ear);
     bstar_socket_unbind(&self->mouth);
     inbox_release(&self->inbox);
     if (self->wake_fd >= 0)
@@ -150,6 +148,7 @@ bstar_beats_turn(struct bstar_beats *self, uint64_t progress, uint64_t now_ns)
     self->beat.progress = progress;
     self->turned_ns = now_ns;
     pthread_mutex_unlock(&self->lock);
+    bstar_line_look(&self->ear, now_ns);
 }
 
 // ---- hearing --------------------------------------------------------------------------------
@@ -157,28 +156,19 @@ bstar_beats_turn(struct bstar_beats *self, uint64_t progress, uint64_t now_ns)
 bool
 bstar_beats_next(struct bstar_beats *self, struct bstar_beat *beat_out, enum bstar_fault *fault_out)
 {
-    if (self->ear == NULL || !inbox_receive(&self->inbox, self->ear))
+    if (self->ear.handle == NULL || !inbox_receive(&self->inbox, self->ear.handle))
         return false;
     if (self->taken++ == BSTAR_QUEUED_MAX) {
-        log_warn("PAIR-FLOOD", "from=%s", self->peer);
-        bstar_beats_drop(self);
+        log_warn("PAIR-FLOOD", "from=%s", self->ear.endpoint);
+        bstar_line_drop(&self->ear);
         return false;
     }
     *fault_out = bstar_beat_decode(self->inbox.frames, self->inbox.count, self->is_bare, beat_out);
     return true;
 }
 
-void
-bstar_beats_drop(struct bstar_beats *self)
-{
-    bstar_socket_close(&self->ear, self->epoll_fd);
-    self->ear = bstar_socket_connect(ZMQ_SUB, self->peer, self->is_bare, self->epoll_fd);
-    if (self->ear == NULL)
-        log_error("PAIR-CONNECT", "endpoint=%s why=\"%s\"", self->peer, zmq_strerror(errno));
-}
-
 bool
 bstar_beats_has_input(const struct bstar_beats *self)
 {
-    return self->ear != NULL && (sockets_events(self->ear) & ZMQ_POLLIN);
+    return self->ear.handle != NULL && (sockets_events(self->ear.handle) & ZMQ_POLLIN);
 }

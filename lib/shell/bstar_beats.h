@@ -8,6 +8,7 @@
 #ifndef GALLEON_BSTAR_BEATS_H
 #define GALLEON_BSTAR_BEATS_H
 
+#include "bstar_line.h"
 #include "bstar_socket.h"
 #include "bstar_wire.h"
 
@@ -15,9 +16,7 @@
 
 struct bstar_beats {
     // The main loop's.
-    void *ear; // SUB
-    const char *peer;
-    int epoll_fd;
+    struct bstar_line ear; // SUB
     struct inbox inbox;
     size_t taken; // in this turn
     bool is_bare;
@@ -51,7 +50,7 @@ int bstar_beats_open(struct bstar_beats *self, const struct bstar_beats_options 
 void bstar_beats_close(struct bstar_beats *self);
 
 void bstar_beats_say(struct bstar_beats *self, const struct bstar_beat *beat);
-// bstar_beats_turn: the main loop has turned.
+// bstar_beats_turn: the main loop has turned. It looks after the connection, too.
 void bstar_beats_turn(struct bstar_beats *self, uint64_t progress, uint64_t now_ns);
 
 // bstar_beats_begin begins a turn of hearing, bstar_beats_next takes the next message of it:
@@ -64,8 +63,6 @@ bstar_beats_begin(struct bstar_beats *self)
 bool bstar_beats_next(struct bstar_beats *self, struct bstar_beat *beat_out,
                       enum bstar_fault *fault_out);
 
-// bstar_beats_drop drops all that is on its way to us, with the connection.
-void bstar_beats_drop(struct bstar_beats *self);
 bool bstar_beats_has_input(const struct bstar_beats *self);
 
 #endif

@@ -34,11 +34,9 @@ name_of(uint64_t route, uint8_t to[ROUTE_BYTES])
 static int
 connect_to(struct bstar_mail *self, enum bstar_sender whom, const char *endpoint)
 {
-    self->ends[whom] = endpoint;
     if (endpoint == NULL)
         return 0;
-    self->wires[whom] = bstar_socket_connect(ZMQ_DEALER, endpoint, false, self->epoll_fd);
-    return self->wires[whom] == NULL ? errno : 0;
+    return bstar_line_open(&self->lines[whom], ZMQ_DEALER, endpoint, false, self->epoll_fd);
 }
 
 int
@@ -64,7 +62,7 @@ void
 bstar_mail_close(struct bstar_mail *self)
 {
     for (size_t i = 0; i < BSTAR_OTHERS; i++)
-        bstar_socket_close(&self->wires[i], self->epoll_fd);
+        bstar_line_close(&self->lines[i]);
     if (self->door.handle != NULL)
         epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, sockets_fd(self->door.handle), NULL);
     bstar_socket_unbind(&self->door);
@@ -76,14 +74,14 @@ bstar_mail_close(struct bstar_mail *self)
 void
 bstar_mail_send(struct bstar_mail *self, enum bstar_sender to, const struct bstar_message *message)
 {
-    if (self->wires[to] == NULL)
+    if (self->lines[to].handle == NULL)
         return;
     struct bstar_message copy = *message;
     if (copy.command == BSTAR_BEAT)
         copy.sequence = ++self->sequence;
     uint8_t frame[BSTAR_MESSAGE_BYTES_MAX];
     size_t size = bstar_message_encode(&copy, frame);
-    (void)zmq_send(self->wires[to], frame, size, ZMQ_DONTWAIT);
+    (void)zmq_send(self->lines[to].handle, frame, size, ZMQ_DONTWAIT);
 }
 
 void
@@ -132,22 +130,12 @@ read_reply(const struct bstar_mail *self, enum bstar_sender sender, struct bstar
         letter->fault = BSTAR_BAD_SENDER;
 }
 
-// drop_wire drops all that is on its way to us from there, with the connection.
-static void
-drop_wire(struct bstar_mail *self, size_t at)
-{
-    log_warn("PAIR-FLOOD", "from=%s", self->ends[at]);
-    bstar_socket_close(&self->wires[at], self->epoll_fd);
-    if (connect_to(self, (enum bstar_sender)at, self->ends[at]) != 0)
-        log_error("PAIR-CONNECT", "endpoint=%s why=\"%s\"", self->ends[at], zmq_strerror(errno));
-}
-
 // socket_at: the ROUTER is the first, so that a beat is known before the answers to our own
 // questions are.
 static void *
 socket_at(const struct bstar_mail *self, size_t at)
 {
-    return at == 0 ? self->door.handle : self->wires[at - 1];
+    return at == 0 ? self->door.handle : self->lines[at - 1].handle;
 }
 
 // leave_socket goes on to the next one.
@@ -155,8 +143,10 @@ static void
 leave_socket(struct bstar_mail *self)
 {
     // What else is at the ROUTER waits: its queues are bounded.
-    if (self->at > 0 && self->taken > BSTAR_QUEUED_MAX)
-        drop_wire(self, self->at - 1);
+    if (self->at > 0 && self->taken > BSTAR_QUEUED_MAX) {
+        log_warn("PAIR-FLOOD", "from=%s", self->lines[self->at - 1].endpoint);
+        bstar_line_drop(&self->lines[self->at - 1]);
+    }
     self->at++;
     self->taken = 0;
 }
@@ -179,6 +169,13 @@ bstar_mail_next(struct bstar_mail *self, struct bstar_letter *letter_out)
     }
     inbox_clear(&self->inbox);
     return false;
+}
+
+void
+bstar_mail_turn(struct bstar_mail *self, uint64_t now_ns)
+{
+    for (size_t i = 0; i < BSTAR_OTHERS; i++)
+        bstar_line_look(&self->lines[i], now_ns);
 }
 
 bool

@@ -8,14 +8,14 @@
 #define GALLEON_BSTAR_MAIL_H
 
 #include "bstar_core.h"
+#include "bstar_line.h"
 #include "bstar_socket.h"
 
 enum { BSTAR_OTHERS = 2 }; // by enum bstar_sender
 
 struct bstar_mail {
-    struct listener door;           // ROUTER
-    void *wires[BSTAR_OTHERS];      // DEALERs
-    const char *ends[BSTAR_OTHERS]; // where they go; NULL: nowhere
+    struct listener door;                  // ROUTER
+    struct bstar_line lines[BSTAR_OTHERS]; // DEALERs
     int epoll_fd;
     struct inbox inbox;
     size_t taken; // of the socket that is read, in this turn
@@ -50,6 +50,8 @@ bstar_mail_begin(struct bstar_mail *self)
     self->taken = 0;
 }
 bool bstar_mail_next(struct bstar_mail *self, struct bstar_letter *letter_out);
+// bstar_mail_turn looks after the connections.
+void bstar_mail_turn(struct bstar_mail *self, uint64_t now_ns);
 bool bstar_mail_has_input(const struct bstar_mail *self);
 
 #endif

@@ -64,13 +64,11 @@ bstar_socket_unbind(struct listener *listener)
 }
 
 void *
-bstar_socket_connect(int type, const char *endpoint, bool is_guide, int epoll_fd)
+bstar_socket_new(int type, const char *endpoint, bool is_guide)
 {
     void *handle = sockets_new(type);
-    if (handle == NULL) {
-        errno = ENOMEM;
+    if (handle == NULL)
         return NULL;
-    }
     set_common(handle, endpoint, is_guide);
     // A full receive queue would keep libzmq from answering PINGs, and a connection that is
     // replaced while it is full ends the process (libzmq 4.3.4).
@@ -82,22 +80,23 @@ bstar_socket_connect(int type, const char *endpoint, bool is_guide, int epoll_fd
     // connection is no loss: their round is asked again.
     if (type == ZMQ_DEALER)
         sockets_set(handle, ZMQ_IMMEDIATE, 1);
+    if (type == ZMQ_SUB)
+        zmq_setsockopt(handle, ZMQ_SUBSCRIBE, "", 0);
+    return handle;
+}
+
+int
+bstar_socket_connect(void *handle, const char *endpoint, int epoll_fd)
+{
     struct epoll_event event = {.events = EPOLLIN, .data.fd = sockets_fd(handle)};
-    if ((type != ZMQ_SUB || zmq_setsockopt(handle, ZMQ_SUBSCRIBE, "", 0) == 0) &&
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) == 0 &&
-        zmq_connect(handle, endpoint) == 0)
-        return handle;
-    int error = errno;
-    bstar_socket_close(&handle, epoll_fd);
-    errno = error;
-    return NULL;
+    bool is_begun = epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) == 0 &&
+                    zmq_connect(handle, endpoint) == 0;
+    return is_begun ? 0 : errno;
 }
 
 void
 bstar_socket_close(void **handle_p, int epoll_fd)
 {
-    if (*handle_p == NULL)
-        return;
     epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sockets_fd(*handle_p), NULL);
     sockets_close(handle_p);
 }

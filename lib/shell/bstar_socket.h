@@ -20,10 +20,11 @@ enum {
 int bstar_socket_bind(struct listener *listener, int type, const char *endpoint, bool is_guide);
 void bstar_socket_unbind(struct listener *listener);
 
-// bstar_socket_connect makes one that connects, and begins again by itself whenever it is
-// cut, and has it watched by epoll_fd. NULL with errno. bstar_socket_close closes it, if there
-// is one, and leaves NULL: what was sent may go out for a moment.
-void *bstar_socket_connect(int type, const char *endpoint, bool is_guide, int epoll_fd);
+// bstar_socket_new makes one that is to connect, NULL without memory or descriptors;
+// bstar_socket_connect has it watched, and begins; it returns 0 or an errno.
+void *bstar_socket_new(int type, const char *endpoint, bool is_guide);
+int bstar_socket_connect(void *handle, const char *endpoint, int epoll_fd);
+// bstar_socket_close closes it and leaves NULL. What was sent may go out for a moment.
 void bstar_socket_close(void **handle_p, int epoll_fd);
 
 #endif

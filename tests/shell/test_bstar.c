@@ -1,6 +1,7 @@
 // test_bstar.c - classic: halves with real sockets, and peers that speak by hand.
 
 #include "bstar_stage.h"
+#include "log.h"
 
 #include <galleon/status.h>
 
@@ -241,6 +242,33 @@ a_passive_half_stops_at_once(void **state)
     assert_true(bstar_stage_is_active(self, STAGE_PRIMARY));
 }
 
+// ---- what is logged --------------------------------------------------------------------------
+
+// begin_log has standard error go to a file; end_log gives it back, and what was written.
+static int
+begin_log(FILE **file)
+{
+    *file = tmpfile();
+    assert_non_null(*file);
+    int saved = dup(STDERR_FILENO);
+    fflush(stderr);
+    dup2(fileno(*file), STDERR_FILENO);
+    log_set_level(LOG_LEVEL_INFO);
+    return saved;
+}
+
+static void
+end_log(FILE *file, int saved, char *text, size_t room)
+{
+    log_set_level(LOG_LEVEL_OFF);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    text[fread(text, 1, room - 1, file)] = '\0';
+    fclose(file);
+}
+
 // ---- peers by hand --------------------------------------------------------------------------
 
 struct hand {
@@ -253,6 +281,7 @@ static void
 open_hand(struct hand *self, struct bstar_stage *stage)
 {
     self->mouth = zsock_new(ZMQ_PUB);
+    zsock_set_sndhwm(self->mouth, 0);
     assert_int_equal(zsock_bind(self->mouth, "%s", stage->ends[STAGE_PRIMARY]), 0);
     bstar_stage_start(stage, STAGE_BACKUP);
     self->ear = zsock_new_sub(stage->ends[STAGE_BACKUP], "");
@@ -293,6 +322,25 @@ a_half_follows_the_beats_it_hears(void **state)
     // It waits again: it was started anew.
     say_until(&hand, self, "1 b1 0 P 9f02c4d1a7be3350 1 1", bstar_stage_is_active);
     assert_string_equal(bstar_stage_row(self, STAGE_BACKUP, "epoch"), "18");
+    close_hand(&hand);
+}
+
+static void
+a_vote_is_judged_when_all_beats_are_read(void **state)
+{
+    struct bstar_stage *self = *state;
+    struct hand hand;
+    self->options.liveness = 5;
+    open_hand(&hand, self);
+    say_until(&hand, self, active_beat, bstar_stage_is_passive);
+    // It is asked and asked, but its owner does not pump it for twice the patience.
+    char beat[64];
+    for (int i = 0; i < 100; i++) {
+        snprintf(beat, sizeof beat, "3 b1 17 P 9f02c4d1a7be3350 %d %d", i, i);
+        zstr_send(hand.mouth, beat);
+        zclock_sleep(5);
+        assert_false(bstar_stage_serves(self, STAGE_BACKUP));
+    }
     close_hand(&hand);
 }
 
@@ -354,6 +402,8 @@ garbage_is_counted_and_nothing_else(void **state)
     zstr_send(hand.mouth, "3");
     bstar_stage_until(self, has_rejected, STAGE_BACKUP);
     assert_true(bstar_stage_is_passive(self, STAGE_BACKUP));
+    // Beyond the limit the connection is cut; it comes back.
+    zmq_send(zsock_resolve(hand.mouth), noise, sizeof noise, 0);
     say_until(&hand, self, "1 b1 0 P 9f02c4d1a7be3350 1 1", bstar_stage_is_active);
     close_hand(&hand);
 }
@@ -362,16 +412,17 @@ static void
 a_flood_is_cut_off(void **state)
 {
     struct bstar_stage *self = *state;
+    FILE *file;
+    char text[4096];
     struct hand hand;
-    hand.mouth = NULL;
     open_hand(&hand, self);
     say_until(&hand, self, active_beat, bstar_stage_is_passive);
-    for (int i = 0; i < 100000; i++) {
+    int saved = begin_log(&file);
+    for (int i = 0; i < 100000; i++)
         zstr_send(hand.mouth, active_beat);
-        if (i % 5000 == 0)
-            bstar_stage_turn(self);
-    }
     say_until(&hand, self, "1 b1 0 P 9f02c4d1a7be3350 1 1", bstar_stage_is_active);
+    end_log(file, saved, text, sizeof text);
+    assert_non_null(strstr(text, "warn PAIR-FLOOD from=ipc://"));
     close_hand(&hand);
 }
 
@@ -392,6 +443,62 @@ a_stranger_at_the_beats_does_no_harm(void **state)
     assert_true(bstar_stage_leads(self, STAGE_PRIMARY));
     zsock_destroy(&stranger);
     zsock_destroy(&subscriber);
+}
+
+static void
+no_bare_digit_is_said_for_a_loop_that_hangs(void **state)
+{
+    struct bstar_stage *self = *state;
+    struct hand hand;
+    self->options.guide_peer = true;
+    open_hand(&hand, self);
+    bstar_stage_turn(self);
+    char *beat = zstr_recv(hand.ear);
+    assert_string_equal(beat, "2");
+    zstr_free(&beat);
+    // Ten beats long there is none: it fell silent.
+    zsock_set_rcvtimeo(hand.ear, 500);
+    uint64_t end_ns = galleon_now_ns() + 20000000000u;
+    while ((beat = zstr_recv(hand.ear)) != NULL) {
+        assert_true(galleon_now_ns() < end_ns);
+        zstr_free(&beat);
+    }
+    zsock_set_rcvtimeo(hand.ear, 10000);
+    bstar_stage_turn(self);
+    beat = zstr_recv(hand.ear);
+    assert_string_equal(beat, "2");
+    zstr_free(&beat);
+    close_hand(&hand);
+}
+
+static void
+changes_and_alarms_are_logged(void **state)
+{
+    struct bstar_stage *self = *state;
+    FILE *file;
+    char text[16384];
+    int saved = begin_log(&file);
+    self->options.liveness = 5;
+    struct hand hand;
+    open_hand(&hand, self);
+    say_until(&hand, self, "3 b1 17 B 9f02c4d1a7be3350 4711 1", bstar_stage_is_passive);
+    bstar_stage_until(self, misses_peer, STAGE_BACKUP);
+    bstar_stage_turn(self);
+    assert_true(bstar_stage_serves(self, STAGE_BACKUP));
+    zstr_send(hand.mouth, "what");
+    bstar_stage_until(self, has_rejected, STAGE_BACKUP);
+    close_hand(&hand);
+    end_log(file, saved, text, sizeof text);
+    static const char *const lines[] = {
+        "info PAIR-STATE was=WAIT-B is=PASSIVE epoch=17 why=\"peer ACTIVE, it wins\"",
+        "error PAIR-ALARM why=\"both halves are backup\" node=9f02c4d1a7be3350 own=",
+        "warn PAIR-PEER-SILENT state=PASSIVE patience_ms=250",
+        "warn PAIR-STATE was=PASSIVE is=ACTIVE epoch=18 why=\"vote, peer silent, grace",
+        "warn PAIR-MESSAGE-REJECTED why=\"invalid_header\"",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (strstr(text, lines[i]) == NULL)
+            fail_msg("no line \"%s\" in:\n%s", lines[i], text);
 }
 
 // ---- making one ------------------------------------------------------------------------------
@@ -453,10 +560,13 @@ main(void)
         TEST(a_stopping_half_leaves_when_it_is_drained),
         TEST(a_passive_half_stops_at_once),
         TEST(a_half_follows_the_beats_it_hears),
+        TEST(a_vote_is_judged_when_all_beats_are_read),
         TEST(a_loop_that_hangs_is_heard_to_hang),
         TEST(garbage_is_counted_and_nothing_else),
         TEST(a_flood_is_cut_off),
         TEST(a_stranger_at_the_beats_does_no_harm),
+        TEST(no_bare_digit_is_said_for_a_loop_that_hangs),
+        TEST(changes_and_alarms_are_logged),
         TEST(what_cannot_be_is_refused),
         TEST(states_have_names),
     };
