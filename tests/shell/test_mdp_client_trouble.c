@@ -324,7 +324,8 @@ only_broker_that_is_passive_is_asked_with_back_off(void **state)
     assert_int_equal(call(client, "hello", &reply), GALLEON_TIMED_OUT);
     assert_int_equal(mdp_client_status(client), 503);
     assert_true(strlen(mdp_client_status_text(client)) > 0);
-    assert_in_range(fake_broker_counts(broker).requests, 2, 8);
+    // Some ten times a second at first: it may be about to serve.
+    assert_in_range(fake_broker_counts(broker).requests, 5, 21);
     mdp_client_destroy(&client);
     fake_broker_free(broker);
 }
