@@ -733,22 +733,35 @@ answer_that_was_withheld_is_counted_for_itself(void **state)
 // ---- and leaves -----------------------------------------------------------------------------
 
 static void
-half_that_holds_drains(void **state)
+drain_of_a_half_does_not_wait_for_what_was_dropped(void **state)
 {
     struct world *world = *state;
     begin(world, 1);
-    struct sent given = ask_and_give(world, 1);
+    (void)ask_and_give(world, 1);
     world_hold(world, PEER);
     world_clear(world);
 
     world_drain(world);
-    ask(world, 2);
-    assert_string_equal(world_last(world, "C", MDP_FINAL)->body, PEER);
-    assert_false(world->is_stopped);
-    world_answer(world, "W", &given, "late");
 
     assert_true(world->is_stopped);
     assert_int_equal(world_last(world, "W", MDP_DISCONNECT)->record.reason, MDP_REASON_STOPPING);
+}
+
+static void
+drain_of_a_half_that_serves_names_the_other_one(void **state)
+{
+    struct world *world = *state;
+    begin(world, 1);
+    struct sent given = ask_and_give(world, 1);
+    world_drain(world);
+
+    ask(world, 2);
+    assert_string_equal(world_last(world, "C", MDP_FINAL)->body, PEER);
+    assert_false(world->is_stopped);
+    world_answer(world, "W", &given, "done");
+
+    assert_string_equal(world_last(world, "C", MDP_FINAL)->body, "done");
+    assert_true(world->is_stopped);
 }
 
 // ---- the operator ---------------------------------------------------------------------------
@@ -913,7 +926,8 @@ main(void)
         pair_test(half_that_does_not_serve_is_quiet_when_it_is_told_to_finish),
         pair_test(request_that_was_withheld_is_no_attempt_and_no_fault_of_its_worker),
         pair_test(answer_that_was_withheld_is_counted_for_itself),
-        pair_test(half_that_holds_drains),
+        pair_test(drain_of_a_half_does_not_wait_for_what_was_dropped),
+        pair_test(drain_of_a_half_that_serves_names_the_other_one),
         pair_test(broker_without_a_pair_answers_501),
         pair_test(every_word_is_asked_and_answered_in_every_dialect),
         pair_test(answer_without_a_text_is_one_frame),
