@@ -9,14 +9,6 @@
 
 #include <cmocka.h>
 
-static struct titanic_rig *
-started(void)
-{
-    struct titanic_rig *rig = titanic_rig_new();
-    titanic_rig_start(rig);
-    return rig;
-}
-
 static void
 slot_of_what_was_not_tried_goes_to_who_waits_for_it(void **state)
 {
@@ -65,7 +57,7 @@ static void
 request_that_is_loaded_again_before_its_end_is_told_runs_again(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "first");
     rig_known(rig, "echo", true);
     rig_submit_with(rig, "echo", "second", &(struct tsp_request){.not_before_ms = 50});
@@ -115,7 +107,7 @@ static void
 damaged_request_is_dead_and_holds_up_no_other(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id ids[4];
     static const char *const bodies[] = {"one", "two", "three", "four"};
     rig->damaged = "two";
