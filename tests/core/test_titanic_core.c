@@ -552,6 +552,31 @@ key_of_our_form_that_is_too_old_is_refused(void **state)
     titanic_rig_free(rig);
 }
 
+// A disk that stalls lets a submit wait until what its key stood for is swept.
+static void
+key_that_grows_too_old_on_its_way_to_the_store_is_refused(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.retain_ms = 1000;
+    titanic_rig_start(rig);
+    struct request_id id = {{0}};
+    uint64_t made_ms = rig_clock_ms(rig);
+    for (int i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)(made_ms >> (40 - 8 * i));
+    uint8_t text[REQUEST_ID_TEXT_BYTES];
+    request_id_write(&id, text);
+    struct tsp_request key = {.key = view_of(text, sizeof text)};
+    size_t late = rig_submit_with(rig, "echo", "hello", &key);
+    bool has_more;
+    assert_int_equal(store_idle(rig->store, made_ms + 2 * 3600 * 1000, &has_more), STORE_COMMITTED);
+    rig_wait(rig, 0);
+    assert_int_equal(rig->askers[late].status, TSP_UNKNOWN);
+    assert_string_equal(rig->askers[late].text, "key expired");
+    assert_int_equal(rig->sent_count, 0);
+    titanic_rig_free(rig);
+}
+
 // ---- operators -------------------------------------------------------------------------------
 
 static void
@@ -943,6 +968,7 @@ main(void)
         cmocka_unit_test(request_that_no_worker_took_by_its_deadline_is_expired),
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
+        cmocka_unit_test(key_that_grows_too_old_on_its_way_to_the_store_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
         cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
         cmocka_unit_test(failure_of_before_does_not_delay_a_retried_request),
