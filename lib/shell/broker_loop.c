@@ -157,8 +157,7 @@ flush(struct broker_loop *self)
     give_back(self);
 }
 
-// ---- turns
-// ----------------------------------------------------------------------------------------
+// ---- turns --------------------------------------------------------------------------
 
 void
 broker_loop_begin_turn(struct broker_loop *self)
@@ -238,8 +237,7 @@ broker_loop_drain(struct broker_loop *self)
     errno = saved;
 }
 
-// ---- the end
-// ----------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------
 
 static void
 end_core(struct broker_loop *self)
