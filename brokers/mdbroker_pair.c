@@ -26,8 +26,8 @@ enum {
     GUARDED_ONLY = 1 << PAIR_STATE | 1 << PAIR_INIT | 1 << PAIR_LEASE,
     NAME_BYTES_MAX = 64,
     HEARTBEAT_MS_MIN = 10,
-    LEASE_MS_MIN = 100,
-    MS_MAX = 60000
+    HEARTBEAT_MS_MAX = 60000,
+    LEASE_MS_MAX = 600000
 };
 
 static const char *const names[PLACES] = {
@@ -75,10 +75,11 @@ mdbroker_pair_set(struct mdbroker_pair *self, const struct options *options, int
         self->options.init = true;
         break;
     case PAIR_HEARTBEAT:
-        self->options.heartbeat_ms = (uint32_t)options_number(options, HEARTBEAT_MS_MIN, MS_MAX);
+        self->options.heartbeat_ms =
+            (uint32_t)options_number(options, HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX);
         break;
     case PAIR_LEASE:
-        self->options.lease_ms = (uint32_t)options_number(options, LEASE_MS_MIN, MS_MAX);
+        self->options.lease_ms = (uint32_t)options_number(options, 1, LEASE_MS_MAX);
         break;
     case PAIR_REDIRECT:
         self->redirect = options->value;
@@ -184,8 +185,7 @@ say_why(const struct mdbroker_pair *self, int error)
     const char *file = self->options.state_file;
     bool is_about_file = file != NULL && (error == ENOENT || error == EACCES || error == EROFS);
     if (error == EINVAL) {
-        fprintf(stderr, "mdbroker: no pair can have these times: --pair-lease is too short, or "
-                        "--pair-heartbeat too long for it\n");
+        fprintf(stderr, "mdbroker: --pair-lease is too short: less its margin nothing is left\n");
         return EXIT_USAGE;
     }
     if (error == ENOMEM)

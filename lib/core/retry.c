@@ -2,6 +2,7 @@
 
 #include "retry.h"
 
+#include "later.h"
 #include "must.h"
 
 enum { JITTER = 1 }; // what the seed is used for
@@ -62,7 +63,7 @@ retry_failed(struct retry *self, uint64_t now_ns, uint64_t wait_ns)
         self->doublings += is_agreeing ? 0 : 1;
         self->is_refused = false;
     }
-    self->resume_ns = retry_later(now_ns, wait_ns);
+    self->resume_ns = later_ns(now_ns, wait_ns);
 }
 
 void

@@ -107,6 +107,9 @@ carry_out(struct broker_loop *self)
         case BROKER_QUIET:
             self->is_quiet = true;
             break;
+        case BROKER_FENCED:
+            self->is_fenced = true;
+            break;
         case BROKER_QUESTION:
             self->is_asked = true;
             self->is_asked_by_proxy = effect->to->stack.size > 0;
@@ -157,8 +160,7 @@ flush(struct broker_loop *self)
     give_back(self);
 }
 
-// ---- turns
-// ----------------------------------------------------------------------------------------
+// ---- turns --------------------------------------------------------------------------
 
 void
 broker_loop_begin_turn(struct broker_loop *self)
@@ -238,8 +240,7 @@ broker_loop_drain(struct broker_loop *self)
     errno = saved;
 }
 
-// ---- the end
-// ----------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------
 
 static void
 end_core(struct broker_loop *self)

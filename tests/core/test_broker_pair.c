@@ -273,6 +273,45 @@ what_depends_on_the_reign_says_so(void **state)
     assert_string_equal(world_last(world, "C", MDP_FINAL)->fields, "");
 }
 
+// refuse_as_stale has W refuse what it was given.
+static void
+refuse_as_stale(struct world *world)
+{
+    struct mdp_record record = {.dialect = MDP_G1,
+                                .side = MDP_WORKER_SIDE,
+                                .command = MDP_DISCONNECT,
+                                .reason = MDP_REASON_FENCED};
+    world_say(world, "W", record, NULL);
+}
+
+static void
+worker_that_knows_a_later_epoch_is_told_of(void **state)
+{
+    struct world *world = *state;
+    begin(world, 1);
+    (void)ask_and_give(world, 1);
+
+    refuse_as_stale(world);
+
+    assert_int_equal(world->fenced, 1);
+    assert_int_equal(world_stats(world)->reigns_fenced, 1);
+    assert_int_equal(world_stats(world)->workers, 0);
+    assert_int_equal(world_stats(world)->requests_queued, 1);
+}
+
+static void
+half_without_an_epoch_is_not_fenced(void **state)
+{
+    struct world *world = *state;
+    world_ready(world, "W", MDP_G1, "echo", 1);
+    world_serve(world, 0);
+    (void)ask_and_give(world, 1);
+
+    refuse_as_stale(world);
+
+    assert_int_equal(world->fenced, 0);
+}
+
 // ---- hard ----------------------------------------------------------------------------------
 
 static void
@@ -902,6 +941,8 @@ main(void)
         pair_test(classic_half_has_no_epoch),
         pair_test(next_reign_carries_the_next_epoch),
         pair_test(what_depends_on_the_reign_says_so),
+        pair_test(worker_that_knows_a_later_epoch_is_told_of),
+        pair_test(half_without_an_epoch_is_not_fenced),
         pair_test(what_waits_and_what_is_out_is_503_after_a_hard_end),
         pair_test(old_dialects_hear_nothing_of_a_hard_end),
         pair_test(answer_after_a_hard_end_frees_the_slot_and_goes_nowhere),
