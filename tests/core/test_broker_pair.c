@@ -423,6 +423,7 @@ request_that_may_not_run_again_is_502_after_a_hard_end(void **state)
     const struct sent *out = world_find(world, "C", MDP_FINAL, 0);
     assert_int_equal(out->record.id, 1);
     assert_int_equal(out->record.status, MDP_WORKER_LOST);
+    assert_false(out->is_of_reign); // or the gate would keep it back
     assert_int_equal(world_find(world, "C", MDP_FINAL, 1)->record.status, MDP_PASSIVE);
     assert_int_equal(world_stats(world)->requests_given_up, 1);
 }
@@ -538,6 +539,27 @@ answer_to_what_is_not_dropped_yet_goes_nowhere(void **state)
     assert_int_equal(world_count(world, "C", MDP_FINAL), OUT);
     for (size_t i = 0; i < OUT; i++)
         assert_int_equal(world_find(world, "C", MDP_FINAL, i)->record.status, MDP_PASSIVE);
+}
+
+static void
+worker_that_comes_before_all_is_dropped_is_given_nothing(void **state)
+{
+    struct world *world = *state;
+    world_serve(world, 17);
+    for (uint64_t id = 1; id <= OUT / 2; id++) {
+        world_request(world, "C", MDP_G1, "echo", id, "x");
+        world_request(world, "D", MDP_G1, "echo", id, "x");
+    }
+    assert_int_equal(world_stats(world)->requests_queued, OUT);
+    world->is_manual = true;
+    world_hold(world, PEER);
+    assert_true(world_stats(world)->requests_queued > 0);
+
+    world_ready(world, "W", MDP_G1, "echo", OUT);
+    world_tick(world);
+
+    assert_int_equal(world_count(world, "W", MDP_REQUEST), 0);
+    assert_int_equal(world_stats(world)->requests_dropped, OUT);
 }
 
 static void
@@ -954,6 +976,7 @@ main(void)
         pair_test(worker_that_is_lost_after_a_hard_end_is_no_second_answer),
         pair_test(end_of_a_reign_with_much_open_takes_some_steps_and_passes_nothing_on),
         pair_test(answer_to_what_is_not_dropped_yet_goes_nowhere),
+        pair_test(worker_that_comes_before_all_is_dropped_is_given_nothing),
         pair_test(late_answer_of_a_lost_worker_goes_nowhere_after_a_hard_end),
         pair_test(repeat_of_a_request_that_is_dropped_is_answered),
         pair_test(what_waits_is_503_and_what_is_out_is_answered_after_a_soft_end),
