@@ -6,6 +6,7 @@
 
 #include "client_state.h"
 
+#include "later.h"
 #include "mdp_wire.h"
 
 static const uint64_t ms = 1000000;
@@ -51,8 +52,8 @@ client_call_begin(struct client_core *self, const struct client_event *event)
     if (spare_ns > verdict_ns_max)
         spare_ns = verdict_ns_max;
     uint64_t ttl_ns = event->ttl_ms == 0 ? self->lifetime_ns - spare_ns : event->ttl_ms * ms;
-    call->expires_ns = retry_later(self->now_ns, ttl_ns);
-    call->deadline_ns = retry_later(self->now_ns, self->lifetime_ns);
+    call->expires_ns = later_ns(self->now_ns, ttl_ns);
+    call->deadline_ns = later_ns(self->now_ns, self->lifetime_ns);
 
     map_insert(&self->by_id, &call->by_id, call->id);
     list_append(&self->open, &call->age);
@@ -187,7 +188,7 @@ over_same(const struct call *call, const struct endpoint *endpoint)
 static void
 restart_timer(struct client_core *self, struct endpoint *endpoint, struct call *call)
 {
-    call->due_ns = retry_later(self->now_ns, self->timeout_ns);
+    call->due_ns = later_ns(self->now_ns, self->timeout_ns);
     list_append(&endpoint->sent, &call->place);
 }
 
@@ -263,7 +264,7 @@ void
 client_call_on_unsent(struct client_core *self, const struct client_event *event)
 {
     struct endpoint *endpoint = &self->endpoints[event->endpoint];
-    endpoint->blocked_ns = retry_later(self->now_ns, unsent_ns);
+    endpoint->blocked_ns = later_ns(self->now_ns, unsent_ns);
     if (event->token == QUESTION_TOKEN && endpoint->state == ENDPOINT_ASKING)
         dialect_question_unsent(&endpoint->question, self->now_ns);
     struct call *call = client_call_of(self, event->token);

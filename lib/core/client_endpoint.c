@@ -5,6 +5,7 @@
 // does with an event follows from its state, and from nothing else (the table).
 
 #include "client_state.h"
+#include "later.h"
 
 static const uint64_t ms = 1000000;
 
@@ -23,7 +24,7 @@ open_connection(struct client_core *self, struct endpoint *endpoint)
     must(endpoint->state == ENDPOINT_CLOSED);
     endpoint->serial++;
     endpoint->dialect = endpoint->known;
-    endpoint->patience_ends_ns = retry_later(self->now_ns, retry_patience_ns(&self->retry));
+    endpoint->patience_ends_ns = later_ns(self->now_ns, retry_patience_ns(&self->retry));
     endpoint->is_good = false;
     endpoint->is_dirty = false;
     endpoint->probed_ns = 0;

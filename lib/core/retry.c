@@ -2,6 +2,7 @@
 
 #include "retry.h"
 
+#include "later.h"
 #include "must.h"
 
 enum { JITTER = 1 }; // what the seed is used for
@@ -60,7 +61,7 @@ retry_failed(struct retry *self, uint64_t now_ns, uint64_t wait_ns)
         uint64_t most_ns = doubled(back_off_ns_min, rounds(self) - 1, self->back_off_ns_max);
         wait_ns = retry_between(self, most_ns / 2, most_ns);
     }
-    self->resume_ns = retry_later(now_ns, wait_ns);
+    self->resume_ns = later_ns(now_ns, wait_ns);
 }
 
 void

@@ -49,11 +49,4 @@ uint64_t retry_patience_ns(const struct retry *self);
 // retry_between draws a time, both ends included.
 uint64_t retry_between(struct retry *self, uint64_t from_ns, uint64_t to_ns);
 
-// retry_later adds times; UINT64_MAX is never.
-static inline uint64_t
-retry_later(uint64_t from_ns, uint64_t by_ns)
-{
-    return by_ns > UINT64_MAX - from_ns ? UINT64_MAX : from_ns + by_ns;
-}
-
 #endif

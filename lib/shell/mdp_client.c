@@ -12,6 +12,7 @@
 #include "client_core.h"
 #include "client_links.h"
 #include "inbox.h"
+#include "making.h"
 #include "mdp_inside.h"
 #include "must.h"
 #include "service_name.h"
@@ -65,12 +66,6 @@ struct mdp_client {
 // ---- making one ----------------------------------------------------------------------
 
 static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
-static uint32_t
 product(uint32_t a, uint32_t b)
 {
     uint64_t result = (uint64_t)a * b;
@@ -93,12 +88,11 @@ make_core(mdp_client_t *self, const mdp_client_options_t *options, const uint8_t
     config.deadline_ms =
         or_default(options->deadline_ms, product(config.attempts, config.timeout_ms));
     memcpy(config.seed, seed, sizeof config.seed);
-    self->memory = calloc(1, client_core_bytes(&config) + 64);
-    if (self->memory == NULL)
+    void *memory = core_memory(client_core_bytes(&config), &self->memory);
+    if (memory == NULL)
         return false;
-    void *aligned = (void *)(((uintptr_t)self->memory + 63) / 64 * 64);
     self->now_ns = galleon_now_ns();
-    self->core = client_core_init(aligned, &config, self->now_ns);
+    self->core = client_core_init(memory, &config, self->now_ns);
     return true;
 }
 

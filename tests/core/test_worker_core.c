@@ -513,8 +513,7 @@ stop_in_every_state_ends_all(void **state)
     }
 }
 
-// ---- everything at once
-// ---------------------------------------------------------------------------
+// ---- everything at once -------------------------------------------------------------
 
 // walk_step does one thing that can happen at any time.
 static void

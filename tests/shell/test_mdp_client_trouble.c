@@ -177,8 +177,7 @@ late_answer_in_01_is_never_taken_for_anothers(void **state)
     fake_broker_free(broker);
 }
 
-// ---- cut connections
-// -----------------------------------------------------------------------------
+// ---- cut connections ----------------------------------------------------------------
 
 static void
 requests_open_when_the_broker_restarts_are_sent_again(void **state)
@@ -246,8 +245,7 @@ cut_connection_moves_requests_to_the_next_endpoint(void **state)
     fake_broker_free(other);
 }
 
-// ---- several endpoints
-// ---------------------------------------------------------------------------
+// ---- several endpoints --------------------------------------------------------------
 
 static void
 frozen_broker_is_left_after_one_timeout(void **state)
@@ -329,8 +327,7 @@ only_broker_that_is_passive_is_asked_with_back_off(void **state)
     fake_broker_free(broker);
 }
 
-// ---- hostile brokers
-// ------------------------------------------------------------------------------
+// ---- hostile brokers ----------------------------------------------------------------
 
 #define G1   "MDPCG1\1"
 #define ID_0 "\0\0\0\0\0\0\0\0"
@@ -420,8 +417,7 @@ flood_does_not_keep_a_call_from_its_deadline(void **state)
     fake_broker_free(broker);
 }
 
-// ---- signals
-// --------------------------------------------------------------------------------------
+// ---- signals ------------------------------------------------------------------------
 
 struct interrupter {
     struct fake_broker *broker;
