@@ -259,7 +259,7 @@ bstar_deadline(const bstar_t *self)
 {
     bool has_input = (self->has_beats && bstar_beats_has_input(&self->beats)) ||
                      (self->has_mail && bstar_mail_has_input(&self->mail));
-    return has_input ? 0 : bstar_core_deadline(&self->core);
+    return has_input && !bstar_is_over(self) ? 0 : bstar_core_deadline(&self->core);
 }
 
 // ---- what it is asked -----------------------------------------------------------------------
