@@ -101,7 +101,8 @@ KNOBS = [
 PLANTED = plant.Plants(
     __doc__, PLANTS, knobs=KNOBS, unit="point",
     found=r"^seed \d+ fails after (\d+) points: (.*)",
-    command=lambda number, points, _: ["--plant", str(number), "--points", str(points)])
+    command=lambda number, points, first: ["--plant", str(number), "--points", str(points),
+                                           "--seed", str(first)])
 
 if __name__ == "__main__":
     sys.exit(PLANTED.main(sys.argv[1:]))
