@@ -370,6 +370,14 @@ advance(mdp_client_t *self)
     return false;
 }
 
+static uint64_t
+deadline_of(const mdp_client_t *self)
+{
+    uint64_t core_ns = client_core_deadline(self->core);
+    uint64_t links_ns = client_links_deadline(&self->links);
+    return core_ns < links_ns ? core_ns : links_ns;
+}
+
 // next_answer waits for one; false: interrupted.
 static bool
 next_answer(mdp_client_t *self)
@@ -380,7 +388,7 @@ next_answer(mdp_client_t *self)
         if (!self->is_quiet && zsys_interrupted)
             return false;
         if (self->is_quiet &&
-            wait_until(self->links.epoll_fd, client_core_deadline(self->core)) == WAIT_INTERRUPTED)
+            wait_until(self->links.epoll_fd, deadline_of(self)) == WAIT_INTERRUPTED)
             return false;
         self->links.was_woken = true;
         self->now_ns = galleon_now_ns();
@@ -657,7 +665,7 @@ uint64_t
 mdp_client_deadline(const mdp_client_t *self)
 {
     bool has_more = !self->is_quiet || self->is_reading || self->held.count > 0;
-    return has_more ? 0 : client_core_deadline(self->core);
+    return has_more ? 0 : deadline_of(self);
 }
 
 int
@@ -691,7 +699,7 @@ write_rest(mdp_client_t *self)
         }
         if (client_core_waiting_count(self->core) == 0 || self->now_ns >= until_ns)
             return;
-        uint64_t deadline_ns = client_core_deadline(self->core);
+        uint64_t deadline_ns = deadline_of(self);
         if (deadline_ns > until_ns)
             deadline_ns = until_ns;
         if (wait_until(self->links.epoll_fd, deadline_ns) == WAIT_INTERRUPTED)

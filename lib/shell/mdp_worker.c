@@ -138,7 +138,7 @@ open_link(mdp_worker_t *self, uint32_t broker, const char *routing_id)
     struct link *link = &self->links[broker];
     const char *endpoint = self->brokers.texts[broker];
     must(!link_is_open(link));
-    int status = link_open(link, endpoint, routing_id, self->message_bytes_max);
+    int status = link_open(link, LINK_KEEPS_ANSWERS, endpoint, routing_id, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
     if (status == GALLEON_OK)

@@ -98,7 +98,8 @@ open_link(pirate_worker_t *self)
 {
     const char *endpoint = self->queue.texts[0];
     must(!link_is_open(&self->link));
-    int status = link_open(&self->link, endpoint, NULL, self->message_bytes_max);
+    int status =
+        link_open(&self->link, LINK_KEEPS_ANSWERS, endpoint, NULL, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(&self->link, self->epoll_fd) == 0)
         return;
     if (status == GALLEON_OK)
