@@ -6,6 +6,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -289,6 +290,17 @@ class Example(unittest.TestCase):
             text = started.stdout.read()
             self.assertEqual(started.wait(), 128 + number, text)
             self.assertEqual(self.left_behind(), [])
+
+
+class Pages(unittest.TestCase):
+
+    def test_every_option_of_a_pair_is_on_the_page(self):
+        _, output, _ = run("mdbroker", "--help")
+        page = (ROOT / "docs/operating/failover.md").read_text(encoding="utf-8")
+        options = re.findall(r"^\s+(--(?:pair|witness)[a-z-]*)", output.decode(), re.MULTILINE)
+        self.assertGreater(len(options), 8)
+        for option in options:
+            self.assertIn(f"`{option}", page)
 
 
 if __name__ == "__main__":
