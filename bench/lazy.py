@@ -15,13 +15,20 @@ import sys
 
 from rpc import on_interrupt, say
 from rpc_cells import FREE, ONE
-from rpc_report import Target, ratio_text, table, time_text
+from rpc_report import Target, ratio_text, table, time_text, write_markdown
 from rpc_run import ANY_PORT, Machine, RunFailed, Server, run_to_end
 
 REPEATS = 5
 CALLS = 10000               # of each, for one median
 FAILOVERS = 20
 TIMEOUT = 100               # ms
+BEGIN = "<!-- lazy: generated from here -->"
+END = "<!-- lazy: to here -->"
+NEW_FILE = """# Benchmark of the Lazy Pirate client
+
+What `./dev bench lazy` measured. The method, and how to read it, are in
+[bench/README.md](../bench/README.md).
+"""
 NOWHERE = "tcp://127.0.0.1:1"
 # What the first server does, and the body that makes it do so.
 FAILURES = (("stops to reply", "S", TIMEOUT), ("hangs up", "K", 0), ("is not there", "x", 0))
@@ -38,6 +45,7 @@ def parse_arguments():
                         help=f"of each kind in a repeat ({FAILOVERS})")
     parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="MS",
                         help=f"of an attempt ({TIMEOUT})")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table into FILE, too")
     parser.add_argument("--build", metavar="FOLDER",
                         default=os.environ.get("GALLEON_BUILD", "build/release"),
                         help="where the programs are (build/release)")
@@ -100,12 +108,13 @@ def ratio(runs):
 
 
 def report(arguments, latencies, failovers):
+    """The tables, parted by empty lines."""
     rows = [[place, client, time_text(median(runs, f"{name}_p50_us")),
              time_text(median(runs, f"{name}_p99_us")),
              ratio_text(ratio(runs)) if name == "lazy" else "1"]
             for place, runs in latencies.items()
             for client, name in (("bare REQ socket", "bare"), ("lazy_pirate", "lazy"))]
-    print(table(["place", "client", "p50", "p99", "of the bare socket's"], rows))
+    parts = [table(["place", "client", "p50", "p99", "of the bare socket's"], rows)]
     rows, targets = [], []
     for what, body, waited in FAILURES:
         runs = failovers[what]
@@ -115,12 +124,12 @@ def report(arguments, latencies, failovers):
         targets.append(Target(f"failover, the first server {what}: the longest, beyond "
                               + (f"the timeout of {patience} ms" if patience else "nothing"),
                               50, True, most / 1000 - patience, " ms"))
-    print()
-    print(table([f"the first server (timeout {arguments.timeout} ms)", "median", "longest"], rows))
+    parts.append(table([f"the first server (timeout {arguments.timeout} ms)", "median", "longest"],
+                       rows))
     targets = [Target(f"median latency of a bare REQ socket's, {place}", 1.1, True, ratio(runs))
                for place, runs in latencies.items()] + targets
-    print()
-    print(table(["target", "wanted", "got", ""], [target.row() for target in targets]))
+    parts.append(table(["target", "wanted", "measured", ""], [target.row() for target in targets]))
+    return "\n\n".join(parts)
 
 
 def main():
@@ -141,7 +150,10 @@ def main():
     except RunFailed as failure:
         print(f"\nlazy.py: {failure}", file=sys.stderr)
         return 1
-    report(arguments, latencies, failovers)
+    text = report(arguments, latencies, failovers)
+    print(text)
+    if arguments.markdown:
+        write_markdown(arguments.markdown, text, BEGIN, END, NEW_FILE)
     return 0
 
 

@@ -4,6 +4,7 @@
 #define GALLEON_BSTAR_STATE_H
 
 #include "bstar_core.h"
+#include "later.h"
 #include "must.h"
 
 static const uint64_t BSTAR_NEVER = UINT64_MAX;
@@ -41,7 +42,7 @@ bool bstar_is_silent(const struct bstar_core *self, const struct bstar_peer *pee
 static inline uint64_t
 bstar_later(const struct bstar_core *self, uint64_t by_ns)
 {
-    return by_ns > BSTAR_NEVER - self->now_ns ? BSTAR_NEVER : self->now_ns + by_ns;
+    return later_ns(self->now_ns, by_ns);
 }
 
 static inline uint64_t

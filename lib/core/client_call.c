@@ -3,9 +3,13 @@
 // An attempt is counted when it goes out and taken back where no broker has had
 // it: the socket refused it, the connection was cut, or the answer was 503. What
 // is left are attempts that a broker let pass in silence.
+//
+// An answer of an epoch that is over is none: a half of a pair that has been overtaken gave it,
+// and does not know yet. The call goes to another broker, as after 503.
 
 #include "client_state.h"
 
+#include "later.h"
 #include "mdp_wire.h"
 
 static const uint64_t ms = 1000000;
@@ -51,8 +55,8 @@ client_call_begin(struct client_core *self, const struct client_event *event)
     if (spare_ns > verdict_ns_max)
         spare_ns = verdict_ns_max;
     uint64_t ttl_ns = event->ttl_ms == 0 ? self->lifetime_ns - spare_ns : event->ttl_ms * ms;
-    call->expires_ns = retry_later(self->now_ns, ttl_ns);
-    call->deadline_ns = retry_later(self->now_ns, self->lifetime_ns);
+    call->expires_ns = later_ns(self->now_ns, ttl_ns);
+    call->deadline_ns = later_ns(self->now_ns, self->lifetime_ns);
 
     map_insert(&self->by_id, &call->by_id, call->id);
     list_append(&self->open, &call->age);
@@ -187,7 +191,7 @@ over_same(const struct call *call, const struct endpoint *endpoint)
 static void
 restart_timer(struct client_core *self, struct endpoint *endpoint, struct call *call)
 {
-    call->due_ns = retry_later(self->now_ns, self->timeout_ns);
+    call->due_ns = later_ns(self->now_ns, self->timeout_ns);
     list_append(&endpoint->sent, &call->place);
 }
 
@@ -263,7 +267,7 @@ void
 client_call_on_unsent(struct client_core *self, const struct client_event *event)
 {
     struct endpoint *endpoint = &self->endpoints[event->endpoint];
-    endpoint->blocked_ns = retry_later(self->now_ns, unsent_ns);
+    endpoint->blocked_ns = later_ns(self->now_ns, unsent_ns);
     if (event->token == QUESTION_TOKEN && endpoint->state == ENDPOINT_ASKING)
         dialect_question_unsent(&endpoint->question, self->now_ns);
     struct call *call = client_call_of(self, event->token);
@@ -295,13 +299,6 @@ addressee(struct client_core *self, struct endpoint *endpoint, const struct mdp_
     }
     struct call *call = list_object(node, struct call, place);
     return view_equals(record->service, call_service(call)) ? call : NULL;
-}
-
-static void
-heard_answer(struct client_core *self, struct endpoint *endpoint)
-{
-    endpoint->is_good = true;
-    retry_answered(&self->retry);
 }
 
 static int
@@ -355,7 +352,7 @@ finish(struct client_core *self, struct endpoint *endpoint, struct call *call,
        const struct mdp_record *record)
 {
     self->stats.answers++;
-    heard_answer(self, endpoint);
+    client_endpoint_answered(self, endpoint);
     if (call->is_sent && call->at != endpoint->index)
         withdraw(self, call);
 
@@ -376,20 +373,39 @@ finish(struct client_core *self, struct endpoint *endpoint, struct call *call,
     end(self, call);
 }
 
+// go_elsewhere: the broker does not serve, and names another or nobody.
 static void
-on_passive(struct client_core *self, struct endpoint *endpoint, struct call *call,
-           const struct mdp_record *record)
+go_elsewhere(struct client_core *self, struct endpoint *endpoint, struct call *call,
+             struct view redirect)
 {
-    self->stats.passive++;
     if (!call->is_sent || call->at != endpoint->index)
         return; // it has gone elsewhere already
     client_call_unsend(self, call, false);
     call->at = NOWHERE;
     call->is_refused = true;
+    client_endpoint_passive(self, endpoint, redirect);
+}
+
+static void
+on_passive(struct client_core *self, struct endpoint *endpoint, struct call *call,
+           const struct mdp_record *record)
+{
     size_t cursor = 0;
     struct view redirect = VIEW_NONE;
+    self->stats.passive++;
     (void)mdp_body_next(&record->body, &cursor, &redirect);
-    client_endpoint_passive(self, endpoint, redirect);
+    go_elsewhere(self, endpoint, call, redirect);
+}
+
+// is_stale: "Workers, stores and clients keep the highest number seen per pair and refuse lower
+// ones." Whoever does not serve may say so under any epoch.
+static bool
+is_stale(struct client_core *self, const struct mdp_record *record)
+{
+    struct mdp_epoch epoch;
+    return record->fields.size > 0 && record->status != MDP_PASSIVE &&
+           mdp_epoch_find(record->fields, &epoch) &&
+           fence_judge(&self->fence, &epoch) == FENCE_STALE;
 }
 
 static void
@@ -456,7 +472,7 @@ on_partial(struct client_core *self, struct endpoint *endpoint, struct call *cal
         return;
     }
     // A part shows that the attempt is alive: its time begins again.
-    heard_answer(self, endpoint);
+    client_endpoint_answered(self, endpoint);
     list_remove(&endpoint->sent, &call->place);
     restart_timer(self, endpoint, call);
     take_part(self, call, event);
@@ -486,10 +502,15 @@ client_call_on_record(struct client_core *self, const struct client_event *event
             on_partial(self, endpoint, call, event);
             return;
         }
-        if (call != NULL)
+        if (is_stale(self, record)) {
+            self->stats.fenced++;
+            if (call != NULL)
+                go_elsewhere(self, endpoint, call, VIEW_NONE);
+        } else if (call != NULL) {
             on_final(self, endpoint, call, record);
-        else
+        } else {
             self->stats.answers_not_ours++;
+        }
     } else if (record->command != MDP_HEARTBEAT) {
         self->stats.records_ignored++;
     }

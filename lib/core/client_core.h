@@ -143,6 +143,7 @@ struct client_effects {
     X(given_up)           /* calls that ended without an answer */                                 \
     X(cancelled)                                                                                   \
     X(passive)  /* 503 */                                                                          \
+    X(fenced)   /* answers dropped: of an epoch that is over */                                    \
     X(cuts)     /* connections cut, or not made */                                                 \
     X(replaced) /* connections that we gave up ourselves */                                        \
     X(probes)   /* heartbeats to a silent broker */

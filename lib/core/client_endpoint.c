@@ -5,6 +5,7 @@
 // does with an event follows from its state, and from nothing else (the table).
 
 #include "client_state.h"
+#include "later.h"
 
 static const uint64_t ms = 1000000;
 
@@ -23,7 +24,7 @@ open_connection(struct client_core *self, struct endpoint *endpoint)
     must(endpoint->state == ENDPOINT_CLOSED);
     endpoint->serial++;
     endpoint->dialect = endpoint->known;
-    endpoint->patience_ends_ns = retry_later(self->now_ns, retry_patience_ns(&self->retry));
+    endpoint->patience_ends_ns = later_ns(self->now_ns, retry_patience_ns(&self->retry));
     endpoint->is_good = false;
     endpoint->is_dirty = false;
     endpoint->probed_ns = 0;
@@ -85,13 +86,43 @@ use(struct client_core *self, struct endpoint *endpoint)
     self->current = endpoint;
 }
 
-// move_on goes to another endpoint after a failure: after wait_ns, or with back-off
-// where the whole list has failed since the last answer.
-static void
-move_on(struct client_core *self, struct endpoint *to, uint64_t wait_ns)
+static uint32_t
+bit_of(const struct endpoint *endpoint)
 {
+    return (uint32_t)1 << endpoint->index;
+}
+
+// successor_of is who comes after one that failed: the one it names (NULL: none), or the next
+// in the list, but none that has failed in this round. So two that name each other do not keep
+// the client from a third.
+static struct endpoint *
+successor_of(struct client_core *self, const struct endpoint *endpoint, struct endpoint *named)
+{
+    if (named != NULL && (self->failed & bit_of(named)) == 0)
+        return named;
+    struct endpoint *next = next_of(self, endpoint);
+    for (size_t i = 0; i < self->config.endpoint_count && (self->failed & bit_of(next)) != 0; i++)
+        next = next_of(self, next);
+    return next;
+}
+
+// move_on leaves an endpoint that failed: after wait_ns, or with back-off where the whole
+// list has failed since the last answer.
+static void
+move_on(struct client_core *self, struct endpoint *from, struct endpoint *named, uint64_t wait_ns)
+{
+    bool is_round = retry_ends_round(&self->retry);
     retry_failed(&self->retry, self->now_ns, wait_ns);
-    use(self, to);
+    self->failed = is_round ? 0 : self->failed | bit_of(from);
+    use(self, successor_of(self, from, named));
+}
+
+void
+client_endpoint_answered(struct client_core *self, struct endpoint *endpoint)
+{
+    endpoint->is_good = true;
+    self->failed = 0;
+    retry_answered(&self->retry);
 }
 
 void
@@ -99,11 +130,13 @@ client_endpoint_passive(struct client_core *self, struct endpoint *endpoint, str
 {
     if (endpoint != self->current)
         return; // it was left for an earlier one
-    struct endpoint *to = next_of(self, endpoint);
+    struct endpoint *named = NULL;
     for (size_t i = 0; i < self->config.endpoint_count; i++)
         if (view_equals(self->endpoints[i].name, redirect))
-            to = &self->endpoints[i];
-    move_on(self, to, retry_between(&self->retry, REDIRECT_MS_MIN * ms, REDIRECT_MS_MAX * ms));
+            named = &self->endpoints[i];
+    retry_refused(&self->retry);
+    move_on(self, endpoint, named,
+            retry_between(&self->retry, REDIRECT_MS_MIN * ms, REDIRECT_MS_MAX * ms));
 }
 
 void
@@ -170,7 +203,7 @@ lose(struct client_core *self, struct endpoint *endpoint)
         retry_at_once(&self->retry, self->now_ns);
         use(self, next_of(self, endpoint));
     } else {
-        move_on(self, next_of(self, endpoint), 0);
+        move_on(self, endpoint, NULL, 0);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "client_core.h"
 
 #include "dialect_question.h"
+#include "fence.h"
 #include "list.h"
 #include "map.h"
 #include "must.h"
@@ -66,7 +67,7 @@ struct call {
     uint64_t part_bytes;
     bool is_sent; // on a list of its endpoint, else it waits
     bool is_no_queue;
-    bool is_refused; // the last we heard of it was 503
+    bool is_refused; // the last we heard of it was that the broker does not serve
     bool has_hole;   // 0.1, 0.2: a part of this attempt found no memory
     uint8_t service_size;
     uint8_t service[SERVICE_NAME_BYTES_MAX];
@@ -93,6 +94,8 @@ struct client_core {
 
     struct endpoint *endpoints;
     struct endpoint *current; // takes what waits
+    uint32_t failed;          // a bit for each that has failed in this round
+    struct fence fence;
     struct client_stats stats;
 };
 
@@ -128,11 +131,14 @@ void client_endpoint_steer(struct client_core *self);
 uint64_t client_endpoint_deadline(const struct client_core *self);
 void client_endpoint_on_up(struct client_core *self, struct endpoint *endpoint);
 void client_endpoint_on_down(struct client_core *self, struct endpoint *endpoint);
-// client_endpoint_passive: it said 503, and maybe where to go instead.
+// client_endpoint_passive: it does not serve, and says maybe where to go instead.
 void client_endpoint_passive(struct client_core *self, struct endpoint *endpoint,
                              struct view redirect);
 // client_endpoint_missed: it did not answer an attempt that began at since_ns.
 void client_endpoint_missed(struct client_core *self, struct endpoint *endpoint, uint64_t since_ns);
+
+// client_endpoint_answered: it has answered; all that failed before is forgotten.
+void client_endpoint_answered(struct client_core *self, struct endpoint *endpoint);
 
 static inline struct view
 call_service(const struct call *call)

@@ -2,11 +2,7 @@
 
 #include <galleon/heartbeat.h>
 
-static uint64_t
-later(uint64_t from_ns, uint64_t by_ns)
-{
-    return by_ns > UINT64_MAX - from_ns ? UINT64_MAX : from_ns + by_ns;
-}
+#include "later.h"
 
 void
 heartbeat_init(heartbeat_t *self, uint64_t interval_ns, uint32_t liveness, uint64_t now_ns)
@@ -32,9 +28,9 @@ heartbeat_heard(heartbeat_t *self, uint64_t now_ns)
 heartbeat_verdict_t
 heartbeat_check(const heartbeat_t *self, uint64_t now_ns)
 {
-    if (now_ns > later(self->heard_at_ns, self->patience_ns))
+    if (now_ns > later_ns(self->heard_at_ns, self->patience_ns))
         return HEARTBEAT_LOST;
-    if (now_ns >= later(self->spoke_at_ns, self->interval_ns))
+    if (now_ns >= later_ns(self->spoke_at_ns, self->interval_ns))
         return HEARTBEAT_SPEAK;
     return HEARTBEAT_REST;
 }
@@ -42,7 +38,7 @@ heartbeat_check(const heartbeat_t *self, uint64_t now_ns)
 uint64_t
 heartbeat_deadline(const heartbeat_t *self)
 {
-    uint64_t speak_ns = later(self->spoke_at_ns, self->interval_ns);
-    uint64_t lost_ns = later(later(self->heard_at_ns, self->patience_ns), 1);
+    uint64_t speak_ns = later_ns(self->spoke_at_ns, self->interval_ns);
+    uint64_t lost_ns = later_ns(later_ns(self->heard_at_ns, self->patience_ns), 1);
     return speak_ns < lost_ns ? speak_ns : lost_ns;
 }

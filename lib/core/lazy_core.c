@@ -6,6 +6,7 @@
 
 #include "lazy_core.h"
 
+#include "later.h"
 #include "must.h"
 
 enum { IDS = 2 }; // what the seed is used for besides retry.c
@@ -55,7 +56,7 @@ give_up(struct lazy_core *self)
 static void
 start_timer(struct lazy_core *self, uint64_t from_ns)
 {
-    self->due_ns = retry_later(from_ns, self->config.timeout_ms * ms);
+    self->due_ns = later_ns(from_ns, self->config.timeout_ms * ms);
 }
 
 static void
@@ -117,7 +118,7 @@ begin_call(struct lazy_core *self)
     bool has_socket = self->state == LAZY_READY;
     uint64_t deadline_ms = self->config.deadline_ms;
     self->stats.calls++;
-    self->deadline_ns = deadline_ms == 0 ? UINT64_MAX : retry_later(self->now_ns, deadline_ms * ms);
+    self->deadline_ns = deadline_ms == 0 ? UINT64_MAX : later_ns(self->now_ns, deadline_ms * ms);
     self->attempt = 0;
     self->told = 1; // the first is no retry
     // Pauses are between the attempts of one call.
@@ -246,7 +247,7 @@ open_socket(struct lazy_core *self)
         self->told = self->attempt;
     }
     self->state = LAZY_JOINING;
-    self->patience_ends_ns = retry_later(self->now_ns, retry_patience_ns(&self->retry));
+    self->patience_ends_ns = later_ns(self->now_ns, retry_patience_ns(&self->retry));
     add_effect(self, LAZY_OPEN)->endpoint = self->current;
 }
 

@@ -1,12 +1,15 @@
-// retry.c - count the failures; every other number follows from them.
+// retry.c - count the failures; what to wait for follows from them.
 
 #include "retry.h"
 
+#include "later.h"
 #include "must.h"
 
 enum { JITTER = 1 }; // what the seed is used for
 
 static const uint64_t back_off_ns_min = 100 * 1000000ull;
+// So long two halves of a pair may need to agree on who serves.
+static const uint64_t agreement_ns = 2000 * 1000000ull;
 static const uint64_t patience_ns_min = 250 * 1000000ull;
 static const uint64_t patience_ns_max = 2000 * 1000000ull;
 
@@ -24,12 +27,6 @@ retry_next(const struct retry *self, uint32_t endpoint)
 {
     must(endpoint < self->endpoint_count);
     return (endpoint + 1) % self->endpoint_count;
-}
-
-static uint32_t
-rounds(const struct retry *self)
-{
-    return self->failures / self->endpoint_count;
 }
 
 static uint64_t
@@ -55,12 +52,24 @@ void
 retry_failed(struct retry *self, uint64_t now_ns, uint64_t wait_ns)
 {
     bool is_round = retry_ends_round(self);
-    self->failures++;
+    if (self->failures++ == 0)
+        self->failing_ns = now_ns;
     if (is_round && self->back_off_ns_max > 0) {
-        uint64_t most_ns = doubled(back_off_ns_min, rounds(self) - 1, self->back_off_ns_max);
+        uint64_t most_ns = doubled(back_off_ns_min, self->doublings, self->back_off_ns_max);
         wait_ns = retry_between(self, most_ns / 2, most_ns);
     }
-    self->resume_ns = retry_later(now_ns, wait_ns);
+    if (is_round) {
+        bool is_agreeing = self->is_refused && now_ns - self->failing_ns < agreement_ns;
+        self->doublings += is_agreeing ? 0 : 1;
+        self->is_refused = false;
+    }
+    self->resume_ns = later_ns(now_ns, wait_ns);
+}
+
+void
+retry_refused(struct retry *self)
+{
+    self->is_refused = true;
 }
 
 void
@@ -73,6 +82,8 @@ void
 retry_answered(struct retry *self)
 {
     self->failures = 0;
+    self->doublings = 0;
+    self->is_refused = false;
 }
 
 uint64_t
@@ -80,5 +91,5 @@ retry_patience_ns(const struct retry *self)
 {
     if (self->endpoint_count == 1)
         return UINT64_MAX;
-    return doubled(patience_ns_min, rounds(self), patience_ns_max);
+    return doubled(patience_ns_min, self->doublings, patience_ns_max);
 }

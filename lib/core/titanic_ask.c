@@ -85,15 +85,12 @@ refuse(struct titanic_core *self, const struct titanic_event *event, enum tsp_st
     titanic_dump(self, event->body, event->body_bytes);
 }
 
+// key_is_expired (reliability: D9). One that expires on its way to the store is LATE there.
 static bool
 key_is_expired(const struct titanic_core *self, struct view key)
 {
-    // A key of our own form carries its time (reliability: D9).
-    struct request_id id;
-    if (key.size != REQUEST_ID_TEXT_BYTES || !request_id_read(key, &id))
-        return false;
-    uint64_t ms = request_id_ms(&id);
-    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms;
+    uint64_t now_ms = self->now_ms, retain_ms = self->config.retain_ms;
+    return now_ms > retain_ms && request_key_is_before(key, now_ms - retain_ms);
 }
 
 static struct request_id
@@ -302,6 +299,8 @@ submit_stowed(struct titanic_core *self, struct ask *ask, struct durable_op *op)
     } else if (op->outcome == DURABLE_CONFLICT) {
         self->stats.submits_conflict++;
         ask_fail(self, ask, TSP_CONFLICT, VIEW_LITERAL("key in use for another body"));
+    } else if (op->outcome == DURABLE_LATE) {
+        ask_fail(self, ask, TSP_UNKNOWN, VIEW_LITERAL("key expired"));
     } else {
         ask_fail(self, ask, TSP_ERROR, VIEW_LITERAL("not stored"));
     }

@@ -138,6 +138,7 @@ struct worker_effects {
     X(disconnects)     /* of them, by a broker's DISCONNECT */                                     \
     X(silences)        /* of them, by silence */                                                   \
     X(breaches)        /* of them, because the broker broke the protocol */                        \
+    X(fenced)          /* of them, because its requests were of an epoch that is over */           \
     X(records_ignored) /* sound, and nothing for this worker now */
 
 struct worker_stats {

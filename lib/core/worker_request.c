@@ -192,7 +192,8 @@ take_address(struct request *request, struct view address)
 }
 
 bool
-request_accept(struct session *session, const struct worker_event *event)
+request_accept(struct session *session, const struct worker_event *event,
+               const struct mdp_epoch *epoch)
 {
     struct worker_core *core = session->core;
     const struct mdp_record *record = event->record;
@@ -212,12 +213,28 @@ request_accept(struct session *session, const struct worker_event *event)
         slab_give(&core->requests, request);
         return false;
     }
+    if (epoch != NULL) {
+        request->epoch = *epoch;
+        request->has_epoch = true;
+    }
     request->item.request = request;
     request->item.cargo = event->cargo;
     session->request_count++;
     vigil_hold(&session->vigil);
     enter(request, &session->ready, false);
     return true;
+}
+
+bool
+request_waits_of_older(const struct session *session, const struct mdp_epoch *epoch)
+{
+    list_each (node, &session->ready) {
+        const struct request *request = item_of(node)->request;
+        if (request->has_epoch && request->epoch.pair == epoch->pair &&
+            request->epoch.number < epoch->number)
+            return true;
+    }
+    return false;
 }
 
 // next_session is the one whose turn it is of those with a request.

@@ -191,10 +191,14 @@ lose(struct session *self, const char *why)
     worker_tell(self, WORKER_LOST_BROKER, why, 0);
 }
 
+// cut: a broker that has answered and is gone was stopped or has ended, and may be back at once:
+// that is no connection that came to nothing.
 static void
 cut(struct session *self, const struct worker_event *event)
 {
     (void)event;
+    if (self->state != GREETING)
+        self->has_served = true;
     lose(self, "cut");
 }
 
@@ -294,12 +298,50 @@ beat_back(struct session *self, const struct worker_event *event)
     self->core->is_stale = true;
 }
 
+// refuse_reign: "Workers, stores and clients keep the highest number seen per pair and refuse
+// lower ones." No status says that: the client would take it for its answer. Its DISCONNECT
+// tells the broker that nothing ran, and why.
+static void
+refuse_reign(struct session *self, const struct worker_event *event)
+{
+    (void)event;
+    self->core->stats.fenced++;
+    say_goodbye(self, MDP_REASON_FENCED);
+    lose(self, "its epoch is over");
+}
+
+// fence_others refuses what waits here of the half that is overtaken. What came before it over
+// this connection comes before it still.
+static void
+fence_others(struct session *self, const struct worker_event *event, const struct mdp_epoch *epoch)
+{
+    struct worker_core *core = self->core;
+    for (uint32_t i = 0; i < core->config.broker_count; i++) {
+        struct session *other = &core->sessions[i];
+        if (other != self && request_waits_of_older(other, epoch))
+            session_input(other, ON_FENCED, event);
+    }
+}
+
 static void
 take_in(struct session *self, const struct worker_event *event)
 {
+    struct view fields = event->record->fields;
+    struct mdp_epoch epoch;
+    bool has_epoch = fields.size > 0 && mdp_epoch_find(fields, &epoch);
     hear(self);
+    if (has_epoch) {
+        enum fence_verdict verdict = fence_judge(&self->core->fence, &epoch);
+        if (verdict == FENCE_STALE) {
+            worker_dump(self->core, event->cargo);
+            session_input(self, ON_FENCED, event);
+            return;
+        }
+        if (verdict == FENCE_RAISED)
+            fence_others(self, event, &epoch);
+    }
     self->has_served = true;
-    if (request_accept(self, event)) {
+    if (request_accept(self, event, has_epoch ? &epoch : NULL)) {
         if (event->is_wanted)
             request_deliver(self->core);
         return;
@@ -427,6 +469,7 @@ static action *const actions[SESSION_INPUTS][SESSION_STATES] = {
     [ON_DISCONNECT] = {ignore,       ignore,       ignore,       LIVE(be_told_to_leave), ignore},
     [ON_DRAIN]      = {ignore,       ignore,       ignore,       LIVE(expect_no_more),   ignore},
     [ON_BREACH]     = {nothing,      nothing,      nothing,      LIVE(break_off),        nothing},
+    [ON_FENCED]     = {nothing,      nothing,      nothing,      LIVE(refuse_reign),     nothing},
     [ON_SILENT]     = {nothing,      nothing,      nothing,      LIVE(give_up_on_it),    nothing},
     [ON_QUIT]       = {nothing,      nothing,      nothing,      LIVE(ask_for_no_more),  nothing},
     [ON_STOP]       = {leave_broker, leave_broker, leave_broker, LIVE(leave_broker),     nothing},

@@ -5,6 +5,7 @@
 
 #include "back_off.h"
 #include "dialect_question.h"
+#include "fence.h"
 #include "list.h"
 #include "must.h"
 #include "prng.h"
@@ -54,8 +55,10 @@ struct request {
     uint32_t attempt;
     uint32_t partials;      // of its answer
     uint32_t partials_sent; // of them, given to the socket and not refused
-    uint16_t status;        // of its FINAL
-    bool is_void;           // the rest of its answer goes nowhere
+    struct mdp_epoch epoch;
+    bool has_epoch;
+    uint16_t status; // of its FINAL
+    bool is_void;    // the rest of its answer goes nowhere
 };
 
 // ---- sessions ------------------------------------------------------------------------
@@ -108,6 +111,7 @@ struct worker_core {
     void *tracer_context;
 
     struct session *sessions;
+    struct fence fence;
     struct slab requests;
     struct slab addresses;
     struct slab partials;
@@ -160,6 +164,7 @@ enum session_input {
     ON_DISCONNECT,
     ON_DRAIN,
     ON_BREACH, // the broker broke the protocol
+    ON_FENCED, // its requests are of an epoch that is over
     ON_SILENT,
     ON_QUIT, // we want nothing more
     ON_STOP, // we leave
@@ -177,8 +182,12 @@ struct worker_effect *session_send(struct session *self, enum mdp_command comman
 
 // ---- worker_request.c ----------------------------------------------------------------------
 
-// request_accept takes a REQUEST in; false where the broker may not send it.
-bool request_accept(struct session *session, const struct worker_event *event);
+// request_accept takes a REQUEST in, of an epoch (NULL: none); false where the broker may not
+// send it.
+bool request_accept(struct session *session, const struct worker_event *event,
+                    const struct mdp_epoch *epoch);
+// request_waits_of_older: is one ready that belongs to an older epoch of the same pair?
+bool request_waits_of_older(const struct session *session, const struct mdp_epoch *epoch);
 void request_deliver(struct worker_core *self);
 void request_on_answer(struct worker_core *self, const struct worker_event *event);
 void request_on_sent(struct session *session, uint32_t count);

@@ -3,6 +3,7 @@
 #ifndef GALLEON_H
 #define GALLEON_H
 
+#include "galleon/bstar.h"
 #include "galleon/heartbeat.h"
 #include "galleon/lazy_pirate.h"
 #include "galleon/mdp.h"

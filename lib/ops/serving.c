@@ -28,17 +28,6 @@ serving_release(struct serving_endpoints *self)
     *self = (struct serving_endpoints){0};
 }
 
-// is_local: nobody beyond this machine can reach it.
-static bool
-is_local(const char *endpoint)
-{
-    static const char *const starts[] = {"ipc://", "tcp://127.", "tcp://[::1]:", NULL};
-    for (size_t i = 0; starts[i] != NULL; i++)
-        if (strncmp(endpoint, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
-}
-
 static void
 check(const struct options *options, const char *endpoint, const char *option, bool is_insecure)
 {
@@ -55,7 +44,7 @@ check(const struct options *options, const char *endpoint, const char *option, b
                      "--%s: '%s' has a name where an address is wanted; write tcp://127.0.0.1:%s "
                      "or tcp://[::1]:%s",
                      option, endpoint, endpoint + strlen(localhost), endpoint + strlen(localhost));
-    if (!is_insecure && !is_local(endpoint))
+    if (!is_insecure && !endpoints_is_local(endpoint))
         options_fail(options,
                      "'%s' can be reached from other machines and nothing is encrypted; "
                      "bind to 127.0.0.1 or [::1], or say --insecure if you mean it",

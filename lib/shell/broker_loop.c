@@ -148,8 +148,7 @@ flush(struct broker_loop *self)
     give_back(self);
 }
 
-// ---- turns
-// ----------------------------------------------------------------------------------------
+// ---- turns --------------------------------------------------------------------------
 
 void
 broker_loop_begin_turn(struct broker_loop *self)
@@ -227,8 +226,7 @@ broker_loop_drain(struct broker_loop *self)
     errno = saved;
 }
 
-// ---- the end
-// ----------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------
 
 static void
 end_core(struct broker_loop *self)

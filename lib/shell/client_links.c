@@ -89,7 +89,8 @@ client_links_open(struct client_links *self, uint32_t endpoint)
     char id[ROUTING_ID_BYTES + 1];
     draw_routing_id(self, id);
     must(!link_is_open(link));
-    int status = link_open(link, text, self->has_printable_id ? id : NULL, self->message_bytes_max);
+    const char *routing_id = self->has_printable_id ? id : NULL;
+    int status = link_open(link, LINK_READS_ON, text, routing_id, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
     if (status == GALLEON_OK)
@@ -238,12 +239,26 @@ client_links_event(struct client_links *self, struct client_event *event_out)
             self->cut |= bit_of(i);
             event_out->kind = CLIENT_TICK; // nothing yet: look at what has arrived
             return true;
+        case LINK_REFUSED:
+            event_out->kind = CLIENT_DOWN;
+            return true;
         case LINK_NOTHING:
             break;
         }
     }
     self->was_woken = false;
     return false;
+}
+
+uint64_t
+client_links_deadline(const struct client_links *self)
+{
+    uint64_t deadline_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < self->endpoints.count; i++) {
+        uint64_t own_ns = link_deadline(&self->links[i]);
+        deadline_ns = own_ns < deadline_ns ? own_ns : deadline_ns;
+    }
+    return deadline_ns;
 }
 
 bool

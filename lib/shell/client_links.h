@@ -59,6 +59,8 @@ bool client_links_result(struct client_links *self, struct client_event *event_o
 // client_links_event hears of one connection made or cut; false: there was none. A cut is
 // told by the call after the one that saw it, so that what came before can be read.
 bool client_links_event(struct client_links *self, struct client_event *event_out);
+// client_links_deadline is when to ask for one though no descriptor tells of it.
+uint64_t client_links_deadline(const struct client_links *self);
 
 // client_links_receive takes a message off any connection, *endpoint_p's last: they take
 // turns.

@@ -29,3 +29,14 @@ clock_wall_ms(void)
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
+
+bool
+clock_counts_suspension(void)
+{
+#ifdef CLOCK_BOOTTIME
+    struct timespec tick;
+    return clock_getres(CLOCK_BOOTTIME, &tick) == 0;
+#else
+    return false;
+#endif
+}

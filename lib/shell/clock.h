@@ -6,8 +6,12 @@
 #ifndef GALLEON_CLOCK_H
 #define GALLEON_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 uint64_t clock_wall_ms(void);
+
+// clock_counts_suspension: does galleon_now_ns go on while the machine is suspended?
+bool clock_counts_suspension(void);
 
 #endif

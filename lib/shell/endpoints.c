@@ -76,6 +76,26 @@ endpoints_is_bindable(const char *text)
     return strpbrk(address, ";,") == NULL && is_address(address, true);
 }
 
+// is_loopback: digits and full stops alone, or it could be a name that begins like a number.
+static bool
+is_loopback(const char *host, size_t size)
+{
+    static const char ipv6[] = "[::1]";
+    if (size == strlen(ipv6) && memcmp(host, ipv6, size) == 0)
+        return true;
+    return size > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == size;
+}
+
+bool
+endpoints_is_local(const char *text)
+{
+    const char *address = address_of(text);
+    if (address == NULL)
+        return strncmp(text, "ipc://", 6) == 0 && text[6] != '\0';
+    const char *port = strrchr(address, ':');
+    return port != NULL && is_loopback(address, (size_t)(port - address));
+}
+
 bool
 endpoints_is_ipv6(const char *text)
 {

@@ -23,6 +23,10 @@ void endpoints_release(struct endpoints *self);
 // any that is free.
 bool endpoints_is_bindable(const char *text);
 
+// endpoints_is_local: can nobody beyond this machine reach it, or be reached by it? That is ipc,
+// and tcp at 127.x.x.x and [::1], by number: a name may mean anything.
+bool endpoints_is_local(const char *text);
+
 // endpoints_is_ipv6: is it an address in brackets? For these alone a socket's ZMQ_IPV6 is
 // on: with it libzmq would bind * and 127.0.0.1 as IPv6 too, and look for localhost at
 // ::1, where a broker on 127.0.0.1 does not listen.

@@ -10,6 +10,7 @@
 #include "lazy_socket.h"
 #include "lazy_wire.h"
 #include "log.h"
+#include "making.h"
 #include "must.h"
 #include "wait.h"
 
@@ -47,12 +48,6 @@ struct lazy_pirate {
 };
 
 // ---- making one ----------------------------------------------------------------------
-
-static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
 
 // read_endpoints makes one list of them; false with errno.
 static bool

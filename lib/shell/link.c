@@ -1,9 +1,16 @@
 // link.c - the socket, its options, its monitor.
 //
-// Up is what can be sent on: the monitor has said CONNECTED, and the socket, which
-// has no pipe before the handshake is done (ZMQ_IMMEDIATE), takes output. The
+// Up is what can be sent on. With ZMQ_IMMEDIATE: the monitor has said CONNECTED, and
+// the socket, which has no pipe before the handshake is done, takes output. The
 // monitor alone would be too early; POLLOUT alone would take the pipe of a
-// connection that has just been cut for a new one.
+// connection that has just been cut for a new one. Without it the pipe is there from
+// the beginning, and the monitor tells of the handshake; but for peers older than ZMTP
+// 3, which is libzmq before 4.0, it does not (and a limit to it would end their
+// connections over and over): they are given a second. A process that is stopped,
+// whose connections the kernel accepts, looks the same; its attempts time out.
+//
+// In libzmq 4.3.4 the pipe that IMMEDIATE takes away at a cut takes along what had
+// arrived and was not read yet.
 
 #include "link.h"
 
@@ -17,22 +24,30 @@
 
 enum {
     RECONNECT_MS_MIN = 100,
-    RECONNECT_MS_MAX = 5000,
+    RECONNECT_MS_MAX = 1000, // a broker that comes back has its workers so soon
+    RECONNECT_MS_NEVER = 3600 * 1000,
+    CONNECT_MS = 3000, // the system's own patience with a dead host has two minutes
     HANDSHAKE_MS = 3000,
-    BEAT_MS = 1000, // of ZMTP: by it both ends notice a dead connection
+    SHAKEN_MS = 1200, // a peer of old has done it by then
+    BEAT_MS = 1000,   // of ZMTP: by it both ends notice a dead connection
     BEAT_PATIENCE_MS = LINK_SILENCE_MS,
     LINGER_MS = 0 // until link_close says otherwise
 };
 
+static const uint64_t ns_per_ms = 1000000;
+
 static void
-set_options(void *handle, const char *routing_id)
+set_options(void *handle, enum link_manner manner, const char *routing_id)
 {
+    bool is_once = manner == LINK_READS_ON;
     sockets_set(handle, ZMQ_RCVHWM, 0);
     sockets_set(handle, ZMQ_LINGER, LINGER_MS);
-    sockets_set(handle, ZMQ_IMMEDIATE, 1);
-    sockets_set(handle, ZMQ_RECONNECT_IVL, RECONNECT_MS_MIN);
-    sockets_set(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
-    sockets_set(handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    sockets_set(handle, ZMQ_IMMEDIATE, !is_once);
+    // Without an interval libzmq would close the socket's end, and what it holds, at a cut.
+    sockets_set(handle, ZMQ_RECONNECT_IVL, is_once ? RECONNECT_MS_NEVER : RECONNECT_MS_MIN);
+    sockets_set(handle, ZMQ_RECONNECT_IVL_MAX, is_once ? 0 : RECONNECT_MS_MAX);
+    sockets_set(handle, ZMQ_CONNECT_TIMEOUT, CONNECT_MS);
+    sockets_set(handle, ZMQ_HANDSHAKE_IVL, is_once ? 0 : HANDSHAKE_MS);
     sockets_set(handle, ZMQ_TCP_KEEPALIVE, 1);
     // Safe here only because RCVHWM is 0: input is never stopped.
     sockets_set(handle, ZMQ_HEARTBEAT_IVL, BEAT_MS);
@@ -42,21 +57,32 @@ set_options(void *handle, const char *routing_id)
         zmq_setsockopt(handle, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
 }
 
-int
-link_open(struct link *self, const char *endpoint, const char *routing_id, size_t message_bytes_max)
+static int
+events_of(enum link_manner manner)
 {
-    *self = (struct link){.handle = sockets_new(ZMQ_DEALER)};
+    int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED;
+    if (manner == LINK_READS_ON)
+        events |= ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED;
+    return events;
+}
+
+int
+link_open(struct link *self, enum link_manner manner, const char *endpoint, const char *routing_id,
+          size_t message_bytes_max)
+{
+    *self =
+        (struct link){.handle = sockets_new(ZMQ_DEALER), .manner = manner, .shaken_ns = UINT64_MAX};
     packer_init(&self->packer, message_bytes_max);
     if (self->handle == NULL)
         return GALLEON_NO_MEMORY;
-    set_options(self->handle, routing_id);
+    set_options(self->handle, manner, routing_id);
     sockets_set(self->handle, ZMQ_IPV6, endpoints_is_ipv6(endpoint));
-    self->monitor = monitor_open(self->handle, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED);
+    self->monitor = monitor_open(self->handle, events_of(manner));
     int status = self->monitor == NULL ? GALLEON_NO_MEMORY : GALLEON_OK;
     if (status == GALLEON_OK && zmq_connect(self->handle, endpoint) != 0)
         status = errno == EMFILE || errno == ENOMEM ? GALLEON_NO_MEMORY : GALLEON_PROTOCOL;
     // libzmq has no events for inproc, where a connection is made on the spot.
-    self->is_connected = strncmp(endpoint, "inproc://", 9) == 0;
+    self->is_connected = self->has_shaken = strncmp(endpoint, "inproc://", 9) == 0;
     if (status != GALLEON_OK)
         link_close(self, 0);
     return status;
@@ -97,30 +123,69 @@ link_unwatch(struct link *self, int epoll_fd)
 
 // ---- events -----------------------------------------------------------------------
 
+// on_end is for a connection that is cut, or was never made.
+static enum link_event
+on_end(struct link *self)
+{
+    bool was_up = self->is_up;
+    self->is_connected = self->is_up = self->has_shaken = false;
+    self->shaken_ns = UINT64_MAX;
+    if (was_up)
+        return LINK_DOWN;
+    return self->manner == LINK_READS_ON ? LINK_REFUSED : LINK_NOTHING;
+}
+
+static enum link_event
+on_event(struct link *self, uint16_t number)
+{
+    switch (number) {
+    case ZMQ_EVENT_CONNECTED:
+        self->is_connected = true;
+        self->shaken_ns = galleon_now_ns() + SHAKEN_MS * ns_per_ms;
+        return LINK_NOTHING;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        self->has_shaken = true;
+        return LINK_NOTHING;
+    default:
+        return on_end(self);
+    }
+}
+
+// takes_output: would what is sent go out?
+static bool
+takes_output(struct link *self)
+{
+    if (!self->is_connected)
+        return false;
+    if (self->manner == LINK_READS_ON)
+        return self->has_shaken || galleon_now_ns() >= self->shaken_ns;
+    return sockets_events(self->handle) & ZMQ_POLLOUT;
+}
+
 enum link_event
 link_event(struct link *self)
 {
     if (self->handle == NULL)
         return LINK_NOTHING;
-    for (;;) {
-        uint16_t number = monitor_next(self->monitor);
-        if (number == 0)
-            break;
-        if (number == ZMQ_EVENT_CONNECTED)
-            self->is_connected = true;
-        if (number != ZMQ_EVENT_DISCONNECTED)
-            continue;
-        self->is_connected = false;
-        if (self->is_up) {
-            self->is_up = false;
-            return LINK_DOWN;
-        }
+    uint16_t number;
+    while ((number = monitor_next(self->monitor)) != 0) {
+        enum link_event event = on_event(self, number);
+        if (event != LINK_NOTHING)
+            return event;
     }
-    if (!self->is_up && self->is_connected && (sockets_events(self->handle) & ZMQ_POLLOUT)) {
+    if (!self->is_up && takes_output(self)) {
         self->is_up = true;
         return LINK_UP;
     }
     return LINK_NOTHING;
+}
+
+uint64_t
+link_deadline(const struct link *self)
+{
+    bool is_shaking = self->handle != NULL && self->manner == LINK_READS_ON && self->is_connected &&
+                      !self->is_up && !self->has_shaken;
+    return is_shaking ? self->shaken_ns : UINT64_MAX;
 }
 
 bool
@@ -128,10 +193,9 @@ link_has_input(struct link *self)
 {
     if (self->handle == NULL)
         return false;
-    int events = sockets_events(self->handle);
-    if (events & ZMQ_POLLIN)
+    if (sockets_events(self->handle) & ZMQ_POLLIN)
         return true;
-    if (!self->is_up && self->is_connected && (events & ZMQ_POLLOUT))
+    if (!self->is_up && takes_output(self))
         return true;
     return sockets_events(self->monitor) & ZMQ_POLLIN;
 }

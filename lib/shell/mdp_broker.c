@@ -11,6 +11,7 @@
 #include "connection.h"
 #include "inbox.h"
 #include "log.h"
+#include "making.h"
 #include "sockets.h"
 
 #include <errno.h>
@@ -37,12 +38,6 @@ struct mdp_broker {
 };
 
 // ---- making one ----------------------------------------------------------------------
-
-static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
 
 // config_of fills in the defaults of reliability: every limit has one.
 static struct broker_config

@@ -12,6 +12,7 @@
 #include "client_core.h"
 #include "client_links.h"
 #include "inbox.h"
+#include "making.h"
 #include "mdp_inside.h"
 #include "must.h"
 #include "service_name.h"
@@ -65,12 +66,6 @@ struct mdp_client {
 // ---- making one ----------------------------------------------------------------------
 
 static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
-static uint32_t
 product(uint32_t a, uint32_t b)
 {
     uint64_t result = (uint64_t)a * b;
@@ -93,12 +88,11 @@ make_core(mdp_client_t *self, const mdp_client_options_t *options, const uint8_t
     config.deadline_ms =
         or_default(options->deadline_ms, product(config.attempts, config.timeout_ms));
     memcpy(config.seed, seed, sizeof config.seed);
-    self->memory = calloc(1, client_core_bytes(&config) + 64);
-    if (self->memory == NULL)
+    void *memory = core_memory(client_core_bytes(&config), &self->memory);
+    if (memory == NULL)
         return false;
-    void *aligned = (void *)(((uintptr_t)self->memory + 63) / 64 * 64);
     self->now_ns = galleon_now_ns();
-    self->core = client_core_init(aligned, &config, self->now_ns);
+    self->core = client_core_init(memory, &config, self->now_ns);
     return true;
 }
 
@@ -376,6 +370,14 @@ advance(mdp_client_t *self)
     return false;
 }
 
+static uint64_t
+deadline_of(const mdp_client_t *self)
+{
+    uint64_t core_ns = client_core_deadline(self->core);
+    uint64_t links_ns = client_links_deadline(&self->links);
+    return core_ns < links_ns ? core_ns : links_ns;
+}
+
 // next_answer waits for one; false: interrupted.
 static bool
 next_answer(mdp_client_t *self)
@@ -386,7 +388,7 @@ next_answer(mdp_client_t *self)
         if (!self->is_quiet && zsys_interrupted)
             return false;
         if (self->is_quiet &&
-            wait_until(self->links.epoll_fd, client_core_deadline(self->core)) == WAIT_INTERRUPTED)
+            wait_until(self->links.epoll_fd, deadline_of(self)) == WAIT_INTERRUPTED)
             return false;
         self->links.was_woken = true;
         self->now_ns = galleon_now_ns();
@@ -663,7 +665,7 @@ uint64_t
 mdp_client_deadline(const mdp_client_t *self)
 {
     bool has_more = !self->is_quiet || self->is_reading || self->held.count > 0;
-    return has_more ? 0 : client_core_deadline(self->core);
+    return has_more ? 0 : deadline_of(self);
 }
 
 int
@@ -697,7 +699,7 @@ write_rest(mdp_client_t *self)
         }
         if (client_core_waiting_count(self->core) == 0 || self->now_ns >= until_ns)
             return;
-        uint64_t deadline_ns = client_core_deadline(self->core);
+        uint64_t deadline_ns = deadline_of(self);
         if (deadline_ns > until_ns)
             deadline_ns = until_ns;
         if (wait_until(self->links.epoll_fd, deadline_ns) == WAIT_INTERRUPTED)

@@ -15,6 +15,7 @@
 #include "inbox.h"
 #include "link.h"
 #include "log.h"
+#include "making.h"
 #include "mdp_inside.h"
 #include "must.h"
 #include "service_name.h"
@@ -137,7 +138,7 @@ open_link(mdp_worker_t *self, uint32_t broker, const char *routing_id)
     struct link *link = &self->links[broker];
     const char *endpoint = self->brokers.texts[broker];
     must(!link_is_open(link));
-    int status = link_open(link, endpoint, routing_id, self->message_bytes_max);
+    int status = link_open(link, LINK_KEEPS_ANSWERS, endpoint, routing_id, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(link, self->epoll_fd) == 0)
         return;
     if (status == GALLEON_OK)
@@ -582,18 +583,6 @@ mdp_worker_rest(mdp_worker_t *self)
 
 // ---- making one ---------------------------------------------------------------------------
 
-static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
-static uint32_t
-at_most(uint32_t value, uint32_t most)
-{
-    return value < most ? value : most;
-}
-
 static bool
 make_core(mdp_worker_t *self, const mdp_worker_options_t *options)
 {
@@ -613,12 +602,11 @@ make_core(mdp_worker_t *self, const mdp_worker_options_t *options)
     config.reconnect_ms_min = at_most(config.reconnect_ms_min, config.reconnect_ms_max);
     if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
         return false;
-    self->memory = calloc(1, worker_core_bytes(&config) + 64);
-    if (self->memory == NULL)
+    void *memory = core_memory(worker_core_bytes(&config), &self->memory);
+    if (memory == NULL)
         return false;
-    void *aligned = (void *)(((uintptr_t)self->memory + 63) / 64 * 64);
     self->now_ns = galleon_now_ns();
-    self->core = worker_core_init(aligned, &config, self->now_ns);
+    self->core = worker_core_init(memory, &config, self->now_ns);
     worker_core_trace(self->core, on_trace, self);
     self->requests = calloc(worker_core_requests_max(self->core), sizeof *self->requests);
     return self->requests != NULL;

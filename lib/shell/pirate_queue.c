@@ -10,6 +10,7 @@
 #include "connection.h"
 #include "inbox.h"
 #include "log.h"
+#include "making.h"
 #include "pirate_queue_core.h"
 #include "sockets.h"
 
@@ -32,12 +33,6 @@ struct pirate_queue {
 };
 
 // ---- making one ----------------------------------------------------------------------
-
-static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
 
 // config_of fills in the defaults: every limit has one.
 static struct pirate_queue_config

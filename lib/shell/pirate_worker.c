@@ -14,6 +14,7 @@
 #include "inbox.h"
 #include "link.h"
 #include "log.h"
+#include "making.h"
 #include "must.h"
 #include "pirate_worker_core.h"
 #include "wait.h"
@@ -97,7 +98,8 @@ open_link(pirate_worker_t *self)
 {
     const char *endpoint = self->queue.texts[0];
     must(!link_is_open(&self->link));
-    int status = link_open(&self->link, endpoint, NULL, self->message_bytes_max);
+    int status =
+        link_open(&self->link, LINK_KEEPS_ANSWERS, endpoint, NULL, self->message_bytes_max);
     if (status == GALLEON_OK && link_watch(&self->link, self->epoll_fd) == 0)
         return;
     if (status == GALLEON_OK)
@@ -313,18 +315,6 @@ seek(pirate_worker_t *self, bool is_wanted)
 
 // ---- making one -----------------------------------------------------------------------
 
-static uint32_t
-or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
-static uint32_t
-at_most(uint32_t value, uint32_t most)
-{
-    return value < most ? value : most;
-}
-
 static bool
 make_core(pirate_worker_t *self, const pirate_worker_options_t *options)
 {
@@ -338,12 +328,11 @@ make_core(pirate_worker_t *self, const pirate_worker_options_t *options)
     config.reconnect_ms_min = at_most(config.reconnect_ms_min, config.reconnect_ms_max);
     if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
         return false;
-    self->memory = calloc(1, pirate_worker_core_bytes() + 64);
-    if (self->memory == NULL)
+    void *memory = core_memory(pirate_worker_core_bytes(), &self->memory);
+    if (memory == NULL)
         return false;
-    void *aligned = (void *)(((uintptr_t)self->memory + 63) / 64 * 64);
     self->now_ns = galleon_now_ns();
-    self->core = pirate_worker_core_init(aligned, &config, self->now_ns);
+    self->core = pirate_worker_core_init(memory, &config, self->now_ns);
     pirate_worker_core_trace(self->core, on_trace, self);
     return true;
 }

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "durable_digest.h"
 #include "log.h"
+#include "making.h"
 #include "must.h"
 #include "store_writer.h"
 #include "titanic_back.h"
@@ -495,28 +496,22 @@ look(titanic_t *self)
 
 // ---- making one ------------------------------------------------------------------------
 
-static uint64_t
-or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
 static titanic_options_t
 defaults_of(const titanic_options_t *options)
 {
     static const titanic_options_t none = {0};
     titanic_options_t chosen = options == NULL ? none : *options;
-    chosen.attempts = (uint32_t)or_default(chosen.attempts, 10);
-    chosen.retry_ms_min = (uint32_t)or_default(chosen.retry_ms_min, 1000);
-    chosen.retry_ms_max = (uint32_t)or_default(chosen.retry_ms_max, 300000);
+    chosen.attempts = or_default(chosen.attempts, 10);
+    chosen.retry_ms_min = or_default(chosen.retry_ms_min, 1000);
+    chosen.retry_ms_max = or_default(chosen.retry_ms_max, 300000);
     if (chosen.retry_ms_max < chosen.retry_ms_min)
         chosen.retry_ms_max = chosen.retry_ms_min;
-    chosen.timeout_ms = (uint32_t)or_default(chosen.timeout_ms, 600000);
-    chosen.inflight = (uint32_t)or_default(chosen.inflight, 1000);
-    chosen.retain_ms = or_default(chosen.retain_ms, UINT64_C(7) * 24 * 3600 * 1000);
-    chosen.anchor_ms = (uint32_t)or_default(chosen.anchor_ms, 100);
-    chosen.drain_ms = (uint32_t)or_default(chosen.drain_ms, 10000);
-    chosen.message_bytes_max = or_default(chosen.message_bytes_max, 1 << 20);
+    chosen.timeout_ms = or_default(chosen.timeout_ms, 600000);
+    chosen.inflight = or_default(chosen.inflight, 1000);
+    chosen.retain_ms = or_default_64(chosen.retain_ms, UINT64_C(7) * 24 * 3600 * 1000);
+    chosen.anchor_ms = or_default(chosen.anchor_ms, 100);
+    chosen.drain_ms = or_default(chosen.drain_ms, 10000);
+    chosen.message_bytes_max = or_default_64(chosen.message_bytes_max, 1 << 20);
     return chosen;
 }
 
@@ -597,13 +592,11 @@ make_core(titanic_t *self, uint64_t clock_ms)
                                     .clock_ms = clock_ms};
     if (getrandom(config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
         return errno;
-    size_t bytes = titanic_core_bytes(&config);
-    self->memory = calloc(1, bytes + 64);
+    void *memory = core_memory(titanic_core_bytes(&config), &self->memory);
     self->later = malloc((2 * (size_t)options->inflight + SERVICES_MAX) * sizeof *self->later);
-    if (self->memory == NULL || self->later == NULL)
+    if (memory == NULL || self->later == NULL)
         return ENOMEM;
-    uintptr_t aligned = ((uintptr_t)self->memory + 63) & ~(uintptr_t)63;
-    self->core = titanic_core_init((void *)aligned, &config, self->now_ns);
+    self->core = titanic_core_init(memory, &config, self->now_ns);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "durable_digest.h"
 #include "list.h"
 #include "must.h"
+#include "tsp.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct memory_store {
     uint64_t next_seq;
     uint64_t clock_ms;
     uint64_t retain_ms;
+    uint64_t swept_ms; // what was over before this may be gone
     uint64_t commits;
 };
 
@@ -154,6 +156,10 @@ submit(struct memory_store *self, struct durable_op *op)
     for (size_t at = 0; at < self->count; at++)
         if (same_id(&self->requests[at]->row.id, &op->id))
             return; // refused
+    if (request_key_is_before(op->key, self->swept_ms)) {
+        op->outcome = DURABLE_LATE;
+        return;
+    }
     if (self->count == self->requests_max) {
         self->requests_max = self->requests_max * 2 + 16;
         self->requests = realloc(self->requests, self->requests_max * sizeof *self->requests);
@@ -524,6 +530,8 @@ static enum store_result
 memory_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
 {
     struct memory_store *self = of(base);
+    if (now_ms > self->retain_ms && now_ms - self->retain_ms > self->swept_ms)
+        self->swept_ms = now_ms - self->retain_ms;
     for (size_t at = self->count; at-- > 0;) {
         const struct request *one = self->requests[at];
         bool is_over = one->row.state == DURABLE_DONE || one->row.state == DURABLE_CLOSED;

@@ -9,6 +9,7 @@
 
 #include "durable_digest.h"
 #include "must.h"
+#include "tsp.h"
 
 enum column {
     SEQ,
@@ -244,6 +245,17 @@ find_out(struct sqlite_store *self, struct durable_op *op, struct service *servi
     return code == SQLITE_OK && op->key.size > 0 ? sqlite_change_find_key(self, op) : code;
 }
 
+// look_back is for a key that was made before what was swept: its request is there still, or it is
+// late, and may not run again.
+static int
+look_back(struct sqlite_store *self, struct durable_op *op)
+{
+    int code = sqlite_change_find_key(self, op);
+    if (code == SQLITE_OK && op->outcome == DURABLE_REFUSED)
+        op->outcome = DURABLE_LATE;
+    return code;
+}
+
 int
 sqlite_group_submit(struct sqlite_store *self, struct durable_op *const *ops, size_t count)
 {
@@ -252,15 +264,21 @@ sqlite_group_submit(struct sqlite_store *self, struct durable_op *const *ops, si
     if (self->is_short)
         return SQLITE_OK; // all refused
     group->count = 0;
-    for (size_t at = 0; at < count; at++) {
+    int code = SQLITE_OK;
+    for (size_t at = 0; at < count && code == SQLITE_OK; at++) {
         struct service *service = sqlite_counts_service(self, ops[at]->service);
         if (service == NULL)
             continue; // refused
+        if (request_key_is_before(ops[at]->key, self->swept_ms)) {
+            code = look_back(self, ops[at]);
+            continue;
+        }
         ops[at]->seq = self->progress.next_seq++;
         group->services[group->count] = service;
         group->ops[group->count++] = ops[at];
     }
-    int code = sqlite_store_run(self, STATEMENT_INSERT);
+    if (code == SQLITE_OK)
+        code = sqlite_store_run(self, STATEMENT_INSERT);
     bool is_whole = code == SQLITE_OK && sqlite3_changes(self->db) == (int)group->count;
     for (size_t at = 0; at < group->count && code == SQLITE_OK; at++)
         code = is_whole ? accept(self, group->ops[at], group->services[at])

@@ -65,6 +65,8 @@ sweep(struct sqlite_store *self, uint64_t now_ms, bool *is_lap_over_out)
 {
     uint64_t seqs[SWEEP_ROWS];
     size_t count = 0;
+    if (now_ms - self->retain_ms > self->swept_ms)
+        self->swept_ms = now_ms - self->retain_ms;
     int code = sqlite_store_run(self, STATEMENT_BEGIN);
     if (code == SQLITE_OK)
         code = find_old(self, now_ms, seqs, &count, is_lap_over_out);

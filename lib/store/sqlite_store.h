@@ -195,6 +195,7 @@ struct sqlite_store {
     uint64_t commits_before; // at the last idle slice
     uint64_t sweep_seq;      // where the search for what is past its time goes on
     uint64_t sweep_next_ms;  // when the next one begins
+    uint64_t swept_ms;       // what was over before this may be gone
 };
 
 static inline struct sqlite_store *

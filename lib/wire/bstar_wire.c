@@ -303,3 +303,28 @@ bstar_record_decode(struct view file, uint64_t pair, struct bstar_record *record
     }
     return is_found;
 }
+
+#define OWNER_MAGIC VIEW_LITERAL("BSTROWN1")
+
+enum { MEMBER_AT = 24 };
+
+void
+bstar_owner_encode(const struct bstar_owner *owner, uint8_t to[BSTAR_SLOT_BYTES])
+{
+    memset(to, 0, BSTAR_SLOT_BYTES);
+    memcpy(to, OWNER_MAGIC.data, OWNER_MAGIC.size);
+    bytes_put64(bytes_put64(to + OWNER_MAGIC.size, owner->pair), owner->node);
+    to[MEMBER_AT] = (uint8_t)owner->member;
+    bytes_put64(to + SUM_AT, start_of_digest(view_of(to, SUM_AT)));
+}
+
+bool
+bstar_owner_decode(const uint8_t from[BSTAR_SLOT_BYTES], struct bstar_owner *owner_out)
+{
+    *owner_out = (struct bstar_owner){.pair = bytes_get64(from + 8),
+                                      .node = bytes_get64(from + 16),
+                                      .member = (char)from[MEMBER_AT]};
+    return memcmp(from, OWNER_MAGIC.data, OWNER_MAGIC.size) == 0 &&
+           bytes_get64(from + SUM_AT) == start_of_digest(view_of(from, SUM_AT)) &&
+           owner_out->node != 0;
+}

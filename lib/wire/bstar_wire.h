@@ -135,6 +135,20 @@ struct bstar_record {
 
 enum { BSTAR_SLOT_BYTES = 64, BSTAR_RECORD_BYTES = 2 * BSTAR_SLOT_BYTES };
 
+// Whose record it is: a third slot, written once, when the file is made. A file that was copied
+// from another member is found out by it.
+struct bstar_owner {
+    uint64_t pair;
+    uint64_t node; // never 0
+    char member;   // P, B or W: the primary, the backup, the witness
+};
+
+enum { BSTAR_FILE_BYTES = BSTAR_RECORD_BYTES + BSTAR_SLOT_BYTES };
+
+void bstar_owner_encode(const struct bstar_owner *owner, uint8_t to[BSTAR_SLOT_BYTES]);
+// bstar_owner_decode is false where the bytes are no owner's.
+bool bstar_owner_decode(const uint8_t from[BSTAR_SLOT_BYTES], struct bstar_owner *owner_out);
+
 // bstar_record_encode writes one slot; where it goes in the file is bstar_record_offset.
 void bstar_record_encode(const struct bstar_record *record, uint8_t to[BSTAR_SLOT_BYTES]);
 

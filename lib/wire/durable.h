@@ -112,6 +112,7 @@ enum durable_outcome {
     DURABLE_OK,
     DURABLE_SAME,     // SUBMIT: the key is known, with this body; `id` and `state` are of the first
     DURABLE_CONFLICT, // SUBMIT: the key is known, with another body
+    DURABLE_LATE,     // SUBMIT: the key is of our own form, and from before what was swept
     DURABLE_NONE,     // there is no such request of this owner, or it is not in a state for this
     DURABLE_REFUSED,  // nothing was done: the store has no room, or no memory
     DURABLE_DAMAGED   // FETCH, LOAD: what is there is not what was stored; in LOAD a row without

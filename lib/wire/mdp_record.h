@@ -68,7 +68,8 @@ enum mdp_reason {
     MDP_REASON_REFUSED = 3,
     MDP_REASON_SILENT = 4,
     MDP_REASON_STOPPING = 5,
-    MDP_REASON_LIMIT = 6
+    MDP_REASON_LIMIT = 6,
+    MDP_REASON_FENCED = 7
 };
 
 // A body, wherever its bytes are: frames of their own, or parts in a record.

@@ -93,6 +93,8 @@ size_t tsp_fields_kept(uint8_t *to, struct view fields);
 bool request_id_read(struct view text, struct request_id *id_out);
 void request_id_write(const struct request_id *id, uint8_t text_out[REQUEST_ID_TEXT_BYTES]);
 bool request_id_equals(const struct request_id *a, const struct request_id *b);
+// request_key_is_before: a key of our own form, the digits of an id, carries its time.
+bool request_key_is_before(struct view key, uint64_t ms);
 // request_id_ms is when it was made; request_id_compare orders as time does.
 uint64_t request_id_ms(const struct request_id *id);
 int request_id_compare(const struct request_id *a, const struct request_id *b);

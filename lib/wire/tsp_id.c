@@ -57,6 +57,14 @@ request_id_ms(const struct request_id *id)
     return bytes_get64(id->bytes) >> 16;
 }
 
+bool
+request_key_is_before(struct view key, uint64_t ms)
+{
+    struct request_id id;
+    return key.size == REQUEST_ID_TEXT_BYTES && request_id_read(key, &id) &&
+           request_id_ms(&id) < ms;
+}
+
 int
 request_id_compare(const struct request_id *a, const struct request_id *b)
 {

@@ -257,8 +257,7 @@ halted_half_begins_again_when_the_roles_are_right(void **state)
     assert_int_equal(state_of(&rig), CLASSIC_ACTIVE);
 }
 
-// ---- what is not believed
-// ------------------------------------------------------------------------
+// ---- what is not believed -----------------------------------------------------------
 
 static void
 malformed_beats_and_our_own_are_counted_by_name(void **state)
@@ -321,8 +320,7 @@ bare_digits_keep_a_peer_alive_without_progress(void **state)
     assert_int_equal(rig_effect(&rig, BSTAR_DO_PUBLISH)->beat.node, 0);
 }
 
-// ---- the operator, and leaving
-// -------------------------------------------------------------------
+// ---- the operator, and leaving ------------------------------------------------------
 
 static void
 demote_is_refused_while_nobody_else_would_serve(void **state)

@@ -35,6 +35,14 @@ state_of(const struct bstar_rig *rig)
     return rig->core.guarded.state;
 }
 
+// until_it_asks lets the preference delay go by.
+static void
+until_it_asks(struct bstar_rig *rig)
+{
+    while (state_of(rig) == GUARDED_PASSIVE)
+        rig_wait(rig, 10);
+}
+
 // sent finds what was sent to the peer or the witness in the last step.
 static const struct bstar_message *
 sent(const struct bstar_rig *rig, enum bstar_command command, enum bstar_sender to)
@@ -103,8 +111,7 @@ half_does_nothing_before_its_record_is_read(void **state)
     assert_int_equal(state_of(&rig), GUARDED_FAULT);
 }
 
-// ---- the lease
-// -----------------------------------------------------------------------------------
+// ---- the lease ----------------------------------------------------------------------
 
 static void
 lease_counts_from_when_the_round_was_sent(void **state)
@@ -112,8 +119,7 @@ lease_counts_from_when_the_round_was_sent(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     rig_say(&rig, BSTAR_ON_STORED);
     uint64_t sent_ns = rig.now_ns;
@@ -166,8 +172,7 @@ grant_of_a_round_that_is_closed_counts_nowhere(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     rig_say(&rig, BSTAR_ON_STORED);
     struct bstar_message late = *sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS);
@@ -202,8 +207,7 @@ two_grants_of_one_voter_are_one(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig.core.guarded.rounds[rig.core.guarded.newest].grants = 0; // our own word is none of them
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
@@ -212,8 +216,7 @@ two_grants_of_one_voter_are_one(void **state)
     assert_int_equal(state_of(&rig), GUARDED_CANDIDATE);
 }
 
-// ---- backing off
-// ---------------------------------------------------------------------------------
+// ---- backing off --------------------------------------------------------------------
 
 static void
 denied_half_waits_for_the_time_left_and_a_little(void **state)
@@ -221,8 +224,7 @@ denied_half_waits_for_the_time_left_and_a_little(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_PEER, BSTAR_DENY, 700);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_DENY, 300);
     // Both are against it: there is nothing to wait for.
@@ -237,8 +239,7 @@ time_left_beyond_a_lease_is_not_believed(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_PEER, BSTAR_DENY, UINT32_MAX);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_DENY, UINT32_MAX);
     assert_in_range((rig.core.guarded.not_before_ns - rig.now_ns) / MS, 1010, 1060);
@@ -273,8 +274,7 @@ denial_with_a_newer_epoch_raises_the_next_vote(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     const struct bstar_guarded *guarded = &rig.core.guarded;
     rig_message(&rig, BSTAR_FROM_PEER,
                 (struct bstar_message){.command = BSTAR_DENY,
@@ -291,16 +291,14 @@ there_is_no_vote_beyond_the_highest_epoch(void **state)
     struct bstar_rig rig;
     start(&rig, true, true);
     rig_hear_beat(&rig, GUARDED_FAULT, BSTAR_EPOCH_MAX);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
     assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), 0);
     assert_int_equal(rig_has(&rig, BSTAR_DO_ALARM), 1);
 }
 
-// ---- the peer
-// ------------------------------------------------------------------------------------
+// ---- the peer -----------------------------------------------------------------------
 
 static void
 passive_half_asks_when_the_peer_has_been_silent_for_five_beats(void **state)
@@ -378,8 +376,7 @@ foreign_messages_are_counted_by_name_and_decide_nothing(void **state)
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_STATE], 1);
 }
 
-// ---- our own gap
-// ---------------------------------------------------------------------------------
+// ---- our own gap --------------------------------------------------------------------
 
 static void
 short_gap_leaves_the_lease_and_a_long_one_ends_it(void **state)
@@ -412,8 +409,7 @@ beats_that_were_queued_in_a_gap_are_dropped(void **state)
     assert_int_equal(bstar_core_epoch(&rig.core), 8);
 }
 
-// ---- the operator
-// --------------------------------------------------------------------------------
+// ---- the operator -------------------------------------------------------------------
 
 static void
 demote_drains_then_releases_then_holds_off(void **state)
@@ -510,8 +506,7 @@ operators_word_stands_for_a_vote_until_another_voter_answers(void **state)
     assert_int_not_equal(state_of(&rig), GUARDED_ACTIVE);
 }
 
-// ---- trouble
-// -------------------------------------------------------------------------------------
+// ---- trouble ------------------------------------------------------------------------
 
 static void
 record_that_cannot_be_written_is_fault_until_it_is_cleared(void **state)
@@ -519,8 +514,7 @@ record_that_cannot_be_written_is_fault_until_it_is_cleared(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     rig_say(&rig, BSTAR_ON_UNSTORED);
     assert_int_equal(state_of(&rig), GUARDED_FAULT);
@@ -560,8 +554,7 @@ vote_that_was_given_up_while_it_was_written_is_freed(void **state)
     (void)state;
     struct bstar_rig rig;
     start(&rig, true, true);
-    while (state_of(&rig) == GUARDED_PASSIVE)
-        rig_wait(&rig, 10);
+    until_it_asks(&rig);
     rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
     rig_say(&rig, BSTAR_ON_DEMOTE);
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
@@ -571,8 +564,7 @@ vote_that_was_given_up_while_it_was_written_is_freed(void **state)
     assert_null(sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS));
 }
 
-// ---- leaving, and a store
-// ------------------------------------------------------------------------
+// ---- leaving, and a store -----------------------------------------------------------
 
 static void
 active_half_that_stops_drains_releases_and_exits(void **state)
@@ -607,8 +599,7 @@ half_with_a_store_serves_when_it_is_open(void **state)
     assert_true(bstar_core_may_serve(&rig.core, rig.now_ns));
 }
 
-// ---- the witness
-// ---------------------------------------------------------------------------------
+// ---- the witness --------------------------------------------------------------------
 
 static void
 witness_answers_requests_and_nothing_else(void **state)
@@ -631,8 +622,7 @@ witness_answers_requests_and_nothing_else(void **state)
     assert_int_equal(rig_has(&rig, BSTAR_DO_EXIT), 1);
 }
 
-// ---- configuration
-// -------------------------------------------------------------------------------
+// ---- configuration ------------------------------------------------------------------
 
 static void
 times_scale_with_the_lease_and_the_margin_stays(void **state)

@@ -116,8 +116,7 @@ row_of(enum bstar_table table, const char *text)
     return 0;
 }
 
-// ---- what a text means
-// ---------------------------------------------------------------------------
+// ---- what a text means --------------------------------------------------------------
 
 enum { SAME = -1 };
 
@@ -166,8 +165,7 @@ check_effects(const struct bstar_effects *effects, const char *expected, const c
         fail_msg("%s: \"%s\", not \"%s\"", where, text, expected);
 }
 
-// ---- classic
-// ---------------------------------------------------------------------------------------
+// ---- classic ------------------------------------------------------------------------
 
 static const struct meaning classic_meanings[] = {
     {"stay", "operator: promote", SAME, "accept"},
@@ -303,8 +301,7 @@ every_cell_of_classic_does_what_it_says(void **state)
             }
 }
 
-// ---- guarded
-// ---------------------------------------------------------------------------------------
+// ---- guarded ------------------------------------------------------------------------
 
 #define RELEASES "send:release send:release"
 
@@ -518,8 +515,7 @@ hard_drain_adopts_and_notes_where_a_soft_one_has_a_bug(void **state)
     }
 }
 
-// ---- the voter
-// -------------------------------------------------------------------------------------
+// ---- the voter ----------------------------------------------------------------------
 
 static const struct meaning voter_meanings[] = {
     {"yes", NULL, SAME, "reply:grant"},

@@ -671,7 +671,8 @@ list_that_is_all_passive_is_gone_round_with_back_off(void **state)
     }
     assert_answer(rig, id, GALLEON_TIMED_OUT, 503, "");
     assert_int_equal(at_ms(rig_last_answer(rig)->at_ns), 7500);
-    assert_in_range(refusals, 8, 20);
+    // Some ten times a second at first: a pair may be about to agree.
+    assert_in_range(refusals, 30, 60);
     rig_free(rig);
 }
 

@@ -202,8 +202,7 @@ add_head(struct message *message, const struct pirate_head *head)
         add(message, head->frames[i]);
 }
 
-// ---- the queue: out
-// ------------------------------------------------------------------------------
+// ---- the queue: out -----------------------------------------------------------------
 
 // number_of is the connection that a routing id names.
 static uint32_t
@@ -333,8 +332,7 @@ on_fact(void *context, const struct broker_trace *trace)
     }
 }
 
-// ---- the queue: in
-// -------------------------------------------------------------------------------
+// ---- the queue: in ------------------------------------------------------------------
 
 // hear keeps what the checks have to know of a worker.
 static void
@@ -464,8 +462,7 @@ stop_queue(struct swarm *self)
     free(self->memory);
 }
 
-// ---- workers
-// -------------------------------------------------------------------------------------
+// ---- workers ------------------------------------------------------------------------
 
 static void
 say(struct swarm *self, uint32_t peer, enum pirate_kind kind)
@@ -538,8 +535,7 @@ wake_worker(struct swarm *self, uint32_t peer)
         worker->wake_ns = worker->job_due_ns;
 }
 
-// ---- clients
-// -------------------------------------------------------------------------------------
+// ---- clients ------------------------------------------------------------------------
 
 static void
 ask(struct swarm *self, uint32_t peer)
@@ -589,8 +585,7 @@ on_reply(struct swarm *self, uint32_t peer, const struct message *message)
     client->wake_ns = self->now_ns + roll(self, 200 * ms);
 }
 
-// ---- what goes wrong
-// -----------------------------------------------------------------------------
+// ---- what goes wrong ----------------------------------------------------------------
 
 // restart_queue ends the queue's process and starts another. Connections end; libzmq makes new
 // ones, and tells nobody.
@@ -649,8 +644,7 @@ the_queue_learns(struct swarm *self)
             self->pipes[i].is_known = false;
 }
 
-// ---- the run
-// -------------------------------------------------------------------------------------
+// ---- the run ------------------------------------------------------------------------
 
 static uint64_t
 earlier(uint64_t a, uint64_t b)

@@ -1,5 +1,6 @@
 // test_retry.c - endpoints in turn, and a pause where the whole list has failed.
 
+#include "later.h"
 #include "retry.h"
 
 #include <setjmp.h>
@@ -68,6 +69,48 @@ pause_doubles_with_each_round_up_to_its_most(void **state)
     for (int i = 0; i < 200; i++)
         assert_in_range(pause_after(&retry, 7 * ms) + pause_after(&retry, 7 * ms), 250 * ms,
                         500 * ms);
+}
+
+static void
+refuse(struct retry *retry, uint64_t now_ns)
+{
+    retry_refused(retry);
+    retry_failed(retry, now_ns, 0);
+}
+
+// Two halves of a pair agree within a second or two on who serves: whoever asks them is to
+// hear of it soon.
+static void
+pause_is_not_doubled_at_first_where_somebody_is_there_and_does_not_serve(void **state)
+{
+    (void)state;
+    struct retry retry = retry_of(2, 2000);
+    uint64_t now_ns = 5000 * ms;
+    size_t asked = 0;
+    for (; now_ns < 7000 * ms; asked++) {
+        refuse(&retry, now_ns);
+        assert_in_range(pause_after(&retry, now_ns), 50 * ms, 100 * ms);
+        assert_true(retry_patience_ns(&retry) == 250 * ms || now_ns >= 6900 * ms);
+        now_ns = retry.resume_ns;
+    }
+    assert_in_range(asked, 20, 40);
+    refuse(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 50 * ms, 200 * ms);
+    refuse(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 100 * ms, 400 * ms);
+    refuse(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 200 * ms, 800 * ms);
+
+    // One round in which nobody was there doubles it as ever.
+    retry_answered(&retry);
+    pause_after(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 50 * ms, 100 * ms);
+    refuse(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 100 * ms, 200 * ms);
+    pause_after(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 100 * ms, 200 * ms);
+    pause_after(&retry, now_ns);
+    assert_in_range(pause_after(&retry, now_ns), 200 * ms, 400 * ms);
 }
 
 static void
@@ -144,8 +187,8 @@ time_does_not_wrap(void **state)
     struct retry retry = retry_of(1, 0);
     retry_failed(&retry, UINT64_MAX - 1, 5);
     assert_true(retry.resume_ns == UINT64_MAX);
-    assert_true(retry_later(UINT64_MAX, 1) == UINT64_MAX);
-    assert_true(retry_later(1, 2) == 3);
+    assert_true(later_ns(UINT64_MAX, 1) == UINT64_MAX);
+    assert_true(later_ns(1, 2) == 3);
     assert_in_range(retry_between(&retry, 3, 4), 3, 4);
 }
 
@@ -156,6 +199,7 @@ main(void)
         cmocka_unit_test(endpoints_take_turns),
         cmocka_unit_test(next_endpoint_is_tried_at_once_and_the_list_again_after_a_pause),
         cmocka_unit_test(pause_doubles_with_each_round_up_to_its_most),
+        cmocka_unit_test(pause_is_not_doubled_at_first_where_somebody_is_there_and_does_not_serve),
         cmocka_unit_test(most_below_the_first_pause_is_kept),
         cmocka_unit_test(without_back_off_there_is_no_pause_but_the_one_asked_for),
         cmocka_unit_test(answer_makes_the_list_a_fresh_one),

@@ -9,21 +9,13 @@
 
 #include <cmocka.h>
 
-static struct titanic_rig *
-started(void)
-{
-    struct titanic_rig *rig = titanic_rig_new();
-    titanic_rig_start(rig);
-    return rig;
-}
-
 // ---- acknowledgements ----------------------------------------------------------------
 
 static void
 nothing_is_acknowledged_before_the_store_has_it(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     size_t first = rig_submit(rig, "echo", "one");
     size_t second = rig_submit(rig, "echo", "two");
     assert_int_equal(rig->askers[first].status, 0);
@@ -41,7 +33,7 @@ static void
 close_is_acknowledged_after_the_store_and_so_is_an_answer(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t wait = rig_ask_id(rig, TSP_WAIT, &id, 1000);
     rig_commit(rig);
@@ -65,7 +57,7 @@ static void
 store_without_room_is_an_error_to_who_submits_and_holds_answers_back(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     rig->refuses = true;
     size_t refused = rig_submit(rig, "echo", "more");
@@ -88,7 +80,7 @@ static void
 failure_that_the_store_had_no_room_for_is_due_again_when_it_is_told(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "first");
     rig_known(rig, "echo", true);
     rig->refuses_all = true;
@@ -108,7 +100,7 @@ static void
 full_disk_refuses_submissions_and_takes_closes(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     struct titanic_event full = {.kind = TITANIC_ACCEPTING, .is_true = false};
     rig_step(rig, &full);
@@ -129,7 +121,7 @@ static void
 answer_is_there_until_it_is_closed(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     assert_int_equal(rig_fetch(rig, &id, NULL), TSP_PENDING);
     assert_string_equal(rig->sent[0].body, "hello");
@@ -153,7 +145,7 @@ static void
 close_of_an_unknown_id_is_fine_and_a_fetch_is_not(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = {{1, 2, 3}};
     size_t close = rig_ask_id(rig, TSP_CLOSE, &id, 0);
     rig_wait(rig, 0);
@@ -167,7 +159,7 @@ static void
 all_who_wait_are_told_when_the_answer_is_stored(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t waits[3];
     for (int i = 0; i < 3; i++)
@@ -186,7 +178,7 @@ static void
 wait_ends_with_300_when_its_time_is_over(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t none = rig_ask_id(rig, TSP_WAIT, &id, 0);
     size_t wait = rig_ask_id(rig, TSP_WAIT, &id, 5000);
@@ -202,7 +194,7 @@ static void
 wait_beyond_the_limit_is_answered_at_once(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     for (uint32_t i = 0; i < rig->config.waits_max; i++)
         rig_ask_id(rig, TSP_WAIT, &id, 60000);
@@ -219,7 +211,7 @@ static void
 failed_attempt_is_made_again_after_a_growing_pause_and_then_given_up(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     rig_answer(rig, 0, 500, "out of paper");
     rig_wait(rig, 499);
@@ -245,7 +237,7 @@ static void
 attempts_of_a_request_are_its_own_where_it_says_so(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct tsp_request once = {.attempts = 1};
     size_t place = rig_submit_with(rig, "echo", "hello", &once);
     rig_wait(rig, 0);
@@ -258,7 +250,7 @@ static void
 what_no_worker_was_given_is_no_attempt(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     for (size_t i = 0; i < 20; i++) {
         rig_not_tried(rig, i);
@@ -280,7 +272,7 @@ static void
 requests_that_no_worker_was_given_at_once_rest_no_longer_than_one(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     rig_accepted(rig, "echo", "first");
     rig_known(rig, "echo", true);
     rig_accepted(rig, "echo", "second");
@@ -300,7 +292,7 @@ static void
 answer_after_a_close_is_not_wanted(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     rig_ask_id(rig, TSP_CLOSE, &id, 0);
     rig_wait(rig, 0);
@@ -322,7 +314,7 @@ static void
 answer_that_meets_a_close_at_the_store_is_late(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t close = rig_ask_id(rig, TSP_CLOSE, &id, 0); // at the store first
     struct titanic_event answer = {.kind = TITANIC_ANSWER,
@@ -346,7 +338,7 @@ static void
 service_without_workers_has_one_request_out_until_it_is_taken(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     for (int i = 0; i < 20; i++)
         rig_accepted(rig, "none", "x");
     assert_int_equal(rig_open(rig, "none"), 1);
@@ -364,7 +356,7 @@ static void
 service_with_workers_is_used_as_soon_as_the_broker_says_so(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     for (int i = 0; i < 20; i++)
         rig_accepted(rig, "echo", "x");
     rig_known(rig, "echo", true);
@@ -376,7 +368,7 @@ static void
 slow_service_leaves_slots_for_others(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     const char *const names[] = {"a", "b", "c"};
     for (size_t s = 0; s < 3; s++) {
         for (int i = 0; i < 20; i++)
@@ -399,7 +391,7 @@ static void
 requests_of_a_service_go_out_in_the_order_they_came(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     char text[16];
     for (int i = 0; i < 60; i++) {
         snprintf(text, sizeof text, "%d", i);
@@ -422,7 +414,7 @@ static void
 delayed_request_is_not_sent_before_its_time(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct tsp_request later = {.not_before_ms = 5000};
     rig_submit_with(rig, "echo", "later", &later);
     rig_wait(rig, 4999);
@@ -461,7 +453,7 @@ static void
 request_past_its_deadline_is_expired_and_does_not_run(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     rig_accepted(rig, "echo", "first");
     struct tsp_request soon = {.deadline_ms = 3000};
     size_t place = rig_submit_with(rig, "echo", "second", &soon);
@@ -482,7 +474,7 @@ static void
 attempt_that_is_out_at_the_deadline_may_end_as_it_will(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct tsp_request soon = {.deadline_ms = 3000};
     size_t good = rig_submit_with(rig, "echo", "good", &soon);
     size_t bad = rig_submit_with(rig, "other", "bad", &soon);
@@ -500,7 +492,7 @@ static void
 request_that_no_worker_took_by_its_deadline_is_expired(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     rig_accepted(rig, "echo", "no hurry");
     struct tsp_request soon = {.deadline_ms = 3000};
     size_t place = rig_submit_with(rig, "other", "soon", &soon);
@@ -523,7 +515,7 @@ static void
 same_key_is_the_same_request_and_another_body_a_conflict(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct tsp_request key = {.key = VIEW_LITERAL("order-1")};
     size_t first = rig_submit_with(rig, "echo", "hello", &key);
     size_t second = rig_submit_with(rig, "echo", "hello", &key);
@@ -560,13 +552,38 @@ key_of_our_form_that_is_too_old_is_refused(void **state)
     titanic_rig_free(rig);
 }
 
+// A disk that stalls lets a submit wait until what its key stood for is swept.
+static void
+key_that_grows_too_old_on_its_way_to_the_store_is_refused(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.retain_ms = 1000;
+    titanic_rig_start(rig);
+    struct request_id id = {{0}};
+    uint64_t made_ms = rig_clock_ms(rig);
+    for (int i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)(made_ms >> (40 - 8 * i));
+    uint8_t text[REQUEST_ID_TEXT_BYTES];
+    request_id_write(&id, text);
+    struct tsp_request key = {.key = view_of(text, sizeof text)};
+    size_t late = rig_submit_with(rig, "echo", "hello", &key);
+    bool has_more;
+    assert_int_equal(store_idle(rig->store, made_ms + 2 * 3600 * 1000, &has_more), STORE_COMMITTED);
+    rig_wait(rig, 0);
+    assert_int_equal(rig->askers[late].status, TSP_UNKNOWN);
+    assert_string_equal(rig->askers[late].text, "key expired");
+    assert_int_equal(rig->sent_count, 0);
+    titanic_rig_free(rig);
+}
+
 // ---- operators -------------------------------------------------------------------------------
 
 static void
 cancelled_request_is_dead_and_retried_one_runs_again(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t wait = rig_ask_id(rig, TSP_WAIT, &id, 60000);
     struct durable_filter all = {.service = VIEW_LITERAL("echo")};
@@ -593,7 +610,7 @@ static void
 retry_finds_the_answer_of_before_that_had_no_room(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     struct durable_filter all = {.service = VIEW_LITERAL("echo")};
     rig->refuses = true;
@@ -631,7 +648,7 @@ static void
 failure_of_before_does_not_delay_a_retried_request(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     meet_a_cancel_and_a_retry(rig, "no");
     assert_int_equal(rig_open(rig, "echo"), 1); // at once, and no pause of a second before
@@ -660,7 +677,7 @@ static void
 expiry_of_what_was_not_loaded_does_not_end_a_retried_request(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     size_t place = rig_submit_with(rig, "echo", "x",
                                    &(struct tsp_request){.not_before_ms = 50, .deadline_ms = 20});
     rig_wait(rig, 0);
@@ -682,7 +699,7 @@ static void
 retried_request_whose_end_is_on_its_way_to_the_store_is_not_loaded_beside_it(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     rig_known(rig, "echo", true);
     rig_submit_with(rig, "echo", "later", &(struct tsp_request){.not_before_ms = 50});
@@ -739,7 +756,7 @@ static void
 more_questions_than_the_limit_are_refused(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     for (uint32_t i = 0; i < rig->config.asks_max; i++)
         rig_submit(rig, "echo", "x");
     size_t more = rig_submit(rig, "echo", "x");
@@ -753,7 +770,7 @@ static void
 more_services_than_the_limit_are_refused_and_room_comes_back(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     char name[16];
     for (uint32_t i = 0; i < rig->config.services_max; i++) {
         snprintf(name, sizeof name, "s%u", i);
@@ -771,7 +788,7 @@ static void
 retried_request_whose_service_finds_no_room_runs_when_there_is_some(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     char name[16];
     struct request_id id = rig_accepted(rig, "late", "x");
     struct durable_filter late = {.service = VIEW_LITERAL("late")};
@@ -821,7 +838,7 @@ static void
 what_was_pending_runs_after_a_restart(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id ids[30];
     for (int i = 0; i < 30; i++)
         ids[i] = rig_accepted(rig, i % 2 ? "odd" : "even", "x");
@@ -845,7 +862,7 @@ static void
 drain_waits_for_what_is_out_and_takes_nothing_new(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     size_t wait = rig_ask_id(rig, TSP_WAIT, &id, 60000);
     rig_wait(rig, 0);
@@ -865,7 +882,7 @@ static void
 what_was_pending_of_a_service_without_a_place_runs_before_what_is_new(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     rig_accepted(rig, "a", "old");
     rig_accepted(rig, "b", "old");
     rig->config.services_max = 1;
@@ -887,7 +904,7 @@ static void
 drain_does_not_wait_for_a_service_without_workers(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     rig_accepted(rig, "none", "hello");
     rig_known(rig, "none", false);
     assert_int_equal(rig_open(rig, "none"), 1);
@@ -903,7 +920,7 @@ static void
 drain_that_waits_for_the_store_alone_sleeps_until_it_says(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "hello");
     rig_wait(rig, 0);
     (void)rig_ask_id(rig, TSP_REPLY, &id, 0);
@@ -951,6 +968,7 @@ main(void)
         cmocka_unit_test(request_that_no_worker_took_by_its_deadline_is_expired),
         cmocka_unit_test(same_key_is_the_same_request_and_another_body_a_conflict),
         cmocka_unit_test(key_of_our_form_that_is_too_old_is_refused),
+        cmocka_unit_test(key_that_grows_too_old_on_its_way_to_the_store_is_refused),
         cmocka_unit_test(cancelled_request_is_dead_and_retried_one_runs_again),
         cmocka_unit_test(retry_finds_the_answer_of_before_that_had_no_room),
         cmocka_unit_test(failure_of_before_does_not_delay_a_retried_request),

@@ -9,13 +9,10 @@
 
 #include <cmocka.h>
 
-static struct titanic_rig *
-started(void)
-{
-    struct titanic_rig *rig = titanic_rig_new();
-    titanic_rig_start(rig);
-    return rig;
-}
+// Many services: a slot is offered to some of them at a time.
+enum { MANY = 20 };
+static const char *const names[MANY] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j",
+                                        "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"};
 
 static void
 slot_of_what_was_not_tried_goes_to_who_waits_for_it(void **state)
@@ -34,30 +31,48 @@ slot_of_what_was_not_tried_goes_to_who_waits_for_it(void **state)
 }
 
 static void
+slot_that_the_first_may_not_use_is_offered_to_the_next(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_new();
+    rig->config.inflight = MANY + 1;
+    rig->config.services_max = MANY + 2;
+    titanic_rig_start(rig);
+    for (size_t i = 0; i < MANY; i++) {
+        rig_accepted(rig, names[i], "x");
+        rig_known(rig, names[i], true);
+    }
+    // One slot is left: each of the many has one out, which is as much as it may.
+    for (size_t i = 0; i < MANY; i++)
+        rig_accepted(rig, names[i], "y");
+    rig_accepted(rig, "last slot", "x");
+    rig_accepted(rig, "behind them", "x");
+    assert_int_equal(rig->sent_count, MANY + 1);
+    rig_answer(rig, MANY, 200, "y");
+    assert_int_equal(rig_open(rig, "behind them"), 1);
+    titanic_rig_free(rig);
+}
+
+static void
 slot_that_was_offered_in_vain_is_offered_to_the_next(void **state)
 {
     (void)state;
     struct titanic_rig *rig = titanic_rig_new();
     rig->config.inflight = 1;
+    rig->config.services_max = MANY + 1;
     titanic_rig_start(rig);
-    static const char *const names[] = {"a", "b", "c", "d", "e"};
     rig_accepted(rig, "first", "x");
-    struct durable_filter filter = {.service = VIEW_NONE};
-    for (size_t i = 0; i < 5; i++)
-        rig_accepted(rig, names[i], "x");
-    titanic_rig_crash(rig); // so that all but one are in the store alone
-    assert_int_equal(rig->sent_count, 2);
-    // They wait for a slot, and by then all of them but the last are closed.
-    for (size_t i = 0; i < 4; i++) {
-        filter.service = view_of(names[i], 1);
+    for (size_t i = 0; i < MANY; i++)
+        rig_submit_with(rig, names[i], "x", &(struct tsp_request){.not_before_ms = 50});
+    rig_wait(rig, 60); // they are due, wait for the slot, and are in the store alone
+    assert_int_equal(rig->sent_count, 1);
+    // All of them but the last are closed, which the core does not see.
+    for (size_t i = 0; i < MANY - 1; i++) {
+        struct durable_filter filter = {.service = view_of(names[i], 1)};
         rig_ask_filter(rig, TSP_CANCEL, &filter);
     }
-    filter.service = VIEW_LITERAL("first");
-    rig_ask_filter(rig, TSP_CANCEL, &filter);
-    rig_wait(rig, 0);
-    if (rig_open(rig, NULL) > 0 && rig_open(rig, "e") == 0)
-        rig_answer(rig, 1, 200, "y");
-    assert_int_equal(rig_open(rig, "e"), 1);
+    rig_answer(rig, 0, 200, "y");
+    assert_int_equal(rig_open(rig, names[MANY - 1]), 1);
     titanic_rig_free(rig);
 }
 
@@ -65,7 +80,7 @@ static void
 request_that_is_loaded_again_before_its_end_is_told_runs_again(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id id = rig_accepted(rig, "echo", "first");
     rig_known(rig, "echo", true);
     rig_submit_with(rig, "echo", "second", &(struct tsp_request){.not_before_ms = 50});
@@ -115,7 +130,7 @@ static void
 damaged_request_is_dead_and_holds_up_no_other(void **state)
 {
     (void)state;
-    struct titanic_rig *rig = started();
+    struct titanic_rig *rig = titanic_rig_started();
     struct request_id ids[4];
     static const char *const bodies[] = {"one", "two", "three", "four"};
     rig->damaged = "two";
@@ -249,6 +264,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slot_of_what_was_not_tried_goes_to_who_waits_for_it),
+        cmocka_unit_test(slot_that_the_first_may_not_use_is_offered_to_the_next),
         cmocka_unit_test(slot_that_was_offered_in_vain_is_offered_to_the_next),
         cmocka_unit_test(request_that_is_loaded_again_before_its_end_is_told_runs_again),
         cmocka_unit_test(what_is_pending_is_found_behind_a_thousand_services),

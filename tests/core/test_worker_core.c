@@ -292,6 +292,29 @@ session_that_served_resets_the_back_off(void **state)
     rig_free(rig);
 }
 
+// A half of a pair that serves nobody gives no requests, and may be restarted soon.
+static void
+broker_that_answered_and_was_restarted_is_found_at_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_serve(MDP_G1, 1);
+    for (uint32_t turn = 0; turn < 50; turn++) {
+        rig_down(rig, 0);
+        rig_wait_until_open(rig, 0, 101);
+        rig_up(rig, 0);
+        rig_hear_command(rig, 0, MDP_HEARTBEAT);
+    }
+    // One that cuts each connection without a word is met with back-off.
+    uint64_t from_ns = rig->now_ns;
+    for (uint32_t turn = 0; turn < 10; turn++) {
+        rig_down(rig, 0);
+        rig_wait_until_open(rig, 0, 10001);
+        rig_up(rig, 0);
+    }
+    assert_true(rig->now_ns - from_ns > 5000 * ms_ns);
+    rig_free(rig);
+}
+
 static void
 broken_chain_ends_the_session(void **state)
 {
@@ -513,8 +536,7 @@ stop_in_every_state_ends_all(void **state)
     }
 }
 
-// ---- everything at once
-// ---------------------------------------------------------------------------
+// ---- everything at once -------------------------------------------------------------
 
 // walk_step does one thing that can happen at any time.
 static void
@@ -622,6 +644,7 @@ main(void)
         cmocka_unit_test(records_behind_disconnect_are_dropped),
         cmocka_unit_test(back_off_doubles_up_to_its_limit_with_jitter),
         cmocka_unit_test(session_that_served_resets_the_back_off),
+        cmocka_unit_test(broker_that_answered_and_was_restarted_is_found_at_once),
         cmocka_unit_test(broken_chain_ends_the_session),
         cmocka_unit_test(other_faults_are_dropped_and_counted),
         cmocka_unit_test(records_for_somebody_else_are_dropped),

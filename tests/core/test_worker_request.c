@@ -194,8 +194,7 @@ partials_of_01_go_out_with_the_reply(void **state)
     rig_free(rig);
 }
 
-// ---- a lost connection
-// ---------------------------------------------------------------------------
+// ---- a lost connection --------------------------------------------------------------
 
 static void
 answer_goes_over_the_next_connection_where_it_may(void **state)

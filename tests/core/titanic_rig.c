@@ -51,6 +51,14 @@ titanic_rig_start(struct titanic_rig *self)
     rig_wait(self, 0);
 }
 
+struct titanic_rig *
+titanic_rig_started(void)
+{
+    struct titanic_rig *self = titanic_rig_new();
+    titanic_rig_start(self);
+    return self;
+}
+
 uint64_t
 rig_clock_ms(const struct titanic_rig *self)
 {

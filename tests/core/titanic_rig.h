@@ -60,6 +60,8 @@ struct titanic_rig {
 // attempts of 10 s. Change `config` before titanic_rig_start.
 struct titanic_rig *titanic_rig_new(void);
 void titanic_rig_start(struct titanic_rig *self);
+// titanic_rig_started is both, for tests that change nothing.
+struct titanic_rig *titanic_rig_started(void);
 // titanic_rig_free drains, and checks that everything came back.
 void titanic_rig_free(struct titanic_rig *self);
 // titanic_rig_crash forgets the core with all that it has; the store stays, and a new core

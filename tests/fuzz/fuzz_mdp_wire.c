@@ -7,50 +7,18 @@
 // own, which has to read as the same records.
 
 #include "../wire/mdp_message.h"
-#include "bytes.h"
+#include "frames.h"
 #include "must.h"
 #include "service_name.h"
 
 #include <stdlib.h>
 
-enum { FRAMES_MAX = 300, RECORDS_MAX = 128 };
+enum { RECORDS_MAX = 128 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // So that no read is optimized away.
 volatile uint64_t fuzz_touched;
-
-struct frames {
-    struct view frames[FRAMES_MAX];
-    uint8_t *blocks[FRAMES_MAX]; // of the size of the frame, so that a read past it is seen
-    size_t count;
-};
-
-static void
-split(struct frames *self, struct view input)
-{
-    self->count = 0;
-    while (input.size >= 2 && self->count < FRAMES_MAX) {
-        size_t size = bytes_get16(input.data);
-        input = view_skip(input, 2);
-        if (size > input.size)
-            size = input.size;
-        uint8_t *block = malloc(size + 1);
-        must(block != NULL);
-        if (size > 0)
-            memcpy(block + 1, input.data, size);
-        self->blocks[self->count] = block;
-        self->frames[self->count++] = view_of(block + 1, size);
-        input = view_skip(input, size);
-    }
-}
-
-static void
-release(struct frames *self)
-{
-    for (size_t i = 0; i < self->count; i++)
-        free(self->blocks[i]);
-}
 
 // ---- what must hold of a record ----------------------------------------------------------------
 
@@ -152,7 +120,7 @@ write_and_read_again(const struct mdp_reader *reader, const struct records *reco
 }
 
 static void
-read_one_way(const struct frames *frames, enum mdp_way way, bool has_routing_id,
+read_one_way(const struct fuzz_frames *frames, enum mdp_way way, bool has_routing_id,
              const struct mdp_limits *limits)
 {
     static struct records records;
@@ -170,8 +138,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct mdp_limits broker = {256, 1 << 20}, small = {5, 100};
-    static struct frames frames;
-    split(&frames, view_of(data, size));
+    static struct fuzz_frames frames;
+    fuzz_frames_split(&frames, view_of(data, size), FUZZ_FRAMES_MAX);
     for (int has_routing_id = 0; has_routing_id <= 1; has_routing_id++) {
         for (enum mdp_way way = MDP_TO_BROKER; way <= MDP_FROM_BROKER; way++) {
             read_one_way(&frames, way, has_routing_id, NULL);
@@ -179,6 +147,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             read_one_way(&frames, way, has_routing_id, &small);
         }
     }
-    release(&frames);
+    fuzz_frames_release(&frames);
     return 0;
 }

@@ -6,50 +6,16 @@
 // with those of a queue and with very small ones. What is sound is written again by who may
 // say it, and has to read as the same.
 
-#include "bytes.h"
+#include "frames.h"
 #include "must.h"
 #include "pirate_wire.h"
 
 #include <stdlib.h>
 
-enum { FRAMES_MAX = 300 };
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // So that no read is optimized away.
 volatile uint64_t fuzz_touched;
-
-struct frames {
-    struct view frames[FRAMES_MAX];
-    uint8_t *blocks[FRAMES_MAX]; // of the size of the frame, so that a read past it is seen
-    size_t count;
-};
-
-static void
-split(struct frames *self, struct view input)
-{
-    self->count = 0;
-    while (input.size >= 2 && self->count < FRAMES_MAX) {
-        size_t size = bytes_get16(input.data);
-        input = view_skip(input, 2);
-        if (size > input.size)
-            size = input.size;
-        uint8_t *block = malloc(size + 1);
-        must(block != NULL);
-        if (size > 0)
-            memcpy(block + 1, input.data, size);
-        self->blocks[self->count] = block;
-        self->frames[self->count++] = view_of(block + 1, size);
-        input = view_skip(input, size);
-    }
-}
-
-static void
-release(struct frames *self)
-{
-    for (size_t i = 0; i < self->count; i++)
-        free(self->blocks[i]);
-}
 
 static void
 touch(const struct view *frames, size_t count)
@@ -98,7 +64,7 @@ check_same(const struct pirate_message *a, const struct pirate_message *b)
 
 // A message as it is sent: a routing id where it goes through a ROUTER, a head, a body.
 struct written {
-    struct view frames[1 + FRAMES_MAX + 16];
+    struct view frames[1 + FUZZ_FRAMES_MAX + 16];
     size_t count;
 };
 
@@ -116,7 +82,7 @@ write_message(struct written *self, const struct pirate_message *message,
 }
 
 static void
-at_frontend(const struct frames *frames, const struct mdp_limits *limits)
+at_frontend(const struct fuzz_frames *frames, const struct mdp_limits *limits)
 {
     struct pirate_message message, again;
     struct pirate_head head;
@@ -132,7 +98,7 @@ at_frontend(const struct frames *frames, const struct mdp_limits *limits)
 
 // at_backend writes what a worker said as one says it: its ticket is the address.
 static void
-at_backend(const struct frames *frames, enum pirate_dialect dialect,
+at_backend(const struct fuzz_frames *frames, enum pirate_dialect dialect,
            const struct mdp_limits *limits)
 {
     struct pirate_message message, again;
@@ -156,7 +122,8 @@ at_backend(const struct frames *frames, enum pirate_dialect dialect,
 
 // at_worker writes what a queue said as its own kind of answer.
 static void
-at_worker(const struct frames *frames, enum pirate_dialect dialect, const struct mdp_limits *limits)
+at_worker(const struct fuzz_frames *frames, enum pirate_dialect dialect,
+          const struct mdp_limits *limits)
 {
     struct pirate_message message, again;
     struct pirate_head head;
@@ -178,8 +145,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct mdp_limits queue = {256, 1 << 20}, small = {5, 100};
     const struct mdp_limits *const limits[] = {NULL, &queue, &small};
-    static struct frames frames;
-    split(&frames, view_of(data, size));
+    static struct fuzz_frames frames;
+    fuzz_frames_split(&frames, view_of(data, size), FUZZ_FRAMES_MAX);
     for (int i = 0; i < 3; i++) {
         at_frontend(&frames, limits[i]);
         for (enum pirate_dialect dialect = PIRATE_SIMPLE; dialect <= PIRATE_PARANOID; dialect++) {
@@ -187,6 +154,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             at_worker(&frames, dialect, limits[i]);
         }
     }
-    release(&frames);
+    fuzz_frames_release(&frames);
     return 0;
 }

@@ -3,7 +3,7 @@
 // The input is the number of a service, a byte, and then frames, each a length of two
 // bytes in network order and that many bytes, the last as long as the input is.
 
-#include "bytes.h"
+#include "frames.h"
 #include "must.h"
 #include "service_name.h"
 #include "tsp.h"
@@ -13,38 +13,6 @@
 enum { FRAMES_MAX = 6 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct frames {
-    struct view frames[FRAMES_MAX];
-    uint8_t *blocks[FRAMES_MAX]; // of the size of the frame, so that a read past it is seen
-    size_t count;
-};
-
-static void
-split(struct frames *self, struct view input)
-{
-    self->count = 0;
-    while (input.size >= 2 && self->count < FRAMES_MAX) {
-        size_t size = bytes_get16(input.data);
-        input = view_skip(input, 2);
-        if (size > input.size)
-            size = input.size;
-        uint8_t *block = malloc(size + 1);
-        must(block != NULL);
-        if (size > 0)
-            memcpy(block + 1, input.data, size);
-        self->blocks[self->count] = block;
-        self->frames[self->count++] = view_of(block + 1, size);
-        input = view_skip(input, size);
-    }
-}
-
-static void
-release(struct frames *self)
-{
-    for (size_t i = 0; i < self->count; i++)
-        free(self->blocks[i]);
-}
 
 static void
 check_fields(struct view fields)
@@ -87,7 +55,7 @@ check_table(const struct tsp_request *request)
 }
 
 static void
-check(const struct tsp_request *request, const struct frames *frames)
+check(const struct tsp_request *request, const struct fuzz_frames *frames)
 {
     if (request->service == TSP_REQUEST || request->service == TSP_SUBMIT) {
         must(service_name_is_valid(request->target));
@@ -112,8 +80,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    struct frames frames;
-    split(&frames, view_of(data + 1, size - 1));
+    struct fuzz_frames frames;
+    fuzz_frames_split(&frames, view_of(data + 1, size - 1), FRAMES_MAX);
     enum tsp_service service = (enum tsp_service)(data[0] % TSP_SERVICES);
     struct tsp_request request;
     const char *why;
@@ -124,6 +92,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(&request, &frames);
     for (size_t i = 0; i < frames.count; i++)
         must(tsp_status_of(frames.frames[i]) <= 999);
-    release(&frames);
+    fuzz_frames_release(&frames);
     return 0;
 }

@@ -30,7 +30,7 @@ def program(name):
     given = os.environ.get("GALLEON_BIN")
     builds = [pathlib.Path(given)] if given else [ROOT / "build" / preset
                                                   for preset in ("asan", "debug", "release")]
-    places = ("", "bin", "brokers", "workers", "clients")
+    places = ("", "bin", "brokers", "workers", "clients", "tests")
     for build in builds:
         if any((build / place / "mdbroker").is_file() for place in places):
             for place in places:

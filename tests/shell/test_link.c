@@ -3,6 +3,7 @@
 #include "link.h"
 #include "wait.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <galleon/status.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@ static const uint64_t patience_ns = 10000000000u;
 
 struct fixture {
     struct link link;
+    enum link_manner manner;
     struct inbox inbox;
     int epoll_fd;
     zsock_t *router;
@@ -77,8 +79,9 @@ bind_ipc(struct fixture *self)
 static void
 open_link(struct fixture *self, const char *routing_id)
 {
-    assert_int_equal(link_open(&self->link, self->endpoint, routing_id, MDP_MESSAGE_BYTES_MAX),
-                     GALLEON_OK);
+    assert_int_equal(
+        link_open(&self->link, self->manner, self->endpoint, routing_id, MDP_MESSAGE_BYTES_MAX),
+        GALLEON_OK);
     assert_int_equal(link_watch(&self->link, self->epoll_fd), 0);
 }
 
@@ -93,7 +96,10 @@ next_event(struct fixture *self)
             return event;
         if (link_has_input(&self->link))
             continue;
-        assert_int_equal(wait_until(self->epoll_fd, deadline_ns), WAIT_READY);
+        uint64_t until_ns = link_deadline(&self->link);
+        if (wait_until(self->epoll_fd, until_ns < deadline_ns ? until_ns : deadline_ns) ==
+            WAIT_DEADLINE)
+            assert_true(galleon_now_ns() < deadline_ns);
     }
 }
 
@@ -137,6 +143,14 @@ assert_carries(struct fixture *self)
         assert_int_equal(wait_until(self->epoll_fd, deadline_ns), WAIT_READY);
     assert_true(inbox_receive(&self->inbox, self->link.handle));
     assert_true(view_equals(self->inbox.frames[0], VIEW_LITERAL("answer")));
+}
+
+static int
+set_up_to_read_on(void **state)
+{
+    int result = set_up(state);
+    ((struct fixture *)*state)->manner = LINK_READS_ON;
+    return result;
 }
 
 static void
@@ -187,8 +201,8 @@ static void
 link_over_inproc_comes_up_and_carries(void **state)
 {
     struct fixture *self = *state;
-    snprintf(self->endpoint, sizeof self->endpoint, "inproc://test-link");
-    zsock_bind(self->router, "%s", self->endpoint);
+    snprintf(self->endpoint, sizeof self->endpoint, "inproc://test-link-%d", self->manner);
+    assert_int_equal(zsock_bind(self->router, "%s", self->endpoint), 0);
     open_link(self, NULL);
     assert_int_equal(next_event(self), LINK_UP);
     assert_carries(self);
@@ -243,6 +257,120 @@ cut_is_seen_and_so_is_the_next_connection(void **state)
     }
 }
 
+// wait_for_the_cut looks at the monitor alone: no message is read on the way, and libzmq has
+// handled nothing of the cut in our thread.
+static void
+wait_for_the_cut(struct fixture *self)
+{
+    uint64_t deadline_ns = galleon_now_ns() + patience_ns;
+    while (link_event(&self->link) != LINK_DOWN) {
+        assert_true(galleon_now_ns() < deadline_ns);
+        zmq_pollitem_t item = {.socket = self->link.monitor, .events = ZMQ_POLLIN};
+        zmq_poll(&item, 1, 100);
+    }
+}
+
+// A broker that drains sends its last answers and is gone.
+static void
+what_arrived_before_a_cut_can_be_read_after_it(void **state)
+{
+    enum { ANSWERS = 100 };
+    struct fixture *self = *state;
+    bind_tcp(self);
+    open_link(self, "k0123456789abcdef");
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_carries(self);
+    for (int i = 0; i < ANSWERS; i++) {
+        zstr_sendm(self->router, "k0123456789abcdef");
+        zstr_sendf(self->router, "answer %d", i);
+    }
+    zsock_set_linger(self->router, 10000);
+    zsock_destroy(&self->router);
+    wait_for_the_cut(self);
+    for (int i = 0; i < ANSWERS; i++) {
+        char answer[32];
+        snprintf(answer, sizeof answer, "answer %d", i);
+        assert_true(inbox_receive(&self->inbox, self->link.handle));
+        assert_true(view_equals(self->inbox.frames[0], view_of(answer, strlen(answer))));
+    }
+    assert_false(inbox_receive(&self->inbox, self->link.handle));
+}
+
+static void
+connection_that_cannot_be_made_is_refused_at_once(void **state)
+{
+    struct fixture *self = *state;
+    uint64_t from_ns = galleon_now_ns();
+    bind_tcp(self);
+    zsock_destroy(&self->router); // nobody listens there now
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_REFUSED);
+    link_unwatch(&self->link, self->epoll_fd);
+    link_close(&self->link, 0);
+    name_ipc(self);
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_REFUSED);
+    assert_true(galleon_now_ns() - from_ns < patience_ns);
+}
+
+// listen_raw listens without libzmq, and returns the socket.
+static int
+listen_raw(struct fixture *self)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    return listener;
+}
+
+// The kernel accepts connections for a process that is stopped: such a broker does
+// not answer, and another is to be tried first.
+static void
+peer_that_does_not_speak_is_not_up_at_once(void **state)
+{
+    struct fixture *self = *state;
+    int listener = listen_raw(self);
+    uint64_t from_ns = galleon_now_ns();
+    open_link(self, NULL);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_true(galleon_now_ns() - from_ns > 1000 * UINT64_C(1000000));
+    close(listener);
+}
+
+// libzmq 3 and older speak ZMTP 2: nobody tells of their handshake.
+static void
+peer_of_old_is_up_after_a_while(void **state)
+{
+    static const uint8_t greeting[] = {0xff, 0, 0, 0,    0, 0,
+                                       0,    0, 1, 0x7f, 1, 6, // ZMTP 2.0, a ROUTER
+                                       0,    0};               // without a name of its own
+    struct fixture *self = *state;
+    int listener = listen_raw(self);
+    open_link(self, NULL);
+    int peer = accept(listener, NULL, NULL);
+    assert_true(peer >= 0);
+    assert_int_equal(write(peer, greeting, sizeof greeting), sizeof greeting);
+    assert_int_equal(next_event(self), LINK_UP);
+    assert_true(link_deadline(&self->link) == UINT64_MAX);
+
+    struct mdp_record record = ready();
+    assert_int_equal(link_send(&self->link, &record, true, NULL), 0);
+    uint8_t seen[256];
+    size_t size = 0;
+    while (size < sizeof seen && memmem(seen, size, "\6MDPW01", 7) == NULL) {
+        ssize_t count = read(peer, seen + size, sizeof seen - size);
+        assert_true(count > 0);
+        size += (size_t)count;
+    }
+    assert_true(size < sizeof seen);
+    close(peer);
+    close(listener);
+}
+
 static void
 body_of_record_and_cargo_are_sent_one_after_the_other(void **state)
 {
@@ -292,8 +420,9 @@ what_is_no_endpoint_is_refused(void **state)
     static const char *const endpoints[] = {"", "nonsense", "tcp://", "tcp://host:port",
                                             "http://127.0.0.1:80"};
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
-        assert_int_equal(link_open(&self->link, endpoints[i], NULL, MDP_MESSAGE_BYTES_MAX),
-                         GALLEON_PROTOCOL);
+        assert_int_equal(
+            link_open(&self->link, self->manner, endpoints[i], NULL, MDP_MESSAGE_BYTES_MAX),
+            GALLEON_PROTOCOL);
         assert_false(link_is_open(&self->link));
     }
 }
@@ -316,16 +445,25 @@ link_can_be_closed_twice_and_when_never_opened(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)     cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define READS_ON(name) cmocka_unit_test_setup_teardown(name, set_up_to_read_on, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(link_over_tcp_comes_up_and_carries),
+        READS_ON(link_over_tcp_comes_up_and_carries),
         TEST(link_over_ipv6_comes_up_and_carries),
+        READS_ON(link_over_ipv6_comes_up_and_carries),
         TEST(localhost_is_where_a_broker_on_127_0_0_1_listens),
         TEST(link_over_ipc_comes_up_and_carries),
+        READS_ON(link_over_ipc_comes_up_and_carries),
         TEST(link_over_inproc_comes_up_and_carries),
+        READS_ON(link_over_inproc_comes_up_and_carries),
         TEST(routing_id_is_the_one_asked_for),
         TEST(nothing_is_taken_before_the_connection_is_made),
         TEST(cut_is_seen_and_so_is_the_next_connection),
+        READS_ON(what_arrived_before_a_cut_can_be_read_after_it),
+        READS_ON(connection_that_cannot_be_made_is_refused_at_once),
+        READS_ON(peer_that_does_not_speak_is_not_up_at_once),
+        READS_ON(peer_of_old_is_up_after_a_while),
         TEST(body_of_record_and_cargo_are_sent_one_after_the_other),
         TEST(what_is_no_endpoint_is_refused),
         TEST(link_can_be_closed_twice_and_when_never_opened),

@@ -177,8 +177,7 @@ late_answer_in_01_is_never_taken_for_anothers(void **state)
     fake_broker_free(broker);
 }
 
-// ---- cut connections
-// -----------------------------------------------------------------------------
+// ---- cut connections ----------------------------------------------------------------
 
 static void
 requests_open_when_the_broker_restarts_are_sent_again(void **state)
@@ -246,8 +245,42 @@ cut_connection_moves_requests_to_the_next_endpoint(void **state)
     fake_broker_free(other);
 }
 
-// ---- several endpoints
-// ---------------------------------------------------------------------------
+// answer_at_the_end answers, and what it says goes out although the socket is closed.
+static void
+answer_at_the_end(struct fake_broker *self, const struct mdp_record *record)
+{
+    zsock_set_linger(self->router, 10000);
+    fake_echo(self, record);
+}
+
+// A broker that drains answers, and is gone before its client looks. The answer has arrived: to
+// ask again would run the work twice.
+static void
+last_answer_of_a_broker_that_ends_is_taken(void **state)
+{
+    (void)state;
+    struct fake_broker *broker = fake_broker_new(tcp, FAKE_GALLEON, answer_at_the_end, NULL);
+    mdp_client_options_t options = {.timeout_ms = 20000, .attempts = 1};
+    mdp_client_t *client = mdp_client_new(broker->endpoint, &options);
+    for (unsigned n = 1; n <= 20; n++) {
+        assert_call(client, "hello"); // so that it has a connection that stands
+        zmsg_t *request = zmsg_new();
+        zmsg_addstr(request, "last");
+        uint64_t id;
+        zmsg_t *reply = NULL;
+        assert_int_equal(mdp_client_send(client, "echo", &request, NULL, &id), GALLEON_OK);
+        assert_int_equal(mdp_client_flush(client), GALLEON_OK);
+        fake_broker_wait_requests(broker, 2 * n);
+        fake_broker_down(broker);
+        assert_int_equal(mdp_client_recv(client, &id, &reply), GALLEON_OK);
+        assert_body(&reply, "last");
+        fake_broker_up(broker);
+    }
+    mdp_client_destroy(&client);
+    fake_broker_free(broker);
+}
+
+// ---- several endpoints --------------------------------------------------------------
 
 static void
 frozen_broker_is_left_after_one_timeout(void **state)
@@ -324,13 +357,13 @@ only_broker_that_is_passive_is_asked_with_back_off(void **state)
     assert_int_equal(call(client, "hello", &reply), GALLEON_TIMED_OUT);
     assert_int_equal(mdp_client_status(client), 503);
     assert_true(strlen(mdp_client_status_text(client)) > 0);
-    assert_in_range(fake_broker_counts(broker).requests, 2, 8);
+    // Some ten times a second at first: it may be about to serve.
+    assert_in_range(fake_broker_counts(broker).requests, 5, 21);
     mdp_client_destroy(&client);
     fake_broker_free(broker);
 }
 
-// ---- hostile brokers
-// ------------------------------------------------------------------------------
+// ---- hostile brokers ----------------------------------------------------------------
 
 #define G1   "MDPCG1\1"
 #define ID_0 "\0\0\0\0\0\0\0\0"
@@ -420,8 +453,7 @@ flood_does_not_keep_a_call_from_its_deadline(void **state)
     fake_broker_free(broker);
 }
 
-// ---- signals
-// --------------------------------------------------------------------------------------
+// ---- signals ------------------------------------------------------------------------
 
 struct interrupter {
     struct fake_broker *broker;
@@ -473,6 +505,7 @@ main(void)
         cmocka_unit_test(late_answer_in_01_is_never_taken_for_anothers),
         cmocka_unit_test(requests_open_when_the_broker_restarts_are_sent_again),
         cmocka_unit_test(cut_connection_moves_requests_to_the_next_endpoint),
+        cmocka_unit_test(last_answer_of_a_broker_that_ends_is_taken),
         cmocka_unit_test(frozen_broker_is_left_after_one_timeout),
         cmocka_unit_test(endpoint_where_nobody_listens_is_passed_over),
         cmocka_unit_test(passive_broker_sends_its_clients_to_the_endpoint_it_names),

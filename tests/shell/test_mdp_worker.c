@@ -732,6 +732,30 @@ worker_serves_several_brokers(void **state)
     stage_free(one);
 }
 
+static void
+say_of_epoch(struct stage *stage, uint32_t number, struct view fields, const char *body)
+{
+    struct mdp_record record = stage_request(stage, number);
+    record.flags = MDP_FLAG_FIELDS;
+    record.fields = fields;
+    stage_say(stage, record, body);
+}
+
+static void
+overtaken_half_of_a_pair_is_refused(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_new("tcp", MDP_G1);
+    stage_serve(stage);
+    say_of_epoch(stage, 1, VIEW_LITERAL("epoch: 0123456789abcdef:6\n"), "new");
+    echo(stage);
+    stage_expect(stage, MDP_FINAL);
+    say_of_epoch(stage, 2, VIEW_LITERAL("epoch: 0123456789abcdef:5\n"), "stale");
+    assert_int_equal(stage_expect(stage, MDP_DISCONNECT).reason, MDP_REASON_FENCED);
+    stage_expect(stage, MDP_READY);
+    stage_free(stage);
+}
+
 // ---- the dialect ----------------------------------------------------------------------------
 
 static void
@@ -951,6 +975,7 @@ main(void)
         cmocka_unit_test(answer_that_cannot_go_on_is_lost),
         cmocka_unit_test(answer_nobody_took_is_told_of_at_the_end),
         cmocka_unit_test(worker_serves_several_brokers),
+        cmocka_unit_test(overtaken_half_of_a_pair_is_refused),
         cmocka_unit_test(dialect_is_found_by_asking),
         cmocka_unit_test(id_is_printable_where_asked_for),
         cmocka_unit_test(nothing_a_broker_sends_ends_the_worker),

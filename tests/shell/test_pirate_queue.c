@@ -142,8 +142,7 @@ has_refused(const pirate_queue_stats_t *stats, uint64_t value)
     return stats->requests_refused == value;
 }
 
-// ---- peers
-// ---------------------------------------------------------------------------------------
+// ---- peers --------------------------------------------------------------------------
 
 static zsock_t *
 connect_to(int type, const char *endpoint)

@@ -88,7 +88,7 @@ link_that_finds_no_socket_is_not_open(void **state)
     for (size_t spare = 0; spare < LINK_DESCRIPTORS; spare++) {
         struct link link;
         leave(spare);
-        int status = link_open(&link, nobody, NULL, MDP_MESSAGE_BYTES_MAX);
+        int status = link_open(&link, LINK_KEEPS_ANSWERS, nobody, NULL, MDP_MESSAGE_BYTES_MAX);
         give_back();
         assert_int_equal(status, GALLEON_NO_MEMORY);
         assert_false(link_is_open(&link));

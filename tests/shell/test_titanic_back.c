@@ -24,6 +24,7 @@ static const char nowhere[] = "tcp://127.0.0.1:1"; // no port that the system gi
 
 struct stage {
     struct fake_broker *broker;
+    struct fake_broker *other; // of a pair
     struct titanic_back back;
     int epoll_fd;
     struct durable_body *body;
@@ -91,10 +92,27 @@ stage_new(enum fake_mmi mmi, fake_script_fn *script)
     return self;
 }
 
+// stage_pair is a Titanic between two halves, of which the first is asked first.
+static struct stage *
+stage_pair(fake_script_fn *first, fake_script_fn *second, uint32_t timeout_ms)
+{
+    struct stage *self = stage_at(NULL);
+    char list[600];
+    self->other = fake_broker_new(tcp, FAKE_GALLEON, second, NULL);
+    self->broker = fake_broker_new(tcp, FAKE_GALLEON, first, self->other->endpoint);
+    snprintf(list, sizeof list, "%s,%s", self->broker->endpoint, self->other->endpoint);
+    assert_int_equal(titanic_back_init(&self->back, list, SLOTS, SLOTS / 2, timeout_ms, 1 << 20),
+                     0);
+    assert_true(titanic_back_watch(&self->back, self->epoll_fd, 0, 1));
+    return self;
+}
+
 static void
 stage_free(struct stage *self)
 {
     titanic_back_release(&self->back);
+    if (self->other != NULL)
+        fake_broker_free(self->other);
     if (self->broker != NULL)
         fake_broker_free(self->broker);
     close(self->epoll_fd);
@@ -253,6 +271,106 @@ what_is_held_for_a_broker_that_is_not_there_is_given_back_in_time(void **state)
     stage_free(stage);
 }
 
+// ---- a pair --------------------------------------------------------------------------------
+
+static void
+refuse_to_serve(struct fake_broker *self, const struct mdp_record *record)
+{
+    fake_answer(self, record, 503, 0, self->context == NULL ? "" : self->context);
+}
+
+static void
+say_nothing(struct fake_broker *self, const struct mdp_record *record)
+{
+    (void)self;
+    (void)record;
+}
+
+static void
+answer_of_epoch(struct fake_broker *self, const struct mdp_record *record, struct view fields,
+                const char *text)
+{
+    struct view frame = view_of(text, strlen(text));
+    struct mdp_record answer = {.dialect = MDP_G1,
+                                .command = MDP_FINAL,
+                                .flags = MDP_FLAG_FIELDS,
+                                .id = record->id,
+                                .status = 200,
+                                .fields = fields,
+                                .body = mdp_body_of(&frame, 1)};
+    fake_send(self, &answer);
+}
+
+// overtaken serves under epoch 6, and after its first request under 5.
+static void
+overtaken(struct fake_broker *self, const struct mdp_record *record)
+{
+    struct view fields = self->number == 1 ? VIEW_LITERAL("epoch: 0123456789abcdef:6\n")
+                                           : VIEW_LITERAL("epoch: 0123456789abcdef:5\n");
+    answer_of_epoch(self, record, fields, "overtaken");
+}
+
+static void
+half_that_serves_is_found_and_that_is_no_attempt(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_pair(refuse_to_serve, fake_echo, 60000);
+    for (uint32_t i = 0; i < SLOTS / 2; i++)
+        send_to(stage, i, "echo");
+    for (uint32_t i = 0; i < SLOTS / 2; i++)
+        expect(stage, i, TITANIC_ENDED);
+    assert_int_equal(fake_broker_counts(stage->other).requests, SLOTS / 2);
+    stage_free(stage);
+}
+
+// Neither serves as long as an attempt may take: nothing ran, and no request is to be given up
+// for that.
+static void
+pair_that_does_not_serve_costs_no_attempt(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_pair(refuse_to_serve, refuse_to_serve, 500);
+    send_to(stage, 0, "echo");
+    expect(stage, 0, TITANIC_NOT_TRIED);
+    assert_in_range(fake_broker_counts(stage->other).requests, 1, 20);
+    stage_free(stage);
+}
+
+static void
+request_of_a_half_that_is_killed_goes_to_the_other(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_pair(say_nothing, fake_echo, 60000);
+    struct titanic_event event;
+    for (uint32_t i = 0; i < SLOTS / 2; i++)
+        send_to(stage, i, "echo");
+    uint64_t until_ns = galleon_now_ns() + PATIENCE_S * 1000000000ull;
+    while (fake_broker_counts(stage->broker).requests < SLOTS / 2) {
+        assert_false(titanic_back_take(&stage->back, galleon_now_ns(), &event));
+        assert_true(galleon_now_ns() < until_ns);
+    }
+    fake_broker_down(stage->broker);
+    for (uint32_t i = 0; i < SLOTS / 2; i++)
+        expect(stage, i, TITANIC_ENDED); // once each, in their order
+    assert_int_equal(fake_broker_counts(stage->other).requests, SLOTS / 2);
+    assert_false(titanic_back_take(&stage->back, galleon_now_ns(), &event));
+    stage_free(stage);
+}
+
+static void
+answer_of_a_half_that_is_overtaken_is_not_kept(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_pair(overtaken, fake_echo, 60000);
+    send_to(stage, 0, "echo");
+    expect(stage, 0, TITANIC_ENDED);
+    send_to(stage, 0, "echo");
+    expect(stage, 0, TITANIC_ENDED);
+    assert_int_equal(fake_broker_counts(stage->broker).requests, 2);
+    assert_int_equal(fake_broker_counts(stage->other).requests, 1);
+    stage_free(stage);
+}
+
 int
 main(void)
 {
@@ -265,6 +383,10 @@ main(void)
         cmocka_unit_test(galleons_broker_is_given_all_at_once),
         cmocka_unit_test(what_is_held_is_cancelled_and_its_place_is_free),
         cmocka_unit_test(what_is_held_for_a_broker_that_is_not_there_is_given_back_in_time),
+        cmocka_unit_test(half_that_serves_is_found_and_that_is_no_attempt),
+        cmocka_unit_test(pair_that_does_not_serve_costs_no_attempt),
+        cmocka_unit_test(request_of_a_half_that_is_killed_goes_to_the_other),
+        cmocka_unit_test(answer_of_a_half_that_is_overtaken_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

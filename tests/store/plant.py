@@ -46,7 +46,8 @@ PLANTS = {
     8: ("sqlite_change.c", "a key is forgotten when its request is closed",
         "    if (!request->has_key)\n", "    if (!request->has_key || planted(8))\n"),
     9: ("sqlite_idle.c", "answers and keys are dropped too early",
-        "now_ms - self->retain_ms;", "now_ms - self->retain_ms / (planted(9) ? 2 : 1);"),
+        "horizon_ms = now_ms - self->retain_ms;",
+        "horizon_ms = now_ms - self->retain_ms / (planted(9) ? 2 : 1);"),
     10: ("sqlite_change.c", "a dead letter does not say how often it was tried",
          "    bind_number(end, 3, attempts);",
          "    bind_number(end, 3, planted(10) ? 0 : attempts);"),
@@ -101,7 +102,8 @@ KNOBS = [
 PLANTED = plant.Plants(
     __doc__, PLANTS, knobs=KNOBS, unit="point",
     found=r"^seed \d+ fails after (\d+) points: (.*)",
-    command=lambda number, points, _: ["--plant", str(number), "--points", str(points)])
+    command=lambda number, points, first: ["--plant", str(number), "--points", str(points),
+                                           "--seed", str(first)])
 
 if __name__ == "__main__":
     sys.exit(PLANTED.main(sys.argv[1:]))

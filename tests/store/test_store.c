@@ -3,6 +3,7 @@
 #include "store_rig.h"
 
 #include "durable_digest.h"
+#include "tsp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -242,6 +243,34 @@ key_is_free_when_its_time_is_over(void **state)
     struct durable_op second = submit_key(rig, "k", "hello");
     assert_int_equal(second.outcome, DURABLE_OK);
     assert_true(second.seq > first.seq);
+}
+
+// What is asked may wait long for a stalled disk, and what keeps its key from being used twice may
+// be swept before its turn comes.
+static void
+key_of_our_form_from_before_the_sweep_is_late(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id made = {{0}};
+    for (int i = 0; i < 6; i++)
+        made.bytes[i] = (uint8_t)(rig->now_ms >> (40 - 8 * i));
+    char key[REQUEST_ID_TEXT_BYTES + 1] = "";
+    request_id_write(&made, (uint8_t *)key);
+    struct durable_op first = submit_key(rig, key, "hello");
+    assert_int_equal(first.outcome, DURABLE_OK);
+    rig->now_ms += rig->options.retain_ms / 2;
+    rig_close(rig, first.id);
+    rig->now_ms += rig->options.retain_ms / 2 + 1;
+    rig_idle(rig);
+    struct durable_op again = submit_key(rig, key, "hello"); // the tombstone is there still
+    assert_int_equal(again.outcome, DURABLE_SAME);
+    rig->now_ms += rig->options.retain_ms;
+    rig_idle(rig);
+    struct durable_op late = submit_key(rig, key, "hello");
+    assert_int_equal(late.outcome, DURABLE_LATE);
+    assert_int_equal(late.seq, 0);
+    struct durable_op other = submit_key(rig, "another", "hello");
+    assert_int_equal(other.outcome, DURABLE_OK);
 }
 
 static void
@@ -767,6 +796,8 @@ batch_is_done_in_order(void **state)
         cmocka_unit_test_setup_teardown(key_is_its_owners, open, close_rig),                       \
         cmocka_unit_test_setup_teardown(key_outlives_its_request, open, close_rig),                \
         cmocka_unit_test_setup_teardown(key_is_free_when_its_time_is_over, open, close_rig),       \
+        cmocka_unit_test_setup_teardown(key_of_our_form_from_before_the_sweep_is_late, open,       \
+                                        close_rig),                                                \
         cmocka_unit_test_setup_teardown(id_is_given_once, open, close_rig),                        \
         cmocka_unit_test_setup_teardown(seq_is_never_used_again, open, close_rig),                 \
         cmocka_unit_test_setup_teardown(body_of_any_size_comes_back, open, close_rig),             \

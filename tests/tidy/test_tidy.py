@@ -67,6 +67,7 @@ GOOD_TREE = {
 
 PRODUCT = "lib/shell/mdp_broker.c"
 BROKEN_ON_PURPOSE = "FIX" + "ME"
+NOT_EXECUTABLE = "bench/measure.py"
 
 
 def calls(path, statement):
@@ -155,6 +156,8 @@ EXAMPLES = {
         ({PRODUCT: source(PRODUCT, f"// {BROKEN_ON_PURPOSE}: later\n")}, r":3: " + BROKEN_ON_PURPOSE),
     "unfinished_script":
         ({"dev": f"#!/bin/bash\n# {BROKEN_ON_PURPOSE} later\n"}, r"dev:2: " + BROKEN_ON_PURPOSE),
+    "script_that_cannot_be_executed":
+        ({NOT_EXECUTABLE: "#!/bin/bash\ntrue\n"}, r":1: begins with #! and cannot be executed"),
     "unformatted_file":
         ({PRODUCT: source(PRODUCT, "int example(void) { return 1; }\n")}, r":3: is not formatted"),
     "file_without_opening_comment":
@@ -178,6 +181,8 @@ def write_tree(root, files):
         os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
         with open(os.path.join(root, path), "w", encoding="utf-8") as file:
             file.write(text)
+        if text.startswith("#!") and path != NOT_EXECUTABLE:
+            os.chmod(os.path.join(root, path), 0o755)
     shutil.copy(os.path.join(HERE, "../../.clang-format"), root)
 
 

@@ -355,6 +355,18 @@ def check_listed(root, sources):
             yield f"{source.path}:1: is in no CMakeLists.txt, so nobody builds it"
 
 
+# ---- 8. Scripts ---------------------------------------------------------------------------------
+
+
+def check_executable(root):
+    for path in [*walk(root, SOURCE_FOLDERS + ["cmake", ".ci"]), "dev"]:
+        full = os.path.join(root, path)
+        if os.path.isfile(full) and not os.access(full, os.X_OK):
+            with open(full, "rb") as file:
+                if file.read(2) == b"#!":
+                    yield f"{path}:1: begins with #! and cannot be executed"
+
+
 # ---- All of it ----------------------------------------------------------------------------------
 
 
@@ -369,6 +381,7 @@ def findings(root, nm="nm", archives=None):
     yield from check_openings(sources)
     yield from check_guards(sources)
     yield from check_listed(root, sources)
+    yield from check_executable(root)
 
 
 def main():

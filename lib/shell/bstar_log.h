@@ -1,0 +1,28 @@
+// bstar_log.h - what changes in a pair, one line each.
+
+#ifndef GALLEON_BSTAR_LOG_H
+#define GALLEON_BSTAR_LOG_H
+
+#include "bstar_core.h"
+
+// bstar_log_effects writes the lines of a step: changes of state, alarms, the operator's vote.
+void bstar_log_effects(const struct bstar_core *core, const struct bstar_effects *effects);
+
+// What was said last of who is silent.
+struct bstar_silences {
+    uint64_t began_ns; // nobody is silent before he had time to speak
+    uint64_t asks_ns;  // since then we ask the witness; 0: we do not
+    bool is_peer_silent;
+    bool is_witness_silent;
+};
+
+// bstar_log_silences writes a line when somebody falls silent, or is heard again.
+void bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core);
+
+// bstar_log_rejected is about a message that is not of the pair.
+void bstar_log_rejected(enum bstar_fault fault, uint64_t node);
+
+// bstar_asks_witness: does it now? Who asks nothing is told nothing.
+bool bstar_asks_witness(const struct bstar_core *core);
+
+#endif
