@@ -55,36 +55,59 @@
 
 // ---- the mutants --------------------------------------------------------------------------------
 
+// The rules with one of them left out. M_NOT_DURABLE, M_NO_NONCE, M_SERVES_ON and M_ABANDONED stand
+// where their rule does.
+
+// The lease is counted from receipt of the grants.
 #ifdef M_FROM_RECEIPT
 #define LEASE_FROM(age) LEASE
 #else
 #define LEASE_FROM(age) (LEASE + 1 - age)
 #endif
 
+// No wait after a voter's restart.
 #ifdef M_NO_WAIT
 #define HOLD_AT_START 0
 #else
 #define HOLD_AT_START LEASE
 #endif
 
+// A member's clock stands still while it is paused.
 #ifdef M_STILL_CLOCK
-#define STANDS_STILL(m) paused[m]
+#define STANDS_STILL(member) paused[member]
 #else
-#define STANDS_STILL(m) false
+#define STANDS_STILL(member) false
 #endif
 
+// A voter stays bound for ever.
+#ifdef M_STAYS_BOUND
+#define IS_BOUND_FOR_EVER(voter) (holder[voter] != NOBODY)
+#else
+#define IS_BOUND_FOR_EVER(voter) false
+#endif
+
+// A voter that is bound gives its vote away.
 #ifdef M_GIVES_AWAY
-#define IS_FREE(v) true
+#define IS_FREE(voter) true
 #else
-#define IS_FREE(v) (hold[v] == 0)
+#define IS_FREE(voter) (hold[voter] == 0)
 #endif
 
+// The voter of a half binds itself by a look at the clock that was before it had the message: it
+// was paused in between.
 #ifdef M_OLD_CLOCK
-#define IS_AWAKE(v) true
-#define HOLD_NOW(v) (LEASE - slept[v])
+#define IS_AWAKE(voter) (!paused[voter] || voter != W)
+#define HOLD_NOW(voter) (paused[voter] -> LEASE - slept[voter] : LEASE)
 #else
-#define IS_AWAKE(v) (!paused[v])
-#define HOLD_NOW(v) LEASE
+#define IS_AWAKE(voter) (!paused[voter])
+#define HOLD_NOW(voter) LEASE
+#endif
+
+// With ONLY_LEASES what breaks is one of those that matter most.
+#ifdef ONLY_LEASES
+#define CHECK(property) skip
+#else
+#define CHECK(property) assert(property)
 #endif
 
 // ---- what there is ------------------------------------------------------------------------------
@@ -133,10 +156,11 @@ hidden byte no_late_lease;
 hidden byte amnesia_wait;
 hidden byte one_serves;
 
-#define SAID(set, number)   ((set >> (number)) & 1)
-#define AGE(half, round)    age[(half) * ROUNDS + (round)]
+#define NAME(member)          'A' + member + (member == W) * ('W' - 'C')
+#define SAID(set, number)     ((set >> (number)) & 1)
+#define AGE(half, round)      age[(half) * ROUNDS + (round)]
 #define VOTE_OF(voter, round) (1 << ((voter) * ROUNDS + (round)))
-#define IS_OPEN(half)       (age[(half) * ROUNDS] > 0 || age[(half) * ROUNDS + ROUNDS - 1] > 0)
+#define IS_OPEN(half)         (age[(half) * ROUNDS] > 0 || age[(half) * ROUNDS + ROUNDS - 1] > 0)
 
 // ---- a voter ------------------------------------------------------------------------------------
 
@@ -144,6 +168,33 @@ inline set_free(voter)
 {
     hold[voter] = 0;
     amnesia[voter] = 0;
+}
+
+// forget what was said of epochs that no voter will ever look at again: it makes no difference, and
+// two states fewer are that differ in it only.
+#define IS_PAST(half, voter, number)                                                               \
+    (epoch[voter] > number || (epoch[voter] == number && holder[voter] != half))
+
+inline forget_of_half(half)
+{
+    if
+    :: IS_PAST(half, 1 - half, i) && IS_PAST(half, W, i) ->
+        asked[half] = asked[half] & ~(1 << i);
+        released[half] = released[half] & ~(1 << i)
+    :: else
+    fi
+}
+
+inline forget()
+{
+#ifdef M_NOT_DURABLE
+    skip // its voters may
+#else
+    for (i : 1 .. EPOCHS) {
+        forget_of_half(A);
+        forget_of_half(B)
+    }
+#endif
 }
 
 // judge: VOTE or RENEW of an epoch by a half, to a voter. "Grants a newer epoch only when its hold
@@ -158,13 +209,14 @@ inline judge(half, voter, number)
     :: number > epoch[voter] && (half == holder[voter] || IS_FREE(voter)) ->
         is_granted = true;
         epochs_rise = number > best[voter] || (number == best[voter] && half == best_of[voter]);
-        assert(epochs_rise);
+        CHECK(epochs_rise);
         amnesia_wait = amnesia[voter] == 0 || half == best_of[voter];
-        assert(amnesia_wait);
+        CHECK(amnesia_wait);
         epoch[voter] = number;
         holder[voter] = half;
         best[voter] = number;
-        best_of[voter] = half
+        best_of[voter] = half;
+        forget()
     :: else
     fi;
     if
@@ -229,7 +281,7 @@ inline gain(half)
     for (i : term[half] + 1 .. EPOCHS + TURNS) {
         no_late_lease = no_late_lease && owner[i] != 1 - half
     }
-    assert(no_late_lease)
+    CHECK(no_late_lease)
 }
 
 inline step_back_after_release(half)
@@ -288,7 +340,10 @@ inline pass_time()
         if
         :: STANDS_STILL(m)
         :: else ->
-            count_down(hold[m]);
+            if
+            :: IS_BOUND_FOR_EVER(m)
+            :: else -> count_down(hold[m])
+            fi;
             if
             :: m != W -> pass_time_of_half(m)
             :: else
@@ -314,6 +369,21 @@ inline restart(member)
     amnesia[member] = LEASE
 }
 
+// wake: it was paused between its look at the clock and this message; now it looks again.
+inline wake(member)
+{
+#ifdef M_OLD_CLOCK
+    if
+    :: paused[member] ->
+        printf("%c goes on, by an old clock\n", NAME(member));
+        paused[member] = false
+    :: else
+    fi
+#else
+    skip
+#endif
+}
+
 inline begin_pause(member)
 {
     paused[member] = true;
@@ -329,7 +399,6 @@ inline begin_pause(member)
 #define WOULD_GRANT(half, voter, number)                                                           \
     ((half == holder[voter] && number >= epoch[voter]) ||                                          \
      (IS_FREE(voter) && number > epoch[voter]))
-#define NAME(member) 'A' + member + (member == W) * ('W' - 'C')
 
 #define VOTES(half, number)                                                                        \
     :: d_step { !paused[half] && term[half] == 0 && number > epoch[half] &&                        \
@@ -361,6 +430,7 @@ inline begin_pause(member)
     :: d_step { SAID(asked[half], number) && IS_AWAKE(voter) && WOULD_GRANT(half, voter, number) -> \
         printf("%c grants %c epoch %d\n", NAME(voter), NAME(half), number);                        \
         judge(half, voter, number);                                                                \
+        wake(voter);                                                                               \
         if                                                                                         \
         :: term[half] == number && AGE(half, round) > 0 ->                                         \
             granted[half] = granted[half] | VOTE_OF(voter, round)                                  \
@@ -419,6 +489,166 @@ inline begin_pause(member)
                           FOR_EPOCHS_OF(HEARS_RELEASE, half, voter)
 #endif
 
+// ---- once faults have stopped -------------------------------------------------------------------
+
+// One more thing can happen in any state, with CALM: nobody is paused any more, but for the one
+// that is gone for good, or the one link, or way of a link, that stays cut; what was on its way is
+// lost; all is heard at once from now on; and the halves do as their rules say: renew, or ask and
+// then vote. After TURNS ticks exactly one half has a lease, which is one_serves, L1, with L4 and
+// L5 (L2 is about clients; and that two do not duel for ever, L3, is for the C search, where both
+// have rounds at the same time). All of it is one step, whose end is the end.
+
+#ifdef CALM
+
+hidden byte gone;
+hidden short cuts;
+hidden byte floor[2];
+hidden byte yes;
+hidden byte own;
+hidden byte turn;
+
+#define NONE         3
+#define WAY(from, to) (1 << ((from) * 3 + (to)))
+#define IS_LINKED(from, to) ((cuts & WAY(from, to)) == 0)
+#define SAYS_YES(voter, half)                                                                      \
+    (IS_LINKED(half, voter) && IS_LINKED(voter, half) &&                                           \
+     (holder[voter] == half || hold[voter] == 0))
+#define LARGER(a, b) (a > b -> a : b)
+
+inline exchange(half, voter)
+{
+    if
+    :: IS_LINKED(half, voter) ->
+        judge(half, voter, term[half]);
+        if
+        :: IS_LINKED(voter, half) && is_granted -> yes++
+        :: IS_LINKED(voter, half) && !is_granted ->
+            floor[half] = LARGER(floor[half], epoch[voter])
+        :: else
+        fi
+    :: else
+    fi
+}
+
+inline free_at(half, voter)
+{
+    if
+    :: IS_LINKED(half, voter) && holder[voter] == half && epoch[voter] == term[half] ->
+        set_free(voter)
+    :: else
+    fi
+}
+
+inline give_back(half)
+{
+    free_at(half, half);
+    free_at(half, 1 - half);
+    free_at(half, W);
+    step_back(half)
+}
+
+inline hold_round(half)
+{
+    yes = 0;
+    judge(half, half, term[half]);
+    own = is_granted;
+    exchange(half, 1 - half);
+    exchange(half, W);
+    if
+    :: own + yes >= 2 ->
+        ticks = LEASE;
+        gain(half)
+    :: own + yes < 2 && lease[half] == 0 -> give_back(half)
+    :: else
+    fi
+}
+
+inline take_turn(half)
+{
+    if
+    :: half != gone && lease[half] > 0 -> hold_round(half)
+    :: half != gone && lease[half] == 0 && hold[half] == 0 &&
+       (SAYS_YES(1 - half, half) || SAYS_YES(W, half)) ->
+        term[half] = LARGER(epoch[half], floor[half]) + 1;
+        hold_round(half)
+    :: else
+    fi
+}
+
+inline begin_calm_of_half(half)
+{
+    floor[half] = 0;
+    if
+    :: half == gone -> step_back(half)
+    :: half != gone && lease[half] == 0 && term[half] > 0 -> give_back(half)
+    :: else -> close_rounds(half)
+    fi
+}
+
+inline forget_all()
+{
+    for (m : A .. W) {
+        epoch[m] = 0;
+        holder[m] = NOBODY;
+        hold[m] = 0;
+        paused[m] = false;
+        best[m] = 0;
+        best_of[m] = NOBODY;
+        amnesia[m] = 0
+    }
+    for (m : A .. B) {
+        asked[m] = 0;
+        released[m] = 0;
+        step_back(m)
+    }
+    for (m : 0 .. EPOCHS + TURNS) {
+        owner[m] = NOBODY
+    }
+    restarts = 0;
+    pauses = 0
+}
+
+inline calm()
+{
+    for (m : A .. W) {
+        paused[m] = false
+    }
+    begin_calm_of_half(A);
+    begin_calm_of_half(B);
+    for (turn : 1 .. TURNS) {
+        pass_time();
+        take_turn(A);
+        take_turn(B)
+    }
+    one_serves = (lease[A] > 0) != (lease[B] > 0);
+    assert(one_serves);
+    forget_all()
+}
+
+#define BOTH(a, b) (WAY(a, b) | WAY(b, a))
+#define CALMS                                                                                      \
+    :: atomic {                                                                                    \
+        if                                                                                         \
+        :: gone = NONE; cuts = 0                                                                   \
+        :: gone = A; cuts = BOTH(A, B) | BOTH(A, W)                                                \
+        :: gone = B; cuts = BOTH(A, B) | BOTH(B, W)                                                \
+        :: gone = W; cuts = BOTH(A, W) | BOTH(B, W)                                                \
+        :: gone = NONE; cuts = BOTH(A, B)                                                          \
+        :: gone = NONE; cuts = BOTH(A, W)                                                          \
+        :: gone = NONE; cuts = BOTH(B, W)                                                          \
+        :: gone = NONE; cuts = WAY(A, B)                                                           \
+        :: gone = NONE; cuts = WAY(B, A)                                                           \
+        :: gone = NONE; cuts = WAY(A, W)                                                           \
+        :: gone = NONE; cuts = WAY(W, A)                                                           \
+        :: gone = NONE; cuts = WAY(B, W)                                                           \
+        :: gone = NONE; cuts = WAY(W, B)                                                           \
+        fi;                                                                                        \
+        d_step { calm() };                                                                         \
+        goto end }
+#else
+#define CALMS
+#endif
+
 active proctype world()
 {
     do
@@ -440,5 +670,8 @@ active proctype world()
                hold[W]);
         pass_time();
         skip }
-    od
+    CALMS
+    od;
+end:
+    skip
 }
