@@ -1,5 +1,6 @@
 // mdbroker.c - the Majordomo broker as a daemon: options, signals, mdp_broker_run.
 
+#include "mdbroker_pair.h"
 #include "options.h"
 #include "process.h"
 #include "service_name.h"
@@ -23,6 +24,7 @@ enum {
     MAX_MESSAGE,
     IO_THREADS,
     INSECURE,
+    PAIR, // the first of MDBROKER_PAIR_RULES
     REQUEST_TTL_MS = 60000,
     MS_MAX = 24 * 3600 * 1000
 };
@@ -41,12 +43,14 @@ static const struct options_rule rules[] = {
     [MAX_MESSAGE] = {"max-message", "BYTES", "largest message, all frames (1048576)"},
     [IO_THREADS] = {"io-threads", "N", "I/O threads of libzmq (1)"},
     [INSECURE] = {"insecure", NULL, "serve beyond loopback although nothing is encrypted"},
+    [PAIR] = MDBROKER_PAIR_RULES,
     {0}};
 
 struct settings {
     mdp_broker_options_t broker;
     mdp_service_options_t *services;
     struct serving_endpoints endpoints;
+    struct mdbroker_pair pair;
     size_t io_threads;
     bool is_insecure;
 };
@@ -161,6 +165,7 @@ set(const struct options *options, int rule, struct settings *settings)
         settings->is_insecure = true;
         break;
     default:
+        mdbroker_pair_set(&settings->pair, options, rule - PAIR);
         break;
     }
 }
@@ -172,9 +177,9 @@ read_options(int argc, char **argv)
     struct options options = {
         .program = "mdbroker",
         .synopsis = "[OPTION]...",
-        .about =
-            "Serves Majordomo clients and workers (MDP/0.1, MDP/0.2, MDP/G1, MMI) on one "
-            "socket.\nSIGTERM, SIGINT and SIGHUP drain: what is out is finished, workers are told.",
+        .about = "Serves Majordomo clients and workers (MDP/0.1, MDP/0.2, MDP/G1, MMI) on one "
+                 "socket.\nWith --pair it is one of two, of which one serves.\n"
+                 "SIGTERM, SIGINT and SIGHUP drain: what is out is finished, workers are told.",
         .rules = rules,
         .log_level = LOG_LEVEL_WARN};
     options_init(&options, argc, argv);
@@ -186,6 +191,7 @@ read_options(int argc, char **argv)
     if (settings.endpoints.count == 0)
         serving_add(&options, &settings.endpoints, "tcp://127.0.0.1:5555");
     serving_check(&options, &settings.endpoints, "bind", settings.is_insecure);
+    mdbroker_pair_check(&settings.pair, &options, settings.is_insecure);
     if (settings.is_insecure)
         log_warn("MDP-INSECURE", "what=\"anybody who can connect may call, serve and listen\"");
     return settings;
@@ -201,6 +207,7 @@ release(struct settings *settings)
 }
 
 static mdp_broker_t *broker = NULL;
+static bstar_t *half = NULL; // of a pair
 
 static void
 drain(void)
@@ -230,21 +237,34 @@ serve(const struct settings *settings)
     return mdp_broker_run(broker) == GALLEON_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
+static int
+run(struct settings *settings)
+{
+    if (settings->pair.is_wanted) {
+        int code = mdbroker_pair_open(&settings->pair, &half);
+        if (code != EXIT_DONE)
+            return code;
+        settings->broker.bstar = half;
+        settings->broker.pair_redirect = settings->pair.redirect;
+    }
+    broker = mdp_broker_new(&settings->broker);
+    if (broker == NULL) {
+        fprintf(stderr, "mdbroker: out of memory or descriptors\n");
+        return EXIT_FAILED;
+    }
+    process_drain_on_signals(drain);
+    return serve(settings);
+}
+
 int
 main(int argc, char **argv)
 {
     process_init("mdbroker");
     struct settings settings = read_options(argc, argv);
     zsys_set_io_threads(settings.io_threads);
-    broker = mdp_broker_new(&settings.broker);
-    int code = EXIT_FAILED;
-    if (broker == NULL) {
-        fprintf(stderr, "mdbroker: out of memory or descriptors\n");
-    } else {
-        process_drain_on_signals(drain);
-        code = serve(&settings);
-    }
+    int code = run(&settings);
     mdp_broker_destroy(&broker);
+    bstar_destroy(&half);
     release(&settings);
     return code;
 }

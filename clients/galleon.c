@@ -39,6 +39,7 @@ enum {
     REASON,
     PUBKEY,
     ENDPOINT,
+    PEER_IS_DEAD,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
     DRILL_ONLY = 1 << REPEAT | 1 << SEED | 1 << BROKER_OPTION, // and DIALECT
@@ -91,6 +92,8 @@ static const struct options_rule rules[] = {
         {
             "endpoint", "EP",
             "bench call: a plain REQ/REP server, no broker; may be repeated, no SERVICE then"},
+    [PEER_IS_DEAD] = {"peer-is-dead", NULL,
+                      "ha promote: you have seen to it that the other half does not run"},
     [RULES] = {0}};
 
 static const uint64_t delay_ms_max = 999999999999999; // fifteen digits
@@ -149,6 +152,15 @@ static const struct command commands[] = {
      1, 1, ASKING | BENCH_ONLY, "service"},
     {"bench durable", "SERVICE", "durable requests that are accepted, done and fetched per second",
      tool_bench_durable, 1, 1, ASKING | BENCH_ONLY, "service"},
+    {"ha status", "", "each half of a pair of brokers: its state, and what it knows",
+     tool_ha_status, 0, 0, ASKING, NULL},
+    {"ha promote", "", "have this half serve", tool_ha_promote, 0, 0, ASKING | 1 << PEER_IS_DEAD,
+     NULL},
+    {"ha demote", "", "have this half hand over to the other", tool_ha_demote, 0, 0, ASKING, NULL},
+    {"ha freeze", "", "keep this half from taking over", tool_ha_freeze, 0, 0, ASKING, NULL},
+    {"ha thaw", "", "let it take over again", tool_ha_thaw, 0, 0, ASKING, NULL},
+    {"ha clear", "", "have this half leave its fault, once that is mended", tool_ha_clear, 0, 0,
+     ASKING, NULL},
     {"drill ls", "", "the drills, and what each must achieve", tool_drill_ls, 0, 0, 1 << JSON,
      NULL},
     {"drill run", "NAME...", "run drills ('all': each) on brokers and workers of their own",
@@ -423,6 +435,9 @@ set(struct tool *self, int rule, char **brokers_p, char **endpoints_p)
         break;
     case BROKER_OPTION:
         add_broker_option(self);
+        break;
+    case PEER_IS_DEAD:
+        self->is_peer_dead = true;
         break;
     default:
         set_durable(self, rule);

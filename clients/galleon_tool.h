@@ -48,6 +48,9 @@ struct tool {
     // audit
     const char *public_key; // its file
 
+    // ha
+    bool is_peer_dead;
+
     // drill
     uint32_t repeat;
     bool has_seed;
@@ -101,6 +104,12 @@ int tool_store_backup(struct tool *self);
 int tool_bench_call(struct tool *self);
 int tool_bench_submit(struct tool *self);
 int tool_bench_durable(struct tool *self);
+int tool_ha_status(struct tool *self);
+int tool_ha_promote(struct tool *self);
+int tool_ha_demote(struct tool *self);
+int tool_ha_freeze(struct tool *self);
+int tool_ha_thaw(struct tool *self);
+int tool_ha_clear(struct tool *self);
 int tool_drill_ls(struct tool *self);
 int tool_drill_run(struct tool *self);
 

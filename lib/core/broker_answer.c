@@ -18,6 +18,7 @@ add_answer(struct broker_core *self, const struct request *request, enum mdp_com
     struct broker_effect *effect = broker_add_effect(self, BROKER_SEND);
     effect->to = &request->client->address;
     effect->has_delimiter = request->has_delimiter;
+    effect->is_of_reign = self->reign != REIGN_HOLD;
     effect->record.dialect = request->dialect;
     effect->record.side = MDP_CLIENT_SIDE;
     effect->record.command = command;
@@ -44,13 +45,22 @@ text_of(enum mdp_status status)
     return NULL;
 }
 
-// set_status makes the record an error. The text of 503 is an endpoint or nothing.
+// put_epoch adds the line of the reign, where it has one; PARTIALs have no fields.
 static void
-set_status(struct mdp_record *record, enum mdp_status status)
+put_epoch(const struct broker_core *self, struct mdp_record *record)
+{
+    record->flags |= self->epoch_flags;
+    record->fields = self->epoch_line;
+}
+
+// set_status makes the record an error. The text of 503 is the endpoint of the other half or
+// nothing, or a reason.
+static void
+set_status(const struct broker_core *self, struct mdp_record *record, enum mdp_status status)
 {
     record->status = (uint16_t)status;
-    const struct view *text = text_of(status);
-    if (text != NULL && status != MDP_PASSIVE)
+    const struct view *text = status == MDP_PASSIVE ? &self->passive_text : text_of(status);
+    if (text != NULL && text->size > 0)
         record->body = mdp_body_of(text, 1);
 }
 
@@ -117,6 +127,7 @@ broker_answer(struct broker_core *self, struct request *request, uint16_t status
         request->gathered = NULL; // what it costs is given back with the request
     }
     struct broker_effect *effect = add_answer(self, request, MDP_FINAL);
+    put_epoch(self, &effect->record);
     effect->cargo = cargo;
     effect->record.status = status;
     effect->record.parts = broker_takes_one_message(request) ? 0 : (uint16_t)parts;
@@ -130,7 +141,10 @@ broker_answer_error(struct broker_core *self, struct request *request, enum mdp_
         is_unheard(self, request, (uint16_t)status))
         return;
     struct broker_effect *effect = add_answer(self, request, MDP_FINAL);
-    set_status(&effect->record, status);
+    put_epoch(self, &effect->record);
+    set_status(self, &effect->record, status);
+    if (status == MDP_PASSIVE)
+        effect->is_of_reign = false; // whoever may serve: not this half
     self->stats.replies_out++;
 }
 
@@ -149,7 +163,10 @@ broker_refuse(struct broker_core *self, struct route *route, const struct broker
     effect->record.side = MDP_CLIENT_SIDE;
     effect->record.command = MDP_FINAL;
     effect->record.id = event->record->id;
-    set_status(&effect->record, status);
+    set_status(self, &effect->record, status);
+    effect->is_of_reign = self->reign == REIGN_ON;
+    if (effect->is_of_reign)
+        put_epoch(self, &effect->record);
 }
 
 // gather keeps a part until the answer is whole. Beyond the limit the answer is

@@ -131,8 +131,22 @@ audit_routes(const struct broker_core *self)
         }
     }
     must(routes == self->routes.size);
-    must(references == (uint64_t)self->requests.used + self->workers.used);
+    uint64_t asking = self->question.route != NULL ? 1 : 0;
+    must(references == (uint64_t)self->requests.used + self->workers.used + asking);
     must(queued == self->stats.requests_queued);
+}
+
+// audit_reign: what does not serve has nothing open, but for what it has not dropped yet.
+static void
+audit_reign(const struct broker_core *self)
+{
+    bool is_clear = self->clear_at >= self->requests.touched;
+    must(self->reign == REIGN_ON || self->config.is_paired);
+    must(self->reign == REIGN_ON || !is_clear || self->stats.requests_queued == 0);
+    must(self->reign != REIGN_HOLD || !is_clear || self->requests.used == 0);
+    must(self->reign == REIGN_FINISH || self->reign == REIGN_ON || self->owes_quiet ||
+         self->epoch_line.size == 0);
+    must((self->epoch_line.size > 0) == (self->epoch_flags != 0));
 }
 
 static void
@@ -178,4 +192,5 @@ broker_core_audit(const struct broker_core *self)
     must(out == self->stats.requests_out);
     audit_counts(self, &count);
     audit_routes(self);
+    audit_reign(self);
 }

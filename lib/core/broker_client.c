@@ -131,6 +131,15 @@ accept(struct broker_core *self, struct route *client, const struct broker_event
     return no_refusal;
 }
 
+static struct refusal
+refusal_of_one_who_does_not_serve(struct broker_core *self)
+{
+    bool is_draining = self->drain != DRAIN_NONE;
+    *(is_draining ? &self->stats.refused_draining : &self->stats.requests_passive) += 1;
+    return (struct refusal){MDP_PASSIVE, is_draining ? "the broker is stopping"
+                                                     : "this half of the pair does not serve"};
+}
+
 static void
 on_request(struct broker_core *self, struct route *route, const struct broker_event *event)
 {
@@ -154,11 +163,9 @@ on_request(struct broker_core *self, struct route *route, const struct broker_ev
         return;
     }
     self->stats.requests_in++;
-    struct refusal refusal = {MDP_PASSIVE, "the broker is stopping"};
-    if (self->drain != DRAIN_NONE)
-        self->stats.refused_draining++;
-    else
-        refusal = accept(self, route, event, id_hash);
+    bool is_serving = self->drain == DRAIN_NONE && self->reign == REIGN_ON;
+    struct refusal refusal =
+        is_serving ? accept(self, route, event, id_hash) : refusal_of_one_who_does_not_serve(self);
     if (refusal.status != MDP_DONE)
         refuse(self, route, event, refusal);
 }

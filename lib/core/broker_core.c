@@ -168,6 +168,7 @@ broker_core_init(void *memory, const struct broker_config *config, uint64_t now_
     list_init(&self->lost_attempts);
     list_init(&self->route_graveyard);
     list_init(&self->service_graveyard);
+    self->reign = config->is_paired ? REIGN_HOLD : REIGN_ON;
     return self;
 }
 
@@ -258,6 +259,13 @@ on_record(struct broker_core *self, const struct broker_event *event)
     }
 }
 
+// slow_or_withheld is what counts a message that its peer is still there for.
+static uint64_t *
+slow_or_withheld(struct broker_core *self, const struct broker_event *event, uint64_t *slow)
+{
+    return event->is_withheld ? &self->stats.sends_withheld : slow;
+}
+
 // on_unsent takes back what the socket did not take.
 static void
 on_unsent(struct broker_core *self, const struct broker_event *event)
@@ -266,18 +274,19 @@ on_unsent(struct broker_core *self, const struct broker_event *event)
     if (event->side == MDP_WORKER_SIDE && event->command == MDP_REQUEST) {
         struct attempt *attempt = broker_attempt_at(self, event->token);
         if (attempt != NULL && attempt->worker != NULL) {
-            attempt->worker->is_blocked = true;
-            self->stats.worker_slow += event->is_gone ? 0 : 1;
+            attempt->worker->is_blocked = attempt->worker->is_blocked || !event->is_withheld;
+            *slow_or_withheld(self, event, &self->stats.worker_slow) += event->is_gone ? 0 : 1;
             broker_attempt_return(self, attempt, false);
         }
     }
+    uint64_t *client_slow = slow_or_withheld(self, event, &self->stats.client_slow);
     if (event->side == MDP_CLIENT_SIDE && event->command == MDP_FINAL)
-        *(event->is_gone ? &self->stats.client_gone : &self->stats.client_slow) += 1;
+        *(event->is_gone ? &self->stats.client_gone : client_slow) += 1;
     if (event->side == MDP_CLIENT_SIDE && event->command == MDP_PARTIAL) {
         struct request *request = slab_at(&self->requests, (uint32_t)(event->token >> 32));
         if (request != NULL && request->serial == (uint32_t)event->token)
             request->is_muted = true;
-        self->stats.client_slow += event->is_gone ? 0 : 1;
+        *client_slow += event->is_gone ? 0 : 1;
     }
     if (!event->is_gone)
         return;
@@ -289,20 +298,23 @@ on_unsent(struct broker_core *self, const struct broker_event *event)
         broker_worker_lose_connection(self, route->worker);
 }
 
-// may_give: not before we know who has left, and not to workers that are parted with: what a drain
-// gives at its end it would take back in the same step, and a worker would run it for nobody.
+// may_give: not while the other half of a pair serves, not before we know who has left, and not to
+// workers that are parted with: what a drain gives at its end it would take back in the same step,
+// and a worker would run it for nobody.
 static bool
 may_give(const struct broker_core *self)
 {
     bool is_parting = self->drain >= DRAIN_WORKERS ||
                       (self->drain != DRAIN_NONE && self->now_ns >= self->drain_until_ns);
-    return !is_parting && !is_catching_up(self);
+    return self->reign == REIGN_ON && !is_parting && !is_catching_up(self);
 }
 
 // progress goes on with what waits for room.
 static void
 progress(struct broker_core *self)
 {
+    if (self->reign != REIGN_ON)
+        broker_reign_go_on(self);
     while (has_room(self) && !list_is_empty(&self->lost))
         broker_worker_wind_up(self,
                               list_object(list_first(&self->lost), struct worker, in_service));
@@ -310,6 +322,17 @@ progress(struct broker_core *self)
         broker_dispatch(self, list_object(list_first(&self->work), struct service, in_work));
     if (self->drain != DRAIN_NONE)
         broker_drain_on(self);
+}
+
+static void
+begin_drain(struct broker_core *self)
+{
+    self->drain = DRAIN_QUEUES;
+    self->drain_until_ns = self->now_ns + (uint64_t)self->config.drain_ms * NS_PER_MS;
+    struct list_node *first = list_first(&self->service_list);
+    self->drain_at = first == NULL ? NULL : list_object(first, struct service, in_list);
+    broker_tell(self, VIEW_NONE,
+                (struct broker_trace){.fact = BROKER_DRAINING, .count = self->stats.requests_out});
 }
 
 void
@@ -337,16 +360,24 @@ broker_core_step(struct broker_core *self, const struct broker_event *event,
         progress(self);
         break;
     case BROKER_DRAIN:
-        if (self->drain == DRAIN_NONE) {
-            self->drain = DRAIN_QUEUES;
-            self->drain_until_ns = self->now_ns + (uint64_t)self->config.drain_ms * NS_PER_MS;
-            struct list_node *first = list_first(&self->service_list);
-            self->drain_at = first == NULL ? NULL : list_object(first, struct service, in_list);
-            broker_tell(
-                self, VIEW_NONE,
-                (struct broker_trace){.fact = BROKER_DRAINING, .count = self->stats.requests_out});
-        }
+        if (self->drain == DRAIN_NONE)
+            begin_drain(self);
         progress(self);
+        break;
+    case BROKER_SERVE:
+        broker_on_serve(self, event);
+        progress(self);
+        break;
+    case BROKER_FINISH:
+        broker_on_finish(self, event);
+        progress(self);
+        break;
+    case BROKER_HOLD:
+        broker_on_hold(self, event);
+        progress(self);
+        break;
+    case BROKER_SAID:
+        broker_on_said(self, event);
         break;
     }
     self->effects = NULL;
@@ -380,5 +411,7 @@ broker_core_deadline(const struct broker_core *self)
         deadline = earlier(deadline, self->catching_up_until_ns);
     if (self->drain == DRAIN_OUT)
         deadline = earlier(deadline, self->drain_until_ns);
+    if (self->reign != REIGN_ON)
+        deadline = earlier(deadline, broker_reign_deadline(self));
     return deadline;
 }

@@ -61,6 +61,7 @@ struct broker_config {
     uint32_t drain_ms;                            // how long a drain waits for what is out
     const struct broker_service_config *services; // copied
     size_t service_count;
+    bool is_paired; // half of a pair: it serves nobody before SERVE
     uint8_t seed[32];
 };
 
@@ -82,7 +83,24 @@ enum broker_event_kind {
     BROKER_RECORD, // one record of a message, or the fault it has
     BROKER_UNSENT, // the socket refused what a SEND asked for
     BROKER_TICK,   // the deadline has come, or may have
-    BROKER_DRAIN   // finish what is out, take nothing new
+    BROKER_DRAIN,  // finish what is out, take nothing new
+    // Of a half of a pair. It goes from SERVE to HOLD, with or without FINISH before it; after
+    // HOLD or FINISH it says QUIET, and does not get SERVE before it has.
+    BROKER_SERVE,  // take requests and give them to workers: a reign begins
+    BROKER_FINISH, // soft: what waits is dropped, what is out may be answered
+    BROKER_HOLD,   // hard: what waits and what is out is dropped, and no answer is passed on
+    BROKER_SAID    // the answer to a QUESTION, before the next RECORD
+};
+
+// What an operator says to a half of a pair (mmi.ha).
+enum broker_word {
+    BROKER_WORD_STATUS,
+    BROKER_WORD_PROMOTE,
+    BROKER_WORD_PROMOTE_PEER_IS_DEAD,
+    BROKER_WORD_DEMOTE,
+    BROKER_WORD_FREEZE,
+    BROKER_WORD_THAW,
+    BROKER_WORD_CLEAR
 };
 
 // What the shell knows a connection by: a number that may be another's when it is over, and one
@@ -110,16 +128,32 @@ struct broker_event { // what does not belong to its kind is not looked at
     enum mdp_side side;
     enum mdp_command command;
     uint64_t token;
-    bool is_gone; // EHOSTUNREACH; else the peer's queue is full
+    bool is_gone;     // EHOSTUNREACH; else the peer's queue is full,
+    bool is_withheld; // or it was ours not to send it any more: the reign is over
+
+    // SERVE: what everything of the reign carries; false: nothing
+    bool has_epoch;
+    uint64_t pair;
+    uint64_t epoch;
+
+    // FINISH, HOLD: the text of 503 from now on, of which PASSIVE_TEXT_BYTES are copied.
+    // SAID: what stands behind the code, good until the effects are carried out.
+    struct view text;
+    uint16_t code; // SAID
 };
+
+enum { BROKER_PASSIVE_TEXT_BYTES = 256 };
 
 // ---- effects -------------------------------------------------------------------
 
 enum broker_effect_kind {
-    BROKER_SEND,   // `record` to `to`, its body being record.body, then the cargo's
-    BROKER_DUMP,   // let the cargo go, for `dump`
-    BROKER_JOIN,   // the frames of `cargo` go to the end of `into`
-    BROKER_STOPPED // the drain is over
+    BROKER_SEND,    // `record` to `to`, its body being record.body, then the cargo's
+    BROKER_DUMP,    // let the cargo go, for `dump`
+    BROKER_JOIN,    // the frames of `cargo` go to the end of `into`
+    BROKER_STOPPED, // the drain is over
+    BROKER_QUIET,   // after FINISH or HOLD: nothing is open any more that was taken before
+    BROKER_FENCED,  // a worker knows a later epoch than ours
+    BROKER_QUESTION // what becomes of `word`? SAID is the answer
 };
 
 #define BROKER_DUMP_MAP(X)                                                                         \
@@ -146,8 +180,10 @@ struct broker_effect {
     // SEND: the cargo stays the core's (a request may have to be sent again), or
     // is given away with it and comes back in UNSENT where it is refused.
     bool keeps_cargo;
-    bool has_delimiter; // SEND: the peer gets an empty frame, and one record per message
-    const struct broker_route *to;
+    bool has_delimiter;            // SEND: the peer gets an empty frame, and one record per message
+    bool is_of_reign;              // SEND: to be withheld once this half may not serve any more
+    enum broker_word word;         // QUESTION
+    const struct broker_route *to; // SEND; QUESTION: who asks
     // SEND to a worker that is busy already: where nothing at all has come over the connection for
     // so long, no beat of the link either, it is refused as gone. 0: not to be looked at.
     uint32_t silence_ms;
@@ -208,7 +244,12 @@ struct broker_effects {
     X(refused_client_limit)                                                                        \
     X(refused_bytes_limit)                                                                         \
     X(refused_route_limit)                                                                         \
-    X(refused_draining)
+    X(refused_draining)                                                                            \
+    X(requests_passive) /* refused: this half of the pair does not serve */                        \
+    X(requests_dropped) /* they waited or were out when it ceased to serve */                      \
+    X(sends_withheld)   /* requests and answers, for the same reason */                            \
+    X(reigns)           /* times that it began to serve */                                         \
+    X(reigns_fenced)    /* a worker refused requests of this one */
 
 #define BROKER_GAUGE_MAP(X)                                                                        \
     X(services)                                                                                    \
@@ -240,7 +281,10 @@ enum broker_fact {
     BROKER_REQUEST_GIVEN_UP,
     BROKER_REQUEST_EXPIRED,
     BROKER_PEER_REJECTED,
-    BROKER_DRAINING
+    BROKER_DRAINING,
+    BROKER_SERVING,
+    BROKER_FINISHING,
+    BROKER_HOLDING
 };
 
 // What does not belong to a fact is 0, empty or NULL.
@@ -252,7 +296,7 @@ struct broker_trace {
     const char *why;     // REGISTERED: the worker's dialect. LEFT: NULL where it said so itself
     uint32_t status;     // of the request; 0.1 and 0.2 clients do not hear it
     // REGISTERED: its credit. LEFT, LOST: requests that it held. GIVEN_UP, EXPIRED: attempts
-    // that were made. DRAINING: requests that are out.
+    // that were made. DRAINING: requests that are out. FINISHING, HOLDING: that are open.
     uint64_t count;
 };
 

@@ -149,6 +149,7 @@ send_request(struct broker_core *self, const struct request *request, const stru
     struct worker *worker = attempt->worker;
     struct broker_effect *effect = broker_add_effect(self, BROKER_SEND);
     effect->keeps_cargo = true;
+    effect->is_of_reign = true;
     effect->to = &worker->route->address;
     effect->has_delimiter = worker->has_delimiter;
     effect->token = token_of(self, attempt);
@@ -157,7 +158,8 @@ send_request(struct broker_core *self, const struct request *request, const stru
     record->dialect = worker->dialect;
     record->side = MDP_WORKER_SIDE;
     record->command = MDP_REQUEST;
-    record->flags = request->attempts_made > 1 ? MDP_FLAG_REDELIVERY : 0;
+    record->flags = self->epoch_flags | (request->attempts_made > 1 ? MDP_FLAG_REDELIVERY : 0);
+    record->fields = self->epoch_line;
     record->ttl_ms = ttl_left_ms(self, request);
     record->attempt = request->attempts_made;
     record->ticket = attempt->ticket;
@@ -306,8 +308,8 @@ broker_attempt_release(struct broker_core *self, struct attempt *attempt)
         list_append(&self->lost_attempts, &attempt->in_worker);
 }
 
-static bool
-may_run_again(const struct request *request)
+bool
+broker_may_run_again(const struct request *request)
 {
     const struct service *service = request->service;
     return request->attempts_made < service->attempts &&
@@ -342,9 +344,14 @@ broker_attempt_return(struct broker_core *self, struct attempt *attempt, bool wa
         request->attempts_made--;
         self->stats.attempts--;
         forget_attempt(self, attempt);
+        uint32_t place = slab_index(&self->requests, request);
+        self->clear_at = place < self->clear_at ? place : self->clear_at;
+    } else if (self->reign != REIGN_ON) {
+        broker_reign_drop(self, request);
+        return;
     }
     broker_drop_gathered(self, request);
-    if (!was_sent || may_run_again(request)) {
+    if (!was_sent || broker_may_run_again(request)) {
         broker_request_enqueue(self, request, true);
         return;
     }

@@ -212,6 +212,79 @@ reply_table(struct broker_core *self, struct route *route, const struct broker_e
     reply(self, route, event, VIEW_LITERAL("200"), text_view(&mmi.text), NULL);
 }
 
+// ---- mmi.ha ---------------------------------------------------------------------------
+
+// read_word reads what the operator says, and nothing beside it.
+static bool
+read_word(const struct mdp_body *body, enum broker_word *word_out)
+{
+    static const struct view words[] = {[BROKER_WORD_STATUS] = VIEW_LITERAL("status"),
+                                        [BROKER_WORD_PROMOTE] = VIEW_LITERAL("promote"),
+                                        [BROKER_WORD_DEMOTE] = VIEW_LITERAL("demote"),
+                                        [BROKER_WORD_FREEZE] = VIEW_LITERAL("freeze"),
+                                        [BROKER_WORD_THAW] = VIEW_LITERAL("thaw"),
+                                        [BROKER_WORD_CLEAR] = VIEW_LITERAL("clear")};
+    size_t cursor = 0, count = 0, at = 0;
+    struct view frames[2] = {VIEW_NONE, VIEW_NONE};
+    while (count < 2 && mdp_body_next(body, &cursor, &frames[count]))
+        count++;
+    while (at < sizeof words / sizeof *words &&
+           (words[at].size == 0 || !view_equals(frames[0], words[at])))
+        at++;
+    if (at == sizeof words / sizeof *words || body->count > 2)
+        return false;
+    *word_out = (enum broker_word)at;
+    if (body->count < 2)
+        return true;
+    *word_out = BROKER_WORD_PROMOTE_PEER_IS_DEAD;
+    return at == BROKER_WORD_PROMOTE && view_equals(frames[1], VIEW_LITERAL("peer-is-dead"));
+}
+
+// on_ha hands the word to the half of the pair, which is not here.
+static void
+on_ha(struct broker_core *self, struct route *route, const struct broker_event *event)
+{
+    enum broker_word word;
+    must(self->question.route == NULL);
+    if (!read_word(&event->record->body, &word)) {
+        reply(self, route, event, VIEW_LITERAL("400"), VIEW_LITERAL("malformed"), NULL);
+        return;
+    }
+    if (word == BROKER_WORD_STATUS && !may_answer_table(self)) {
+        self->stats.mmi_refused++;
+        broker_refuse(self, route, event, MDP_QUEUE_FULL);
+        return;
+    }
+    route->references++;
+    self->question = (struct question){.route = route,
+                                       .id = event->record->id,
+                                       .dialect = event->record->dialect,
+                                       .has_delimiter = event->from->has_delimiter};
+    struct broker_effect *effect = broker_add_effect(self, BROKER_QUESTION);
+    effect->word = word;
+    effect->to = &route->address;
+}
+
+void
+broker_on_said(struct broker_core *self, const struct broker_event *event)
+{
+    must(self->question.route != NULL && event->code >= 100 && event->code <= 999);
+    struct route *route = self->question.route;
+    struct mdp_envelope from = {.has_delimiter = self->question.has_delimiter};
+    struct mdp_record record = {.dialect = self->question.dialect,
+                                .id = self->question.id,
+                                .service = VIEW_LITERAL("mmi.ha")};
+    struct broker_event asked = {.from = &from, .record = &record};
+    struct text code;
+    text_init(&code, self->answer_code, sizeof self->answer_code);
+    text_add_number(&code, event->code);
+    self->question.route = NULL;
+    reply(self, route, &asked, text_view(&code), event->text, NULL);
+    broker_route_unref(self, route);
+}
+
+// ---- any of them ------------------------------------------------------------------------
+
 void
 broker_on_mmi(struct broker_core *self, struct route *route, const struct broker_event *event)
 {
@@ -234,6 +307,8 @@ broker_on_mmi(struct broker_core *self, struct route *route, const struct broker
         reply_table(self, route, event, write_workers);
     } else if (view_equals(name, VIEW_LITERAL("stats"))) {
         reply_table(self, route, event, write_stats);
+    } else if (view_equals(name, VIEW_LITERAL("ha")) && self->config.is_paired) {
+        on_ha(self, route, event);
     } else {
         reply(self, route, event, VIEW_LITERAL("501"), VIEW_NONE, NULL);
     }

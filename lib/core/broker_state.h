@@ -13,8 +13,9 @@
 // The files, in the order in which a request meets them: broker_core.c (events),
 // broker_route.c (peers), broker_client.c (requests in), broker_dispatch.c (who
 // gets it), broker_worker.c (sessions and answers), broker_answer.c (answers
-// out), broker_timer.c (time), broker_mmi.c (questions about the broker itself);
-// broker_audit.c checks all of it for tests.
+// out), broker_timer.c (time), broker_mmi.c (questions about the broker itself),
+// broker_reign.c (whether a half of a pair serves); broker_audit.c checks all of it for
+// tests.
 
 #ifndef GALLEON_BROKER_STATE_H
 #define GALLEON_BROKER_STATE_H
@@ -50,6 +51,8 @@ enum {
     INVALID_MAX = 20,       // faults of a worker in INVALID_WINDOW_S
     INVALID_WINDOW_S = 10,
     SERVICE_LOOKS_MAX = 1024, // requests looked at for a worker each time something changes
+    CLEAR_LOOKS_MAX = 4096,   // places for a request looked at in one step, at the end of a reign
+    EPOCH_LINE_BYTES = 64,
     MMI_TABLES_PER_S = 100
 };
 
@@ -159,6 +162,21 @@ enum drain {
     DRAIN_OVER
 };
 
+// What a half of a pair does for clients. Without a pair it is always ON.
+enum reign {
+    REIGN_ON,
+    REIGN_FINISH, // what is out may be answered
+    REIGN_HOLD    // nothing
+};
+
+// Who asked what the core cannot answer. The route is held until it is.
+struct question {
+    struct route *route; // NULL: nobody
+    uint64_t id;
+    mdp_dialect_t dialect;
+    bool has_delimiter;
+};
+
 struct disconnect {
     uint64_t connection;
     uint64_t at_ns;
@@ -203,11 +221,23 @@ struct broker_core {
     uint64_t drain_until_ns;
     struct service *drain_at; // DRAIN_QUEUES: where we are
 
+    enum reign reign;
+    bool owes_quiet;          // QUIET has to be said
+    uint32_t clear_at;        // no place for a request before this one has one to be dropped
+    uint64_t finish_until_ns; // REIGN_FINISH: then it is HOLD
+    uint8_t epoch_flags;      // of a record that carries the line below
+    struct view epoch_line;   // made once for each reign; empty: none
+    struct view passive_text; // of 503
+    struct question question;
+
     struct disconnect disconnects[DISCONNECTS_KEPT];
     uint64_t mmi_second;
     uint32_t mmi_tables; // answered in that second
     uint8_t *answer;     // ANSWER_BYTES
     struct view answer_frames[2];
+    uint8_t answer_code[4];
+    uint8_t epoch_bytes[EPOCH_LINE_BYTES];
+    uint8_t passive_bytes[BROKER_PASSIVE_TEXT_BYTES];
     struct broker_service_config *settings;
 };
 
@@ -329,6 +359,8 @@ void broker_attempt_return(struct broker_core *self, struct attempt *attempt, bo
 void broker_attempt_release(struct broker_core *self, struct attempt *attempt);
 // broker_attempt_free: no worker holds it, and nobody asks for its ticket any more.
 void broker_attempt_free(struct broker_core *self, struct attempt *attempt);
+// broker_may_run_again: has it attempts left, and did no PARTIAL of it go out that forbids it?
+bool broker_may_run_again(const struct request *request);
 struct attempt *broker_attempt_find(struct broker_core *self, const struct ticket *ticket);
 struct attempt *broker_attempt_at(struct broker_core *self, uint64_t token);
 // broker_worker_settle moves a worker to the list that its slots say.
@@ -388,5 +420,19 @@ void broker_drain_on(struct broker_core *self);
 // ---- broker_mmi.c --------------------------------------------------------------------
 
 void broker_on_mmi(struct broker_core *self, struct route *route, const struct broker_event *event);
+// broker_on_said answers the question that is open.
+void broker_on_said(struct broker_core *self, const struct broker_event *event);
+
+// ---- broker_reign.c ------------------------------------------------------------------
+
+void broker_on_serve(struct broker_core *self, const struct broker_event *event);
+void broker_on_finish(struct broker_core *self, const struct broker_event *event);
+void broker_on_hold(struct broker_core *self, const struct broker_event *event);
+// broker_reign_go_on drops what has to be dropped, while there is room, and says QUIET.
+void broker_reign_go_on(struct broker_core *self);
+// broker_reign_drop ends a request that waits or is out: 503, or 502 where it may not run again.
+void broker_reign_drop(struct broker_core *self, struct request *request);
+// broker_reign_deadline is when broker_reign_go_on has something to do.
+uint64_t broker_reign_deadline(const struct broker_core *self);
 
 #endif

@@ -199,7 +199,9 @@ broker_drain_on(struct broker_core *self)
         drain_queues(self);
     // A lost worker's request may go to one that was not told; what still waits when
     // nothing is out, nobody will take.
-    bool is_over = self->stats.requests_out == 0 && list_is_empty(&self->work);
+    // Of what a half of a pair has dropped workers may still have some: nobody waits for that.
+    bool is_dropped = self->config.is_paired && self->requests.used == 0;
+    bool is_over = (self->stats.requests_out == 0 || is_dropped) && list_is_empty(&self->work);
     if (self->drain == DRAIN_OUT && (is_over || self->now_ns >= self->drain_until_ns))
         self->drain = DRAIN_WORKERS;
     if (self->drain == DRAIN_WORKERS)

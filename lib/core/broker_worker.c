@@ -503,11 +503,23 @@ on_own_answer(struct broker_core *self, struct attempt *attempt, const struct br
     finish(self, request, attempt, event);
 }
 
+// attempt_of is the attempt that the record answers. Nothing of a reign that was ended hard is
+// passed on: there the request goes first.
+static struct attempt *
+attempt_of(struct broker_core *self, const struct mdp_record *record)
+{
+    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    if (self->reign != REIGN_HOLD || attempt == NULL || attempt->request == NULL)
+        return attempt;
+    broker_reign_drop(self, attempt->request);
+    return broker_attempt_find(self, &record->ticket);
+}
+
 static void
 on_answer(struct broker_core *self, struct worker *worker, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
-    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    struct attempt *attempt = attempt_of(self, record);
     if (attempt != NULL && worker != NULL && attempt->worker == worker) {
         on_own_answer(self, attempt, event);
         return;
@@ -529,7 +541,7 @@ static void
 on_partial(struct broker_core *self, struct worker *worker, const struct broker_event *event)
 {
     const struct mdp_record *record = event->record;
-    struct attempt *attempt = broker_attempt_find(self, &record->ticket);
+    struct attempt *attempt = attempt_of(self, record);
     bool is_own = attempt != NULL && attempt->worker == worker && attempt->request != NULL;
     bool is_next = is_own && (record->dialect != MDP_G1 || record->seq == attempt->partials);
     if (!is_next) {
@@ -599,6 +611,19 @@ record_is(const struct broker_event *event, enum mdp_command command)
     return event->record->fault == MDP_SOUND && event->record->command == command;
 }
 
+// leave: it goes. Where it says that the other half of our pair serves by now, somebody has to
+// find out.
+static void
+leave(struct broker_core *self, struct worker *worker, const struct mdp_record *record)
+{
+    bool is_fenced = record->reason == MDP_REASON_FENCED && self->epoch_line.size > 0;
+    if (is_fenced) {
+        self->stats.reigns_fenced++;
+        (void)broker_add_effect(self, BROKER_FENCED);
+    }
+    broker_worker_leave(self, worker, is_fenced ? "it knows a later epoch" : NULL);
+}
+
 static void
 act(struct broker_core *self, enum action action, struct worker *worker,
     const struct broker_event *event, const struct rule *rule)
@@ -632,7 +657,7 @@ act(struct broker_core *self, enum action action, struct worker *worker,
         on_partial(self, worker, event);
         break;
     case LEAVE:
-        broker_worker_leave(self, worker, NULL);
+        leave(self, worker, event->record);
         break;
     case HOLD_BACK:
         worker->is_draining = true;

@@ -28,6 +28,9 @@ static const struct fact_words {
     [BROKER_PEER_REJECTED] = {"MDP-PEER-REJECTED", "PIRATE-PEER-REJECTED", "why", NULL,
                               LOG_LEVEL_WARN},
     [BROKER_DRAINING] = {"MDP-DRAINING", "PIRATE-DRAINING", NULL, "out", LOG_LEVEL_INFO},
+    [BROKER_SERVING] = {"MDP-SERVING", NULL, NULL, "open", LOG_LEVEL_INFO}, // no pirate is paired
+    [BROKER_FINISHING] = {"MDP-FINISHING", NULL, NULL, "open", LOG_LEVEL_INFO},
+    [BROKER_HOLDING] = {"MDP-HOLDING", NULL, NULL, "open", LOG_LEVEL_INFO},
 };
 
 struct line {

@@ -49,7 +49,7 @@ broker_loop_watch(struct broker_loop *self, int fd)
 void
 broker_loop_blank(struct broker_loop *self)
 {
-    *self = (struct broker_loop){.epoll_fd = -1, .drain_fd = -1};
+    *self = (struct broker_loop){.epoll_fd = -1, .drain_fd = -1, .wake_ns = UINT64_MAX};
     cargo_pool_init(&self->pool);
 }
 
@@ -104,6 +104,17 @@ carry_out(struct broker_loop *self)
         case BROKER_STOPPED:
             self->is_stopped = true;
             break;
+        case BROKER_QUIET:
+            self->is_quiet = true;
+            break;
+        case BROKER_FENCED:
+            self->is_fenced = true;
+            break;
+        case BROKER_QUESTION:
+            self->is_asked = true;
+            self->is_asked_by_proxy = effect->to->stack.size > 0;
+            self->word = effect->word;
+            break;
         }
     }
 }
@@ -136,7 +147,8 @@ give_back(struct broker_loop *self)
                                      .command = refused.command,
                                      .token = refused.token,
                                      .cargo = refused.cargo,
-                                     .is_gone = refused.is_gone};
+                                     .is_gone = refused.is_gone,
+                                     .is_withheld = refused.is_withheld};
         broker_loop_step(self, &event);
     }
 }
@@ -173,6 +185,8 @@ static int
 wait_ms(const struct broker_loop *self)
 {
     uint64_t deadline_ns = broker_core_deadline(self->core);
+    if (self->wake_ns < deadline_ns)
+        deadline_ns = self->wake_ns;
     uint64_t now_ns = galleon_now_ns();
     if (deadline_ns <= now_ns)
         return 0;

@@ -36,7 +36,15 @@ struct broker_loop {
     struct cargo_pool pool;
     struct broker_outbox outbox;
     uint64_t now_ns;
+    uint64_t wake_ns; // broker_loop_wait waits no longer than until then; UINT64_MAX: for the core
     uint64_t busy_turns;
+
+    // What the core of a half of a pair has said, for its owner to see and to clear.
+    bool is_quiet;
+    bool is_fenced;
+    bool is_asked;          // what becomes of `word`?
+    bool is_asked_by_proxy; // somebody behind it, who may be anywhere
+    enum broker_word word;
 };
 
 // broker_loop_blank makes one that can be released, and does nothing else.

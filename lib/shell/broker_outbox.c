@@ -18,6 +18,7 @@ struct outbox {
     uint32_t route_number;
     uint64_t route_serial;
     bool has_delimiter; // of a worker that sends one; clients that do get no packs
+    bool is_of_reign;   // some record in it is
     uint8_t id_size;
     uint8_t id[255];
 };
@@ -37,6 +38,13 @@ broker_outbox_init(struct broker_outbox *self, void *const sockets[OUTBOX_SOCKET
 }
 
 void
+broker_outbox_guard(struct broker_outbox *self, broker_gate_fn *gate, void *context)
+{
+    self->gate = gate;
+    self->gate_context = context;
+}
+
+void
 broker_outbox_release(struct broker_outbox *self)
 {
     struct refused refused;
@@ -53,6 +61,19 @@ broker_outbox_release(struct broker_outbox *self)
     if (self->box_of_route != NULL)
         munmap(self->box_of_route, self->routes_max * sizeof(uint32_t));
     *self = (struct broker_outbox){0};
+}
+
+// ---- what may go out -------------------------------------------------------------------
+
+// gate_error is EPERM where the half of a pair may not send this any more. The clock is read for
+// each message: what was decided in a turn that took long, or was stopped in its middle, is not
+// sent for that.
+static int
+gate_error(const struct broker_outbox *self, bool is_of_reign, enum mdp_side side)
+{
+    if (!is_of_reign || self->gate == NULL)
+        return 0;
+    return self->gate(self->gate_context, side == MDP_WORKER_SIDE) ? 0 : EPERM;
 }
 
 // ---- what was refused ------------------------------------------------------------------
@@ -102,7 +123,8 @@ refused_of(const struct broker_effect *effect, int error)
                             .command = effect->record.command,
                             .token = effect->token,
                             .cargo = effect->keeps_cargo ? NULL : effect->cargo,
-                            .is_gone = error == EHOSTUNREACH};
+                            .is_gone = error == EHOSTUNREACH,
+                            .is_withheld = error == EPERM};
 }
 
 // end_single lets go of what went out, or takes it back.
@@ -161,7 +183,9 @@ send_frames(struct broker_outbox *self, const struct broker_effect *effect, cons
             size_t head_count)
 {
     void *socket = self->sockets[effect->to->socket];
-    int error = send_address(socket, effect->to);
+    int error = gate_error(self, effect->is_of_reign, effect->record.side);
+    if (error == 0)
+        error = send_address(socket, effect->to);
     if (error == 0) {
         bool body_follows = has_body(effect->record.command);
         for (size_t i = 0; i < head_count; i++)
@@ -214,8 +238,10 @@ send_single(struct broker_outbox *self, const struct broker_effect *effect,
     struct packer_entry entry = {.side = record->side, .command = record->command};
     struct view stack[MDP_STACK_MAX];
     struct mdp_envelope envelope = envelope_of(effect, stack);
-    int error = ENOMEM;
-    if (packer_add(&self->single, record, cargo, &entry))
+    int error = gate_error(self, effect->is_of_reign, record->side);
+    if (error == 0 && !packer_add(&self->single, record, cargo, &entry))
+        error = ENOMEM;
+    if (error == 0)
         error = packer_send(&self->single, self->sockets[0], &envelope);
     packer_clear(&self->single);
     end_single(self, effect, error);
@@ -231,7 +257,9 @@ send_box(struct broker_outbox *self, struct outbox *box)
         return;
     struct mdp_envelope envelope = {.routing_id = view_of(box->id, box->id_size),
                                     .has_delimiter = box->has_delimiter};
-    int error = packer_send(&box->packer, self->sockets[0], &envelope);
+    int error = gate_error(self, box->is_of_reign, box->packer.entries[0].side);
+    if (error == 0)
+        error = packer_send(&box->packer, self->sockets[0], &envelope);
     // Entries have no cargo: pack lets go of it.
     for (size_t i = 0; error != 0 && i < box->packer.entry_count; i++) {
         const struct packer_entry *entry = &box->packer.entries[i];
@@ -240,9 +268,11 @@ send_box(struct broker_outbox *self, struct outbox *box)
                                   .side = entry->side,
                                   .command = entry->command,
                                   .token = entry->token,
-                                  .is_gone = error == EHOSTUNREACH};
+                                  .is_gone = error == EHOSTUNREACH,
+                                  .is_withheld = error == EPERM};
         refuse(self, &refused);
     }
+    box->is_of_reign = false;
     packer_clear(&box->packer);
 }
 
@@ -290,6 +320,8 @@ pack(struct broker_outbox *self, const struct broker_effect *effect, struct mdp_
     if (box != NULL)
         box->has_delimiter = effect->has_delimiter;
     bool is_packed = box != NULL && packer_add(&box->packer, record, cargo, &entry);
+    if (is_packed)
+        box->is_of_reign = box->is_of_reign || effect->is_of_reign;
     end_single(self, effect, is_packed ? 0 : ENOMEM);
 }
 
@@ -311,6 +343,35 @@ broker_outbox_flush(struct broker_outbox *self)
 
 // ---- either ----------------------------------------------------------------------------------
 
+// join_fields puts the core's own line in front of the fields that came with the body. Where both
+// are too much, the last lines of those are left out.
+static struct view
+join_fields(struct broker_outbox *self, struct view own, struct view fields)
+{
+    must(own.size < sizeof self->fields);
+    size_t room = sizeof self->fields - own.size;
+    while (fields.size > room) {
+        size_t size = fields.size - 1;
+        while (size > 0 && fields.data[size - 1] != '\n')
+            size--;
+        fields.size = size;
+    }
+    memcpy(self->fields, own.data, own.size);
+    if (fields.size > 0)
+        memcpy(self->fields + own.size, fields.data, fields.size);
+    return view_of(self->fields, own.size + fields.size);
+}
+
+// add_fields adds the fields that came with the body to those of the core.
+static void
+add_fields(struct broker_outbox *self, struct mdp_record *record, struct view fields)
+{
+    if (fields.size == 0)
+        return;
+    record->flags |= MDP_FLAG_FIELDS;
+    record->fields = record->fields.size == 0 ? fields : join_fields(self, record->fields, fields);
+}
+
 void
 broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
 {
@@ -325,10 +386,8 @@ broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect)
     struct mdp_record *record = &effect->record;
     const struct cargo *cargo = effect->cargo;
     bool is_g1 = record->dialect == MDP_G1;
-    if (cargo != NULL && is_g1 && record->command != MDP_PARTIAL) {
-        record->fields = cargo_fields(cargo);
-        record->flags |= record->fields.size > 0 ? MDP_FLAG_FIELDS : 0;
-    }
+    if (cargo != NULL && is_g1 && record->command != MDP_PARTIAL)
+        add_fields(self, record, cargo_fields(cargo));
     if (!is_g1)
         send_to_majordomo(self, effect);
     else if (effect->has_delimiter && record->side == MDP_CLIENT_SIDE)

@@ -21,7 +21,12 @@ struct refused {
     uint64_t token;
     struct cargo *cargo;
     bool is_gone;
+    bool is_withheld;
 };
+
+// Whether what a half of a pair does may go out yet, by the clock of this moment: a request to a
+// worker, or an answer. NULL: always.
+typedef bool broker_gate_fn(void *context, bool is_request);
 
 struct outbox;
 
@@ -37,6 +42,9 @@ struct broker_outbox {
     uint32_t *box_of_route; // by route number: its place in boxes + 1
     uint32_t routes_max;
     struct packer single; // a G1 record behind a delimiter
+    broker_gate_fn *gate;
+    void *gate_context;
+    uint8_t fields[MDP_FIELDS_BYTES_MAX]; // of a record, the core's first
     struct refused *refused;
     size_t refused_count;
     size_t refused_capacity;
@@ -47,6 +55,10 @@ struct broker_outbox {
 bool broker_outbox_init(struct broker_outbox *self, void *const sockets[OUTBOX_SOCKETS_MAX],
                         enum broker_manners manners, struct cargo_pool *pool, uint32_t routes_max);
 void broker_outbox_release(struct broker_outbox *self);
+
+// broker_outbox_guard has the gate asked before each message that depends on the reign of this
+// half: what it does not let through is refused, with all that stands in the same message.
+void broker_outbox_guard(struct broker_outbox *self, broker_gate_fn *gate, void *context);
 
 // broker_outbox_add carries out one SEND, and fills in its record.
 void broker_outbox_add(struct broker_outbox *self, struct broker_effect *effect);

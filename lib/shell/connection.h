@@ -14,6 +14,11 @@ struct broker_connection connection_of(int fd);
 // closes descriptors when it likes, and the system gives them to others: those are not meant.
 bool connection_is_silent(struct broker_connection self, uint32_t ms);
 
+// connection_is_local: does it come from this machine, by loopback or ipc? The descriptor may be
+// another connection's already, and `address` (inbox_peer_address) is what libzmq says of the one
+// that was meant: both have to say so.
+bool connection_is_local(struct broker_connection self, const char *address);
+
 // connection_has_ended: has libzmq closed it? Of one that nothing is known of it is false.
 bool connection_has_ended(struct broker_connection self);
 

@@ -121,6 +121,15 @@ inbox_connection(const struct inbox *self)
     return fd > 0 ? fd : 0;
 }
 
+const char *
+inbox_peer_address(const struct inbox *self)
+{
+    // Of the last frame, for the same reason.
+    const char *address =
+        self->count == 0 ? NULL : zmq_msg_gets(&self->messages[self->count - 1], "Peer-Address");
+    return address == NULL ? "" : address;
+}
+
 void
 inbox_take(struct inbox *self, const struct view *frame, zmq_msg_t *to)
 {

@@ -34,6 +34,10 @@ void inbox_clear(struct inbox *self);
 // there is none.
 int inbox_connection(const struct inbox *self);
 
+// inbox_peer_address is where that connection came from when it was made, as libzmq writes it; ""
+// where that is not known.
+const char *inbox_peer_address(const struct inbox *self);
+
 // inbox_holds: is it one of self->frames?
 static inline bool
 inbox_holds(const struct inbox *self, const struct view *frame)

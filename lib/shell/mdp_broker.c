@@ -8,6 +8,7 @@
 
 #include "broker_log.h"
 #include "broker_loop.h"
+#include "broker_pair.h"
 #include "connection.h"
 #include "inbox.h"
 #include "log.h"
@@ -27,6 +28,7 @@ enum {
 
 struct mdp_broker {
     struct broker_loop loop;
+    struct broker_pair pair; // pair.half is NULL where there is none
     struct broker_door door;
     void *pipe; // of the actor, NULL where there is none
     struct mdp_limits limits;
@@ -61,6 +63,7 @@ config_of(const mdp_broker_options_t *options)
         .attempts = or_default(options->attempts, 3),
         .request_ttl_ms = options->request_ttl_ms,
         .drain_ms = or_default(options->drain_ms, 10000),
+        .is_paired = options->bstar != NULL,
     };
     if (config.service_workers_max > config.workers_max)
         config.service_workers_max = config.workers_max;
@@ -100,6 +103,13 @@ window_of(const mdp_broker_options_t *options)
     return credit > DOOR_CLIENT_WINDOW ? credit : DOOR_CLIENT_WINDOW;
 }
 
+static bool
+join_pair(mdp_broker_t *self, const mdp_broker_options_t *options)
+{
+    return options->bstar == NULL ||
+           broker_pair_init(&self->pair, &self->loop, options->bstar, options->pair_redirect);
+}
+
 mdp_broker_t *
 mdp_broker_new(const mdp_broker_options_t *options)
 {
@@ -118,7 +128,7 @@ mdp_broker_new(const mdp_broker_options_t *options)
     if (!broker_door_init(&self->door, self->limits.bytes_max, window_of(options)) ||
         !make_loop(self, options) ||
         !broker_loop_open(&self->loop, &self->door, 1, BROKER_MAJORDOMO) ||
-        !inbox_init(&self->inbox, self->limits.frames_max)) {
+        !inbox_init(&self->inbox, self->limits.frames_max) || !join_pair(self, options)) {
         mdp_broker_destroy(&self);
         errno = ENOMEM;
     }
@@ -158,7 +168,10 @@ on_record(mdp_broker_t *self, const struct mdp_envelope *from, struct mdp_record
             event.cargo_bytes = cargo_bytes(cargo);
         }
     }
-    broker_loop_step(&self->loop, &event);
+    if (self->pair.half == NULL)
+        broker_loop_step(&self->loop, &event);
+    else
+        broker_pair_step(&self->pair, &event, &self->inbox);
 }
 
 // begin_message begins to read what is in the inbox. What cannot be read is one record
@@ -249,9 +262,15 @@ drain_socket(mdp_broker_t *self)
 static void
 turn(mdp_broker_t *self)
 {
-    broker_loop_begin_turn(&self->loop);
-    drain_socket(self);
-    broker_loop_end_turn(&self->loop);
+    if (self->pair.half == NULL) {
+        broker_loop_begin_turn(&self->loop);
+        drain_socket(self);
+        broker_loop_end_turn(&self->loop);
+    } else {
+        broker_pair_begin_turn(&self->pair);
+        drain_socket(self);
+        broker_pair_end_turn(&self->pair);
+    }
     publish_stats(self);
 }
 
@@ -330,6 +349,7 @@ mdp_broker_destroy(mdp_broker_t **self_p)
         return;
     *self_p = NULL;
     broker_loop_release(&self->loop);
+    broker_pair_release(&self->pair);
     inbox_release(&self->inbox);
     broker_door_release(&self->door);
     pthread_mutex_destroy(&self->stats_lock);

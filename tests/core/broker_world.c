@@ -157,6 +157,7 @@ record_send(struct world *self, const struct broker_effect *effect)
     sent->stack_bytes = effect->to->stack.size;
     sent->has_delimiter = effect->has_delimiter;
     sent->keeps_cargo = effect->keeps_cargo;
+    sent->is_of_reign = effect->is_of_reign;
     sent->token = effect->token;
     sent->silence_ms = effect->silence_ms;
     sent->connection = effect->connection;
@@ -166,6 +167,11 @@ record_send(struct world *self, const struct broker_effect *effect)
     sent->record = effect->record;
     if (effect->record.service.size > 0)
         memcpy(sent->service, effect->record.service.data, effect->record.service.size);
+    struct view fields = effect->record.fields;
+    assert_true(fields.size < sizeof sent->fields);
+    assert_int_equal(fields.size > 0, (effect->record.flags & MDP_FLAG_FIELDS) != 0);
+    if (fields.size > 0)
+        memcpy(sent->fields, fields.data, fields.size);
     struct parcel body = {0};
     size_t cursor = 0;
     struct view frame;
@@ -183,23 +189,43 @@ record_send(struct world *self, const struct broker_effect *effect)
         let_go(self, effect->cargo);
 }
 
+static void
+carry_out(struct world *self, const struct broker_effect *effect)
+{
+    switch (effect->kind) {
+    case BROKER_SEND:
+        record_send(self, effect);
+        break;
+    case BROKER_DUMP:
+        let_go(self, effect->cargo);
+        break;
+    case BROKER_JOIN:
+        join(self, effect->into, effect->cargo);
+        break;
+    case BROKER_STOPPED:
+        self->is_stopped = true;
+        break;
+    case BROKER_QUIET:
+        self->quiet++;
+        break;
+    case BROKER_FENCED:
+        self->fenced++;
+        break;
+    case BROKER_QUESTION:
+        self->asked++;
+        self->word = effect->word;
+        break;
+    }
+}
+
 void
 world_step(struct world *self, struct broker_event *event)
 {
     event->now_ns = self->now_ns;
     broker_core_step(self->core, event, &self->effects);
     assert_true(self->effects.count <= BROKER_EFFECTS_MAX);
-    for (size_t i = 0; i < self->effects.count; i++) {
-        const struct broker_effect *effect = &self->effects.list[i];
-        if (effect->kind == BROKER_SEND)
-            record_send(self, effect);
-        else if (effect->kind == BROKER_DUMP)
-            let_go(self, effect->cargo);
-        else if (effect->kind == BROKER_JOIN)
-            join(self, effect->into, effect->cargo);
-        else
-            self->is_stopped = true;
-    }
+    for (size_t i = 0; i < self->effects.count; i++)
+        carry_out(self, &self->effects.list[i]);
     if (!self->is_large)
         broker_core_audit(self->core);
 }
@@ -371,8 +397,8 @@ world_cancel(struct world *self, const char *id, uint64_t request_id)
     world_say(self, id, record, NULL);
 }
 
-void
-world_unsent(struct world *self, const struct sent *sent, bool is_gone)
+static void
+give_back(struct world *self, const struct sent *sent, bool is_gone, bool is_withheld)
 {
     struct broker_event event = {.kind = BROKER_UNSENT,
                                  .route_number = sent->route_number,
@@ -380,11 +406,24 @@ world_unsent(struct world *self, const struct sent *sent, bool is_gone)
                                  .side = sent->record.side,
                                  .command = sent->record.command,
                                  .token = sent->token,
-                                 .is_gone = is_gone};
+                                 .is_gone = is_gone,
+                                 .is_withheld = is_withheld};
     struct mdp_body none = {0};
     if (sent->had_cargo)
         event.cargo = parcel_of(self, &none);
     world_step(self, &event);
+}
+
+void
+world_unsent(struct world *self, const struct sent *sent, bool is_gone)
+{
+    give_back(self, sent, is_gone, false);
+}
+
+void
+world_withhold(struct world *self, const struct sent *sent)
+{
+    give_back(self, sent, false, true);
 }
 
 void
@@ -411,6 +450,45 @@ world_drain(struct world *self)
     world_step(self, &event);
     if (!self->is_manual && broker_core_deadline(self->core) <= self->now_ns && !self->is_stopped)
         world_tick(self);
+}
+
+// ---- what a half of a pair is told
+// ---------------------------------------------------------------
+
+static void
+tell(struct world *self, struct broker_event event)
+{
+    world_step(self, &event);
+    if (!self->is_manual && broker_core_deadline(self->core) <= self->now_ns)
+        world_tick(self);
+}
+
+void
+world_serve(struct world *self, uint64_t epoch)
+{
+    tell(self, (struct broker_event){.kind = BROKER_SERVE,
+                                     .has_epoch = epoch != 0,
+                                     .pair = 0x00112233aabbccdd,
+                                     .epoch = epoch});
+}
+
+void
+world_finish(struct world *self, const char *text)
+{
+    tell(self, (struct broker_event){.kind = BROKER_FINISH, .text = view_of(text, strlen(text))});
+}
+
+void
+world_hold(struct world *self, const char *text)
+{
+    tell(self, (struct broker_event){.kind = BROKER_HOLD, .text = view_of(text, strlen(text))});
+}
+
+void
+world_said(struct world *self, uint16_t code, const char *text)
+{
+    tell(self, (struct broker_event){
+                   .kind = BROKER_SAID, .code = code, .text = view_of(text, strlen(text))});
 }
 
 // ---- what came out ---------------------------------------------------------------------------

@@ -19,6 +19,7 @@ struct sent {
     bool has_delimiter;
     bool keeps_cargo;
     bool had_cargo; // which was given away with it
+    bool is_of_reign;
     uint64_t token;
     uint32_t silence_ms;
     struct broker_connection connection;
@@ -27,6 +28,7 @@ struct sent {
     uint64_t route_serial;
     struct mdp_record record; // its views are not to be used
     char service[256];
+    char fields[256]; // of the core's own; those of the cargo are behind them
     size_t frames;
     char body[1024]; // frames joined by '|'
 };
@@ -41,6 +43,10 @@ struct world {
     size_t sent_count;
     uint64_t cargo_live;
     bool is_stopped;
+    uint32_t quiet;  // times that QUIET was said
+    uint32_t fenced; // times that FENCED was said
+    uint32_t asked;  // questions about the pair
+    enum broker_word word;
     bool is_large;                       // an audit of each step would take too long
     struct broker_connection connection; // that records come over
     bool is_manual;                      // do not tick until nothing is due after each step
@@ -96,7 +102,15 @@ void world_cancel(struct world *self, const char *id, uint64_t request_id);
 void world_unsent(struct world *self, const struct sent *sent, bool is_gone);
 // world_cut says that the connection of a peer is gone: its next HEARTBEAT is refused.
 void world_cut(struct world *self, const char *id);
+// world_withhold gives a message back that was ours not to send.
+void world_withhold(struct world *self, const struct sent *sent);
 void world_drain(struct world *self);
+
+// What is said to a half of a pair. Epoch 0 is none; the text of 503 is `text`.
+void world_serve(struct world *self, uint64_t epoch);
+void world_finish(struct world *self, const char *text);
+void world_hold(struct world *self, const char *text);
+void world_said(struct world *self, uint16_t code, const char *text);
 
 // world_find is the nth message of this command to this peer since the last
 // world_clear, NULL where there is none.

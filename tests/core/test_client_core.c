@@ -756,6 +756,29 @@ answer_with_a_missing_part_is_no_answer_for_its_attempt(void **state)
     rig_free(rig);
 }
 
+// The broker has the request, and drops the repeat: what it sends meanwhile is the answer.
+static void
+parts_that_come_while_the_repeat_waits_are_taken(void **state)
+{
+    (void)state;
+    struct rig *rig = serving(1);
+    uint64_t id = rig_call(rig, "list");
+    rig_partial(rig, A, id, 0, "of a worker that is lost");
+    rig_forget(rig);
+    rig_until(rig, 2500);
+    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 1);
+    struct rig_sent refused = rig->sent[rig->sent_count - 1];
+    rig_unsent(rig, &refused);
+    assert_int_equal(client_core_waiting_count(rig->core), 1);
+    rig_partial(rig, A, id, 0, "one");
+    rig_until(rig, rig_ms(rig) + 5);
+    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
+    rig_partial(rig, A, id, 1, "two");
+    rig_final(rig, A, id, 200, 2, "three");
+    assert_answer(rig, id, GALLEON_OK, 200, "one|two|three");
+    rig_free(rig);
+}
+
 static void
 parts_of_a_cut_connection_are_dropped(void **state)
 {
@@ -983,6 +1006,7 @@ main(void)
         cmocka_unit_test(parts_are_gathered_in_front_of_the_final),
         cmocka_unit_test(second_first_part_starts_the_answer_again),
         cmocka_unit_test(answer_with_a_missing_part_is_no_answer_for_its_attempt),
+        cmocka_unit_test(parts_that_come_while_the_repeat_waits_are_taken),
         cmocka_unit_test(parts_of_a_cut_connection_are_dropped),
         cmocka_unit_test(parts_of_the_endpoint_that_was_left_do_not_mix_in),
         cmocka_unit_test(error_after_parts_is_an_answer_without_them),

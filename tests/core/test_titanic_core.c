@@ -916,6 +916,33 @@ drain_does_not_wait_for_a_service_without_workers(void **state)
     titanic_rig_free(rig);
 }
 
+// A process that was stopped meanwhile finds answers there when it goes on: they are taken before
+// what is still out is given up.
+static void
+answers_that_are_there_when_the_drain_is_over_are_taken(void **state)
+{
+    (void)state;
+    struct titanic_rig *rig = titanic_rig_started();
+    rig_accepted(rig, "echo", "first");
+    rig_known(rig, "echo", true);
+    rig_accepted(rig, "echo", "second");
+    assert_int_equal(rig_open(rig, "echo"), 2);
+    struct titanic_event drain = {.kind = TITANIC_DRAIN};
+    rig_step(rig, &drain);
+    rig->now_ns += (rig->config.drain_ms + 1) * 1000000;
+    struct titanic_event lost = {.kind = TITANIC_ANSWER,
+                                 .token = rig->sent[0].token,
+                                 .ending = TITANIC_LOST,
+                                 .text = VIEW_LITERAL("no answer")};
+    rig->sent[0].is_open = false;
+    rig_step(rig, &lost);
+    rig_answer(rig, 1, 200, "y");
+    assert_int_equal(rig_stats(rig).answers, 1);
+    assert_int_equal(rig_stats(rig).answers_late, 0);
+    assert_true(rig->has_stopped);
+    titanic_rig_free(rig);
+}
+
 static void
 drain_that_waits_for_the_store_alone_sleeps_until_it_says(void **state)
 {
@@ -985,6 +1012,7 @@ main(void)
         cmocka_unit_test(drain_waits_for_what_is_out_and_takes_nothing_new),
         cmocka_unit_test(what_was_pending_of_a_service_without_a_place_runs_before_what_is_new),
         cmocka_unit_test(drain_does_not_wait_for_a_service_without_workers),
+        cmocka_unit_test(answers_that_are_there_when_the_drain_is_over_are_taken),
         cmocka_unit_test(drain_that_waits_for_the_store_alone_sleeps_until_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

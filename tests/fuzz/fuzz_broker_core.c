@@ -5,7 +5,9 @@
 // begins. After each step the core is audited, and an oracle that knows only events and
 // effects judges what came out: all cargo is somewhere, a request goes to a worker that asked
 // for its service and has a slot, an answer goes to the client that asked, once, and is one
-// attempt's. At the end a drain has to give back all there is.
+// attempt's. Half of a pair gives nothing to a worker while it does not serve, passes nothing on
+// while it holds, and says its epoch in all that it does. At the end a drain has to give back all
+// there is.
 
 #include "broker_core.h"
 #include "must.h"
@@ -74,6 +76,11 @@ static struct run {
     uint64_t now_ns;
     uint64_t live; // parcels
     bool is_stopped;
+    bool is_paired;
+    enum broker_event_kind reign; // SERVE, FINISH or HOLD
+    bool owes_quiet;
+    uint64_t epoch; // 0: none
+    bool is_asked;
     struct peer peers[PEERS];
     struct open open[OPEN_MAX];
     size_t open_count;
@@ -94,17 +101,9 @@ static const struct view ids[PEERS] = {{(const uint8_t *)"A", 1},
                                        {(const uint8_t *)"\0\1\2", 3},
                                        {(const uint8_t *)"F", 1},
                                        {(const uint8_t *)long_id, sizeof long_id - 1}};
-static const char *const services[] = {"a",
-                                       "b",
-                                       "c",
-                                       "d",
-                                       "e",
-                                       "mmi.service",
-                                       "mmi.stats",
-                                       "mmi.workers",
-                                       "mmi.ping",
-                                       "mmi.x",
-                                       "mmi.services",
+static const char *const services[] = {"a",        "b",           "c",         "d",
+                                       "e",        "mmi.service", "mmi.stats", "mmi.workers",
+                                       "mmi.ping", "mmi.x",       "mmi.ha",    "mmi.services",
                                        ""};
 enum { SERVICES = sizeof services / sizeof *services };
 
@@ -267,6 +266,8 @@ judge_worker_request(const struct broker_effect *effect)
     const struct peer *peer = &run.peers[at];
     const struct parcel *parcel = effect->cargo;
     must(peer->is_ready && effect->to->stack.size == 0);
+    must(run.reign == BROKER_SERVE && effect->is_of_reign);
+    must((effect->record.fields.size > 0) == (run.epoch > 0));
     must(parcel != NULL && parcel->is_request && effect->keeps_cargo);
     must(parcel->service == peer->service);
     must(given_of(&effect->record.ticket) == NULL);
@@ -310,6 +311,10 @@ judge_answer(const struct broker_effect *effect)
     must(record->command == MDP_PARTIAL || record->command == MDP_FINAL);
     must(!effect->keeps_cargo);
     const struct parcel *parcel = effect->cargo;
+    bool is_worker_s = parcel != NULL && !parcel->is_request;
+    must(!is_worker_s || (run.reign != BROKER_HOLD && effect->is_of_reign));
+    must(!is_worker_s || record->command != MDP_FINAL ||
+         (record->fields.size > 0) == (run.epoch > 0));
     if (parcel != NULL) {
         must(parcel->client == client);
         must(record->dialect != MDP_G1 || parcel->id == record->id);
@@ -366,6 +371,19 @@ carry_out(const struct broker_effect *effect)
     case BROKER_STOPPED:
         must(!run.is_stopped);
         run.is_stopped = true;
+        break;
+    case BROKER_QUIET:
+        must(run.owes_quiet);
+        run.owes_quiet = false;
+        run.reign = BROKER_HOLD;
+        run.epoch = 0;
+        break;
+    case BROKER_FENCED:
+        must(run.epoch > 0);
+        break;
+    case BROKER_QUESTION:
+        must(run.is_paired && !run.is_asked);
+        run.is_asked = true;
     }
 }
 
@@ -390,6 +408,12 @@ step(struct broker_event *event)
     for (size_t i = 0; i < run.effects.count; i++)
         carry_out(&run.effects.list[i]);
     broker_core_audit(run.core);
+    if (run.is_asked) {
+        struct broker_event said = {
+            .kind = BROKER_SAID, .code = 409, .text = VIEW_LITERAL("not now")};
+        run.is_asked = false;
+        step(&said);
+    }
 }
 
 // ---- actions -------------------------------------------------------------------------------
@@ -571,6 +595,7 @@ worker_says(void)
     struct mdp_record record = {.side = MDP_WORKER_SIDE,
                                 .dialect = (mdp_dialect_t)(MDP_G1 + what % 3),
                                 .command = commands[what / 3 % 4],
+                                .reason = what / 16 % 8,
                                 .interval_ms = what};
     if (record.command == MDP_DRAIN)
         record.dialect = MDP_G1;
@@ -622,6 +647,37 @@ refuse(void)
     flush();
 }
 
+// pair_says is what the other machine says to this half, in the order that it keeps.
+static void
+pair_says(uint8_t what)
+{
+    struct broker_event event = {.kind = BROKER_HOLD, .text = VIEW_LITERAL("tcp://peer:1")};
+    if (what & 1 && run.reign == BROKER_HOLD && !run.owes_quiet) {
+        event.kind = run.reign = BROKER_SERVE;
+        event.epoch = run.epoch = what & 2 ? 1 + what : 0;
+        event.has_epoch = run.epoch > 0;
+    } else if (what & 2) {
+        event.kind = BROKER_FINISH;
+        run.reign = run.reign == BROKER_SERVE ? BROKER_FINISH : run.reign;
+        run.owes_quiet = true;
+    } else {
+        run.reign = BROKER_HOLD;
+        run.owes_quiet = true;
+    }
+    step(&event);
+}
+
+static void
+leave_or_change(uint8_t what)
+{
+    struct broker_event event = {.kind = BROKER_DRAIN};
+    if (what == 99)
+        step(&event);
+    else if (what >= 128 && run.is_paired)
+        pair_says(what);
+    flush();
+}
+
 static void
 act(uint8_t action)
 {
@@ -658,17 +714,15 @@ act(uint8_t action)
         tick();
         break;
     default:
-        if (next_byte() == 99) {
-            struct broker_event event = {.kind = BROKER_DRAIN};
-            step(&event);
-        }
-        flush();
+        leave_or_change(next_byte());
     }
 }
 
 static void
 begin(uint8_t how)
 {
+    run.is_paired = how & 32;
+    run.reign = run.is_paired ? BROKER_HOLD : BROKER_SERVE;
     const struct broker_service_config settings[] = {
         {.name = VIEW_LITERAL("a"), .attempts = 9, .may_resume = how & 1},
         {.name = VIEW_LITERAL("b"), .limit_ms = 2000, .attempts = how & 2 ? 1 : 0}};
@@ -688,7 +742,8 @@ begin(uint8_t how)
                                          .request_ttl_ms = how & 16 ? 700 : 0,
                                          .drain_ms = 5000,
                                          .services = settings,
-                                         .service_count = 2};
+                                         .service_count = 2,
+                                         .is_paired = run.is_paired};
     run.now_ns = 1000000000;
     size_t bytes = (broker_core_bytes(&config) + 63) / 64 * 64;
     run.memory = aligned_alloc(64, bytes);
@@ -719,7 +774,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     run.input = view_of(data, size);
-    run.is_stopped = false;
+    run.is_stopped = run.owes_quiet = run.is_asked = false;
+    run.epoch = 0;
     run.live = run.open_count = run.given_count = run.sent_count = run.ticket_count = 0;
     memset(run.peers, 0, sizeof run.peers);
     memset(run.tickets, 0, sizeof run.tickets);

@@ -15,11 +15,16 @@ from collections import Counter
 import zmq
 
 from peers import Link
-from support import HEARTBEAT, BrokerTest, PeerTest, Program, program, run
+from support import HEARTBEAT, ROOT, BrokerTest, PeerTest, Program, program, run
 
 OPTIONS = ["bind", "heartbeat", "liveness", "attempts", "request-ttl", "queue-limit",
            "queue-bytes", "service", "services-limit", "max-message", "io-threads", "insecure",
+           "pair", "pair-bind", "pair-peer", "witness", "pair-name", "pair-state", "pair-init",
+           "pair-heartbeat", "pair-lease", "pair-redirect", "pair-guide",
            "log-level", "help", "version"]
+CLASSIC = ["--pair", "primary", "--pair-bind", "tcp://127.0.0.1:5003",
+           "--pair-peer", "tcp://127.0.0.1:5004"]
+GUARDED = [*CLASSIC, "--witness", "tcp://127.0.0.1:5006", "--pair-state", "/nonexistent/vote"]
 
 
 def has_ipv6():
@@ -85,6 +90,64 @@ class Usage(unittest.TestCase):
         self.fails("--bind", "tcp://[::]:*", says="--insecure")
         self.fails("--bind", "tcp://0.0.0.0:*", says="--insecure")
         self.fails("--bind", "tcp://*:*", says="--insecure")
+
+
+class PairUsage(unittest.TestCase):
+    """What is wrong with a pair is named before anything is bound."""
+
+    fails = Usage.fails
+
+    def test_the_manual_has_every_option(self):
+        manual = (ROOT / "docs/man/mdbroker.1").read_text().replace("\\-", "-")
+        for option in OPTIONS:
+            self.assertIn(f"--{option}", manual)
+
+    def test_what_is_missing(self):
+        self.fails("--pair", "primary", says="--pair needs --pair-bind")
+        self.fails(*CLASSIC[:4], says="--pair needs --pair-peer")
+        self.fails(*CLASSIC, "--witness", "ipc://w", says="--witness needs --pair-state")
+        for option in (["--pair-guide"], ["--pair-redirect", "tcp://127.0.0.1:5555"],
+                       ["--witness", "ipc://w"], ["--pair-name", "a"]):
+            self.fails(*option, says=f"{option[0]} is of a pair: say --pair primary or")
+        for option in (["--pair-init"], ["--pair-state", "x"], ["--pair-lease", "1000"]):
+            self.fails(*CLASSIC, *option, says=f"{option[0]} is of a pair with a witness")
+
+    def test_what_does_not_go_together(self):
+        self.fails(*GUARDED, "--pair-guide", says="--pair-guide and --witness: give one of them")
+        self.fails(*CLASSIC, "--pair-peer", CLASSIC[3], says="the other half's --pair-bind")
+
+    def test_what_is_no_role_name_or_number(self):
+        self.fails("--pair", "master", says="primary")
+        self.fails(*CLASSIC, "--pair-name", "", says="1 to 64 bytes")
+        self.fails(*CLASSIC, "--pair-name", "x" * 65, says="1 to 64 bytes")
+        self.fails(*CLASSIC, "--pair-heartbeat", "1", says="pair-heartbeat")
+        self.fails(*GUARDED, "--pair-lease", "0", says="pair-lease")
+        self.fails(*GUARDED, "--pair-lease", "60", says="--pair-lease is too short")
+
+    def test_what_is_no_endpoint(self):
+        for option in ("--pair-bind", "--pair-peer", "--pair-redirect"):
+            self.fails(*CLASSIC, option, "localhost", says=f"{option}: 'localhost' is no endpoint")
+        self.fails(*CLASSIC, "--pair-peer", "inproc://peer", says="no endpoint")
+        self.fails(*CLASSIC, "--pair-peer", "tcp://a:1,tcp://b:1", says="no endpoint")
+        self.fails(*GUARDED, "--witness", "w", says="--witness: 'w' is no endpoint")
+
+    def test_members_of_a_guarded_pair_speak_plain_and_so_on_this_machine_only(self):
+        self.fails(*CLASSIC, "--pair-bind", "tcp://*:5003", says="--insecure")
+        for option, endpoint in (("--pair-bind", "tcp://*:5003"), ("--pair-peer", "tcp://b:5004"),
+                                 ("--witness", "tcp://10.0.0.1:5006")):
+            self.fails("--insecure", *GUARDED, option, endpoint,
+                       says=f"{option}: '{endpoint}' can be reached from other machines")
+
+    def test_what_cannot_be_made_is_exit_1(self):
+        code, _, errors = run("mdbroker", "--bind", "tcp://127.0.0.1:*", *GUARDED, "--pair-init")
+        self.assertEqual(code, 1)
+        self.assertIn("cannot make /nonexistent/vote", errors)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+            code, _, errors = run("mdbroker", "--bind", "tcp://127.0.0.1:*", *CLASSIC,
+                                  "--pair-bind", endpoint)
+        self.assertEqual(code, 1)
+        self.assertIn(f"cannot bind {endpoint}", errors)
 
 
 class Endpoints(PeerTest):

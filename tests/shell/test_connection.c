@@ -178,6 +178,46 @@ connection_has_ended_when_its_descriptor_is_closed_or_anothers(void **state)
     assert_false(connection_has_ended((struct broker_connection){0}));
 }
 
+static void
+connection_over_loopback_is_local_and_so_is_ipc(void **state)
+{
+    (void)state;
+    struct pair four, six;
+    int fds[2];
+    assert_true(connect_pair(&four, AF_INET));
+    assert_true(connection_is_local(four.connection, "127.0.0.1"));
+    assert_true(connection_is_local(four.connection, "127.1.2.3"));
+    assert_true(connection_is_local(four.connection, "::ffff:127.0.0.1"));
+    if (connect_pair(&six, AF_INET6)) {
+        assert_true(connection_is_local(six.connection, "::1"));
+        close_pair(&six);
+    }
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_true(connection_is_local(connection_of(fds[0]), "localhost:0:0:1"));
+    close(fds[0]);
+    close(fds[1]);
+    close_pair(&four);
+}
+
+static void
+connection_of_which_either_side_says_otherwise_is_not_local(void **state)
+{
+    (void)state;
+    static const char *const elsewhere[] = {"",           "10.0.0.1",        "128.0.0.1",
+                                            "::2",        "::ffff:10.0.0.1", "localhost",
+                                            "127.0.0.1 ", "127.0.0"};
+    struct pair pair;
+    assert_true(connect_pair(&pair, AF_INET));
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        assert_false(connection_is_local(pair.connection, elsewhere[i]));
+    close_pair(&pair);
+    assert_false(connection_is_local(pair.connection, "127.0.0.1")); // it is no connection
+    assert_false(connection_is_local((struct broker_connection){0}, "127.0.0.1"));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_false(connection_is_local(connection_of(fd), "127.0.0.1"));
+    close(fd);
+}
+
 int
 main(void)
 {
@@ -187,6 +227,8 @@ main(void)
         cmocka_unit_test(descriptor_that_is_another_connections_by_now_is_not_meant),
         cmocka_unit_test(what_is_no_tcp_connection_is_never_silent),
         cmocka_unit_test(connection_has_ended_when_its_descriptor_is_closed_or_anothers),
+        cmocka_unit_test(connection_over_loopback_is_local_and_so_is_ipc),
+        cmocka_unit_test(connection_of_which_either_side_says_otherwise_is_not_local),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

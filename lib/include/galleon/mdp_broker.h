@@ -44,6 +44,8 @@ typedef struct mdp_broker_options {        // every zero means "the default"
     uint32_t drain_ms;                     // 10000: how long a drain waits for what is out
     const mdp_service_options_t *services; // settings of single services
     size_t service_count;
+    struct bstar *bstar;       // borrowed (bstar.h); NULL: not part of a pair
+    const char *pair_redirect; // named in 503: the peer's endpoint for clients; NULL: none
 } mdp_broker_options_t;
 
 typedef struct mdp_broker_stats { // one consistent snapshot
@@ -52,8 +54,13 @@ typedef struct mdp_broker_stats { // one consistent snapshot
     uint64_t workers_idle, workers_busy, workers_lost, peers_rejected;
 } mdp_broker_stats_t;
 
-// mdp_broker_new copies everything it is given; options may be NULL. NULL with
-// errno ENOMEM if out of memory, sockets or descriptors.
+// mdp_broker_new copies everything it is given, but for the half of a pair, which has to
+// live longer than the broker; options may be NULL. NULL with errno ENOMEM if out of
+// memory, sockets or descriptors.
+//
+// With a half of a pair it serves while that is ACTIVE, and run pumps it: nobody else may
+// meanwhile. Else requests are answered 503 in G1 and not at all in 0.1 and 0.2; workers
+// and mmi are served in every state. What is open when the half ceases to serve is dropped.
 GALLEON_API mdp_broker_t *mdp_broker_new(const mdp_broker_options_t *options);
 GALLEON_API void mdp_broker_destroy(mdp_broker_t **self_p);
 
@@ -69,8 +76,8 @@ GALLEON_API const char *mdp_broker_endpoint(const mdp_broker_t *self);
 // interrupted and czmq's signal handler says so (GALLEON_INTERRUPTED).
 GALLEON_API int mdp_broker_run(mdp_broker_t *self);
 
-// mdp_broker_drain finishes what is out and accepts nothing new. It is safe from a
-// signal handler and from other threads.
+// mdp_broker_drain finishes what is out and accepts nothing new; half of a pair hands over
+// first. It is safe from a signal handler and from other threads.
 GALLEON_API void mdp_broker_drain(mdp_broker_t *self);
 
 // mdp_broker_stats may be called from any thread.
