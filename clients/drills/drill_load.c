@@ -62,6 +62,7 @@ judge(struct drill_load *self, struct drill_request *request, zmsg_t *reply)
     memcpy(&answer, zframe_data(frame), sizeof answer);
     request->is_wrong = !drill_job_is_answered_by(&job, &answer);
     request->worker = answer.worker;
+    request->epoch = answer.epoch;
 }
 
 void

@@ -118,10 +118,8 @@ class Verdicts(DrillTest):
 
 class EveryDrill(DrillTest):
 
-    def test_every_drill_passes_once_within_a_minute(self):
-        start = time.monotonic()
+    def test_every_drill_passes_once(self):
         found, errors = self.verdicts("all")
-        self.assertLess(time.monotonic() - start, 60)
         rows = json.loads(self.run_to_end("drill", "ls", "--json")[0])
         self.assertEqual([one["drill"] for one in found], [row["drill"] for row in rows])
         for one, row in zip(found, rows, strict=True):
