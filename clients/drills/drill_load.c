@@ -130,8 +130,10 @@ call(struct drill_load *self)
             open++;
         if (open == 0)
             break;
-        open -= pump(self, client);
-        wait_for_client(client);
+        uint32_t ended = pump(self, client);
+        open -= ended;
+        if (ended == 0)
+            wait_for_client(client);
     }
     mdp_client_destroy(&client);
 }
