@@ -63,11 +63,11 @@ tool_drill_ls(struct tool *self)
     if (self->is_json)
         json_begin(&json, '[');
     else
-        printf("%-24s %13s %6s  %s\n", "drill", "recovers_ms", "twice", "what it does");
+        printf("%-26s %13s %6s  %s\n", "drill", "recovers_ms", "twice", "what it does");
     for (size_t i = 0; i < drill_count; i++) {
         const struct drill *drill = &drills[i];
         if (!self->is_json) {
-            printf("%-24s %13u %6u  %s\n", drill->name, drill->recovery_ms_max, drill->twice_max,
+            printf("%-26s %13u %6u  %s\n", drill->name, drill->recovery_ms_max, drill->twice_max,
                    drill->about);
             continue;
         }
@@ -122,7 +122,7 @@ check_name(struct tool *self, const struct drill_settings *settings, const char 
 static void
 print_head(void)
 {
-    printf("%-24s %-7s %4s %6s %11s %11s %7s %8s %7s %4s %5s %7s\n", "drill", "verdict", "runs",
+    printf("%-26s %-7s %4s %6s %11s %11s %7s %8s %7s %4s %5s %7s\n", "drill", "verdict", "runs",
            "passed", "recovery_ms", "allowed_ms", "sent", "answered", "refused", "lost", "twice",
            "seconds");
 }
@@ -182,7 +182,7 @@ print_pair(struct sum *sum)
 static void
 print_sum(struct sum *sum, const struct drill_settings *settings)
 {
-    printf("%-24s %-7s %4u %6u %11.0f %11u %7llu %8llu %7llu %4llu %5llu %7.1f\n", sum->drill->name,
+    printf("%-26s %-7s %4u %6u %11.0f %11u %7llu %8llu %7llu %4llu %5llu %7.1f\n", sum->drill->name,
            sum->passed == sum->runs ? "pass" : "FAIL", sum->runs, sum->passed, sum->recovery_ms_max,
            drill_allowed_ms(sum->drill, settings), (unsigned long long)sum->sent,
            (unsigned long long)sum->answered, (unsigned long long)sum->refused,

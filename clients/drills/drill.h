@@ -29,6 +29,7 @@ enum {
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
     DRILL_INFLIGHT = 64,      // requests that titanic has out
+    DRILL_PAUSE_MS = 2000,    // the longest that a client waits where all refuse
     DRILL_ATTEMPT_MS = 500,   // of a pair's clients
     DRILL_CUTS = 6,           // ends of titanic before the last
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
@@ -253,6 +254,12 @@ void drill_pirate_queue_restarted(struct drill_stage *stage);
 void drill_pirate_worker_frozen(struct drill_stage *stage);
 void drill_primary_killed(struct drill_stage *stage);
 void drill_primary_frozen(struct drill_stage *stage);
+void drill_pair_link_cut(struct drill_stage *stage);
+void drill_pair_link_one_way(struct drill_stage *stage);
+void drill_both_killed_backup_returns(struct drill_stage *stage);
+void drill_witness_killed(struct drill_stage *stage);
 void drill_planned_switchover(struct drill_stage *stage);
+void drill_clients_on_each_side(struct drill_stage *stage);
+void drill_clock_step(struct drill_stage *stage);
 
 #endif

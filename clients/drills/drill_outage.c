@@ -5,7 +5,7 @@
 enum { EPOCHS_MAX = 64, WORKERS_MAX = 64 };
 
 double
-drill_outage_ms(const struct drill_load *load, uint64_t since_ns)
+drill_outage_ms(const struct drill_load *load, uint64_t since_ns, bool is_from_then)
 {
     uint64_t last_ns = 0;
     uint64_t longest_ns = 0;
@@ -13,9 +13,11 @@ drill_outage_ms(const struct drill_load *load, uint64_t since_ns)
         const struct drill_request *request = &load->requests[i];
         if (request->result != GALLEON_OK)
             continue;
-        uint64_t gap_ns = last_ns == 0 ? 0 : request->ended_ns - last_ns;
-        if (request->ended_ns > since_ns && gap_ns > longest_ns)
-            longest_ns = gap_ns;
+        if (is_from_then && last_ns < since_ns)
+            last_ns = since_ns;
+        if (request->ended_ns > since_ns && last_ns != 0 &&
+            request->ended_ns - last_ns > longest_ns)
+            longest_ns = request->ended_ns - last_ns;
         last_ns = request->ended_ns;
     }
     return (double)longest_ns / 1e6;

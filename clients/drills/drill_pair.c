@@ -21,8 +21,8 @@ enum {
     FAST_BEAT_MS = 50,
     FAST_LEASE_MS = 200,
     FAST_ATTEMPT_MS = 100,
-    GUARDED_LONG_MS = 2500, // two leases and a half
-    CLASSIC_LONG_MS = 4000, // two patiences
+    GUARDED_LONG_MS = 1500, // a lease and a half
+    CLASSIC_LONG_MS = 3000, // a patience and a half
     WORD_BYTES = 32
 };
 
@@ -508,7 +508,7 @@ measure(struct drill_stage *stage)
     for (size_t i = 0; i < stage->load_count; i++) {
         const struct drill_load *load = &stage->loads[i];
         enum drill_kind kind = load->options.client.dialect == MDP_G1 ? DRILL_OF_G1 : DRILL_OF_OLD;
-        double ms = drill_outage_ms(load, stage->harmed_ns);
+        double ms = drill_outage_ms(load, stage->harmed_ns, stage->pair.counts_from_harm);
         verdict->has_outage[kind] = true;
         if (ms > verdict->outage_ms[kind])
             verdict->outage_ms[kind] = ms;

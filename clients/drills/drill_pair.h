@@ -46,7 +46,8 @@ struct drill_pair {
     mdp_client_t *controls[DRILL_HALVES];
     struct drill_reign reigns[DRILL_REIGNS_MAX];
     size_t reign_count;
-    bool is_clock_stepped; // their wall clocks are, and those of the workers
+    bool counts_from_harm; // outages do: it came at their end
+    bool is_clock_stepped; // wall clocks are, of the members and of the workers
 };
 
 // ---- what a drill of a pair is made of --------------------------------------------------------
@@ -92,8 +93,8 @@ void drill_pair_close(struct drill_stage *stage);
 // ---- what clients and workers saw -------------------------------------------------------------
 
 // drill_outage_ms is the longest time between two answers of a load with a window of 1, of which
-// the later came after since_ns.
-double drill_outage_ms(const struct drill_load *load, uint64_t since_ns);
+// the later came after since_ns; or from then on, where the time before is not to count.
+double drill_outage_ms(const struct drill_load *load, uint64_t since_ns, bool is_from_then);
 
 // drill_count_dual counts what two brokers that serve at once would do: a worker begins what an
 // older epoch asks for after a newer, a client gets the answer of an older one after that of a

@@ -2,6 +2,14 @@
 
 #include "drill.h"
 
+#include "step_clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 // return_as_passive starts again who was killed: it must not take its place back.
 static bool
 return_as_passive(struct drill_stage *stage, uint32_t half)
@@ -66,4 +74,98 @@ drill_planned_switchover(struct drill_stage *stage)
         drill_pair_await_reign(stage, DRILL_BACKUP) &&
         drill_await_progress(stage, DRILL_START_MS) && drill_pair_settle(stage, DRILL_BACKUP))
         drill_pair_end(stage);
+}
+
+void
+drill_both_killed_backup_returns(struct drill_stage *stage)
+{
+    if (!drill_pair_begin(stage, false))
+        return;
+    drill_harm(stage);
+    if (drill_pair_kill(stage, DRILL_PRIMARY) && drill_pair_kill(stage, DRILL_BACKUP) &&
+        drill_pair_start(stage, DRILL_BACKUP) && drill_pair_await_reign(stage, DRILL_BACKUP) &&
+        drill_await_progress(stage, DRILL_START_MS) && return_as_passive(stage, DRILL_PRIMARY) &&
+        drill_await_progress(stage, DRILL_START_MS))
+        drill_pair_end(stage);
+}
+
+// goes_on: longer than any lease all clients are answered, and nobody else serves.
+static bool
+goes_on(struct drill_stage *stage)
+{
+    if (!drill_pass_time(stage, drill_pair_long_ms(stage)) ||
+        !drill_await_progress(stage, DRILL_START_MS))
+        return false;
+    return stage->pair.reign_count == 1 ||
+           drill_fail(stage, "%zu reigns, and nobody was harmed who serves",
+                      stage->pair.reign_count);
+}
+
+void
+drill_witness_killed(struct drill_stage *stage)
+{
+    if (!drill_pair_begin(stage, false))
+        return;
+    drill_harm(stage);
+    if (drill_pair_kill(stage, DRILL_WITNESS) &&
+        drill_pair_await_word(stage, DRILL_PRIMARY, "witness", "silent") && goes_on(stage) &&
+        drill_pair_start(stage, DRILL_WITNESS) &&
+        drill_pair_await_word(stage, DRILL_PRIMARY, "witness", "alive") && goes_on(stage) &&
+        drill_pair_settle(stage, DRILL_PRIMARY))
+        drill_pair_end(stage);
+}
+
+// ---- clock-step ---------------------------------------------------------------------------------
+
+// open_clock makes the file by which wall clocks are stepped; NULL where it is over.
+static struct step_clock *
+open_clock(struct drill_stage *stage)
+{
+    struct step_clock *clock = MAP_FAILED;
+    if (!drill_child_find_library("step_clock.so", stage->clock_library)) {
+        drill_fail(stage, "step_clock.so is not found, or its path has a space or a colon");
+        return NULL;
+    }
+    snprintf(stage->clock_path, sizeof stage->clock_path, "%.480s/clock", stage->folder);
+    int fd = open(stage->clock_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0 && ftruncate(fd, sizeof *clock) == 0)
+        clock = mmap(NULL, sizeof *clock, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (clock == MAP_FAILED)
+        drill_fail(stage, "cannot make a clock: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return clock == MAP_FAILED ? NULL : clock;
+}
+
+static void
+step_clocks(struct drill_stage *stage, struct step_clock *clock)
+{
+    enum { HOUR_S = 3600 };
+    static const int64_t steps_s[] = {HOUR_S, -HOUR_S, 24 * HOUR_S};
+    stage->pair.is_clock_stepped = true;
+    if (!drill_pair_begin(stage, false))
+        return;
+    drill_harm(stage);
+    for (size_t i = 0; i < sizeof steps_s / sizeof *steps_s; i++) {
+        atomic_store(&clock->ahead_s, steps_s[i]);
+        if (!goes_on(stage))
+            return;
+    }
+    size_t members = stage->settings.is_classic ? DRILL_HALVES : DRILL_MEMBERS;
+    uint32_t wanted = (uint32_t)(members + stage->child_count);
+    if (atomic_load(&clock->processes) != wanted)
+        drill_fail(stage, "the clocks of %u processes were stepped, not of %u",
+                   atomic_load(&clock->processes), wanted);
+    if (drill_pair_settle(stage, DRILL_PRIMARY))
+        drill_pair_end(stage);
+}
+
+void
+drill_clock_step(struct drill_stage *stage)
+{
+    struct step_clock *clock = open_clock(stage);
+    if (clock == NULL)
+        return;
+    step_clocks(stage, clock);
+    munmap(clock, sizeof *clock);
 }

@@ -320,9 +320,16 @@ struct drill_child *
 drill_workers_of(struct drill_stage *stage, mdp_dialect_t dialect, const char *endpoint,
                  const char *service, uint32_t heartbeat_ms, uint32_t first, uint32_t count)
 {
-    char numbers[4][16];
-    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
+    char numbers[4][16], parent[16];
+    const char *stepped[] = {DRILL_CHILD_STEPPED, stage->clock_library, stage->clock_path,
+                             "/proc/self/exe",    DRILL_CHILD,          parent};
+    const char *rest[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
                           numbers[1],         numbers[2],          numbers[3], NULL};
+    const char *line[(sizeof stepped + sizeof rest) / sizeof *rest];
+    size_t before = stage->pair.is_clock_stepped ? sizeof stepped / sizeof *stepped : 0;
+    memcpy(line, stepped, before * sizeof *stepped);
+    memcpy(line + before, rest, sizeof rest);
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(numbers[0], sizeof numbers[0], "%u", heartbeat_ms);
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
