@@ -238,7 +238,7 @@ write_verdict(struct json *json, const struct drill *drill, uint32_t run,
     add_number(json, "timed_out", verdict->timed_out);
     add_number(json, "wrong", verdict->wrong);
     add_number(json, "twice", verdict->twice);
-    add_number(json, "twice_max", drill->twice_max);
+    add_number(json, "twice_max", drill_allowed_twice(drill, settings));
     add_number(json, "late_dropped", verdict->dropped);
     add_number(json, "unsynced", verdict->pending);
     add_number(json, "unsynced_lost", verdict->gone);

@@ -125,6 +125,8 @@ void drill_run(const struct drill *drill, const struct drill_settings *settings,
 bool drill_can_run(const struct drill *drill, const struct drill_settings *settings);
 // drill_allowed_ms is the target of its recovery.
 uint32_t drill_allowed_ms(const struct drill *drill, const struct drill_settings *settings);
+// drill_allowed_twice is that of the requests that run twice.
+uint32_t drill_allowed_twice(const struct drill *drill, const struct drill_settings *settings);
 
 // drill_account counts what became of each request of the loads, which are over; false: out of
 // memory. What nobody waited for, because the drill was interrupted, is left out.

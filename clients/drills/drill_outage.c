@@ -107,6 +107,18 @@ drill_count_dual(const struct drill_journal *journal, const struct drill_load *l
     return dual;
 }
 
+uint32_t
+drill_count_bare(const struct drill_journal *journal, uint32_t worker_max)
+{
+    uint32_t bare = 0;
+    uint32_t count = drill_journal_count(journal);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct drill_run *run = &journal->runs[i];
+        bare += run->epoch == 0 && run->worker <= worker_max ? 1 : 0;
+    }
+    return bare;
+}
+
 // ---- too late -----------------------------------------------------------------------------------
 
 uint32_t

@@ -208,7 +208,7 @@ add_half(const struct drill_stage *stage, struct line *line, uint32_t half)
     static char beat[16], heartbeat[16];
     const struct drill_pair *pair = &stage->pair;
     snprintf(beat, sizeof beat, "%d", FAST_BEAT_MS);
-    snprintf(heartbeat, sizeof heartbeat, "%d", DRILL_HEARTBEAT_MS);
+    snprintf(heartbeat, sizeof heartbeat, "%d", DRILL_PAIR_BEAT_MS);
     add(line, "--bind", pair->endpoints[half]);
     add(line, "--heartbeat", heartbeat);
     add(line, "--pair", member_names[half]);
@@ -433,7 +433,7 @@ hire(struct drill_stage *stage)
     mdp_dialect_t dialects[2];
     size_t count = dialects_of(stage, dialects);
     for (uint32_t i = 0; i < count; i++)
-        if (drill_workers_of(stage, dialects[i], stage->endpoint, "drill", DRILL_HEARTBEAT_MS,
+        if (drill_workers_of(stage, dialects[i], stage->endpoint, "drill", DRILL_PAIR_BEAT_MS,
                              i * WORKERS + 1, WORKERS) == NULL)
             return false;
     for (int half = 0; half < DRILL_HALVES; half++) {
@@ -489,8 +489,11 @@ drill_pair_open(struct drill_stage *stage, bool has_proxies)
     if (!stage->settings.is_classic && !drill_pair_start(stage, DRILL_WITNESS))
         return false;
     // The primary is first, as its preference has it.
-    return drill_pair_start(stage, DRILL_PRIMARY) && drill_pair_start(stage, DRILL_BACKUP) &&
-           drill_pair_settle(stage, DRILL_PRIMARY) && hire(stage);
+    if (!drill_pair_start(stage, DRILL_PRIMARY) || !drill_pair_start(stage, DRILL_BACKUP) ||
+        !drill_pair_settle_any(stage))
+        return false;
+    stage->pair.serving = open_reign(&stage->pair, DRILL_BACKUP) != NULL;
+    return hire(stage);
 }
 
 bool
@@ -515,6 +518,12 @@ measure(struct drill_stage *stage)
         drill_recover(stage, stage->harmed_ns + (uint64_t)(ms * 1e6));
     }
     verdict->dual = drill_count_dual(stage->journal, stage->loads, stage->load_count);
+    mdp_dialect_t dialects[2];
+    (void)dialects_of(stage, dialects);
+    bool know_epochs = !stage->settings.is_classic && dialects[0] == MDP_G1;
+    uint32_t bare = know_epochs ? drill_count_bare(stage->journal, WORKERS) : 0;
+    if (bare > 0)
+        drill_fail(stage, "%u runs were asked for under no epoch", bare);
     if (verdict->dual > 0)
         drill_fail(stage, "two halves served at once: %u effects of an older epoch after a newer",
                    verdict->dual);

@@ -22,6 +22,7 @@ enum {
     DRILL_MEMBERS,
     DRILL_PORTS = 2 * DRILL_HALVES + 1,
     DRILL_ENDPOINT_BYTES = 64,
+    DRILL_PAIR_BEAT_MS = 1000, // of workers: they stay with a half that is frozen for a while
     DRILL_REIGNS_MAX = 16
 };
 
@@ -46,14 +47,15 @@ struct drill_pair {
     mdp_client_t *controls[DRILL_HALVES];
     struct drill_reign reigns[DRILL_REIGNS_MAX];
     size_t reign_count;
+    uint32_t serving;      // the half that does so at the beginning, mostly the primary
     bool counts_from_harm; // outages do: it came at their end
     bool is_clock_stepped; // wall clocks are, of the members and of the workers
 };
 
 // ---- what a drill of a pair is made of --------------------------------------------------------
 
-// drill_pair_begin starts the witness, both halves, workers and clients, and waits until the
-// primary serves and all are answered. With links that can be harmed the proxies are there.
+// drill_pair_begin starts the witness, both halves, workers and clients, and waits until one
+// half serves and all are answered. With links that can be harmed the proxies are there.
 bool drill_pair_begin(struct drill_stage *stage, bool has_proxies);
 // drill_pair_open is the same without the clients; drill_pair_load starts one of each dialect that
 // is asked for, which have both halves, or their endpoints.
@@ -102,6 +104,9 @@ double drill_outage_ms(const struct drill_load *load, uint64_t since_ns, bool is
 // older. What has no epoch is not looked at.
 uint32_t drill_count_dual(const struct drill_journal *journal, const struct drill_load *loads,
                           size_t load_count);
+
+// drill_count_bare counts runs under no epoch of workers up to this one, who all know epochs.
+uint32_t drill_count_bare(const struct drill_journal *journal, uint32_t worker_max);
 
 // drill_count_stale counts runs that began after since_ns for requests that were answered before.
 // Those of workers that know epochs go to *fenced_out, which has to stay 0.

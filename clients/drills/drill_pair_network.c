@@ -166,7 +166,7 @@ is_served(struct drill_stage *stage, void *context)
 static bool
 live_apart(struct drill_stage *stage, struct sides *sides)
 {
-    struct wanted wanted = {.sides = sides, .side = DRILL_PRIMARY};
+    struct wanted wanted = {.sides = sides, .side = stage->pair.serving};
     // What was on its way has come.
     if (!drill_pass_time(stage, drill_pair_long_ms(stage)))
         return false;
@@ -174,11 +174,11 @@ live_apart(struct drill_stage *stage, struct sides *sides)
     if (!drill_until(stage, is_served, &wanted, DRILL_START_MS, "the primary's side is answered") ||
         !drill_pass_time(stage, drill_pair_attempt_ms(stage)))
         return false;
-    wanted.side = DRILL_BACKUP;
+    wanted.side = !stage->pair.serving;
     if (stage->settings.is_classic)
         return drill_until(stage, is_served, &wanted, DRILL_START_MS,
                            "the backup's side is answered");
-    if (has_answers(stage, sides, DRILL_BACKUP, 1))
+    if (has_answers(stage, sides, !stage->pair.serving, 1))
         return drill_fail(stage, "the side of the passive half is answered");
     return true;
 }
