@@ -152,6 +152,7 @@ enum broker_effect_kind {
     BROKER_JOIN,    // the frames of `cargo` go to the end of `into`
     BROKER_STOPPED, // the drain is over
     BROKER_QUIET,   // after FINISH or HOLD: nothing is open any more that was taken before
+    BROKER_FENCED,  // a worker knows a later epoch than ours
     BROKER_QUESTION // what becomes of `word`? SAID is the answer
 };
 
@@ -247,7 +248,8 @@ struct broker_effects {
     X(requests_passive) /* refused: this half of the pair does not serve */                        \
     X(requests_dropped) /* they waited or were out when it ceased to serve */                      \
     X(sends_withheld)   /* requests and answers, for the same reason */                            \
-    X(reigns)           /* times that it began to serve */
+    X(reigns)           /* times that it began to serve */                                         \
+    X(reigns_fenced)    /* a worker refused requests of this one */
 
 #define BROKER_GAUGE_MAP(X)                                                                        \
     X(services)                                                                                    \

@@ -611,6 +611,19 @@ record_is(const struct broker_event *event, enum mdp_command command)
     return event->record->fault == MDP_SOUND && event->record->command == command;
 }
 
+// leave: it goes. Where it says that the other half of our pair serves by now, somebody has to
+// find out.
+static void
+leave(struct broker_core *self, struct worker *worker, const struct mdp_record *record)
+{
+    bool is_fenced = record->reason == MDP_REASON_FENCED && self->epoch_line.size > 0;
+    if (is_fenced) {
+        self->stats.reigns_fenced++;
+        (void)broker_add_effect(self, BROKER_FENCED);
+    }
+    broker_worker_leave(self, worker, is_fenced ? "it knows a later epoch" : NULL);
+}
+
 static void
 act(struct broker_core *self, enum action action, struct worker *worker,
     const struct broker_event *event, const struct rule *rule)
@@ -644,7 +657,7 @@ act(struct broker_core *self, enum action action, struct worker *worker,
         on_partial(self, worker, event);
         break;
     case LEAVE:
-        broker_worker_leave(self, worker, NULL);
+        leave(self, worker, event->record);
         break;
     case HOLD_BACK:
         worker->is_draining = true;

@@ -107,6 +107,9 @@ carry_out(struct broker_loop *self)
         case BROKER_QUIET:
             self->is_quiet = true;
             break;
+        case BROKER_FENCED:
+            self->is_fenced = true;
+            break;
         case BROKER_QUESTION:
             self->is_asked = true;
             self->is_asked_by_proxy = effect->to->stack.size > 0;

@@ -41,6 +41,7 @@ struct broker_loop {
 
     // What the core of a half of a pair has said, for its owner to see and to clear.
     bool is_quiet;
+    bool is_fenced;
     bool is_asked;          // what becomes of `word`?
     bool is_asked_by_proxy; // somebody behind it, who may be anywhere
     enum broker_word word;

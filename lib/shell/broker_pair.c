@@ -282,4 +282,9 @@ broker_pair_step(struct broker_pair *self, struct broker_event *event, const str
     broker_loop_step(self->loop, event);
     if (self->loop->is_asked)
         answer(self, inbox);
+    if (self->loop->is_fenced) {
+        self->loop->is_fenced = false;
+        bstar_fenced(self->half, self->loop->now_ns);
+        follow(self);
+    }
 }

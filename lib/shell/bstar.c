@@ -215,22 +215,35 @@ leave_behind(bstar_t *self)
         bstar_line_drop(&self->beats.ear);
 }
 
+// look_after the connections, now and then: that takes some system calls.
+static void
+look_after(bstar_t *self)
+{
+    static const uint64_t pause_ns = 10000000;
+    if (self->now_ns < self->looked_ns + pause_ns)
+        return;
+    self->looked_ns = self->now_ns;
+    if (self->has_beats) {
+        listener_pump(&self->beats.mouth);
+        bstar_line_look(&self->beats.ear, self->now_ns);
+    }
+    if (self->has_mail) {
+        listener_pump(&self->mail.door);
+        bstar_mail_look(&self->mail, self->now_ns);
+    }
+}
+
 int
 bstar_pump(bstar_t *self, uint64_t now_ns)
 {
     take_clock(self, now_ns);
-    if (self->has_beats)
-        listener_pump(&self->beats.mouth);
-    if (self->has_mail)
-        listener_pump(&self->mail.door);
     take_stored(self);
     read_all(self);
     step(self, (struct bstar_event){.kind = BSTAR_ON_TICK});
     leave_behind(self);
     if (self->has_beats)
         bstar_beats_turn(&self->beats, self->core.pulse.progress, self->now_ns);
-    if (self->has_mail)
-        bstar_mail_turn(&self->mail, self->now_ns);
+    look_after(self);
     bstar_log_silences(&self->silences, &self->core);
     return GALLEON_OK;
 }
@@ -246,7 +259,7 @@ bstar_deadline(const bstar_t *self)
 {
     bool has_input = (self->has_beats && bstar_beats_has_input(&self->beats)) ||
                      (self->has_mail && bstar_mail_has_input(&self->mail));
-    return has_input ? 0 : bstar_core_deadline(&self->core);
+    return has_input && !bstar_is_over(self) ? 0 : bstar_core_deadline(&self->core);
 }
 
 // ---- what it is asked -----------------------------------------------------------------------
@@ -457,13 +470,6 @@ make_config(bstar_t *self, bstar_role_t role, const bstar_options_t *options,
 }
 
 static int
-watch(bstar_t *self, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
-}
-
-static int
 begin_classic(bstar_t *self)
 {
     struct bstar_beats_options options = {.bind = self->bind,
@@ -473,8 +479,7 @@ begin_classic(bstar_t *self)
                                           .beat_ns = self->core.config.beat_ns,
                                           .gap_ns = self->core.config.gap_ns};
     self->has_beats = true;
-    int error = bstar_beats_open(&self->beats, &options);
-    return error != 0 ? error : watch(self, listener_fd(&self->beats.mouth));
+    return bstar_beats_open(&self->beats, &options);
 }
 
 // begin_guarded knows its record before it hears anybody.
@@ -492,10 +497,11 @@ begin_guarded(bstar_t *self, bool is_first)
         return EBUSY;
     self->has_keeper = true;
     error = bstar_keeper_open(&self->keeper, &self->file);
-    if (error == 0)
-        error = watch(self, self->keeper.done_fd);
     if (error != 0)
         return error;
+    struct epoll_event done = {.events = EPOLLIN, .data.fd = self->keeper.done_fd};
+    if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->keeper.done_fd, &done) != 0)
+        return errno;
     if (!is_loaded)
         log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\"", self->state_file,
                   bstar_trouble_text(self->trouble));
@@ -503,8 +509,7 @@ begin_guarded(bstar_t *self, bool is_first)
                                 .record = &record};
     step(self, event);
     self->has_mail = true;
-    error = bstar_mail_open(&self->mail, self->bind, self->peer, self->witness, self->epoll_fd);
-    return error != 0 ? error : watch(self, listener_fd(&self->mail.door));
+    return bstar_mail_open(&self->mail, self->bind, self->peer, self->witness, self->epoll_fd);
 }
 
 static int

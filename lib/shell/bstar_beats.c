@@ -148,7 +148,6 @@ bstar_beats_turn(struct bstar_beats *self, uint64_t progress, uint64_t now_ns)
     self->beat.progress = progress;
     self->turned_ns = now_ns;
     pthread_mutex_unlock(&self->lock);
-    bstar_line_look(&self->ear, now_ns);
 }
 
 // ---- hearing --------------------------------------------------------------------------------

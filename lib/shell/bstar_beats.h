@@ -50,7 +50,7 @@ int bstar_beats_open(struct bstar_beats *self, const struct bstar_beats_options 
 void bstar_beats_close(struct bstar_beats *self);
 
 void bstar_beats_say(struct bstar_beats *self, const struct bstar_beat *beat);
-// bstar_beats_turn: the main loop has turned. It looks after the connection, too.
+// bstar_beats_turn: the main loop has turned.
 void bstar_beats_turn(struct bstar_beats *self, uint64_t progress, uint64_t now_ns);
 
 // bstar_beats_begin begins a turn of hearing, bstar_beats_next takes the next message of it:

@@ -16,6 +16,7 @@ struct bstar {
     uint64_t now_ns;
     bool is_guarded;
     int epoll_fd;
+    uint64_t looked_ns; // after the connections
 
     char *bind, *peer, *witness, *state_file;
 

@@ -172,7 +172,7 @@ bstar_mail_next(struct bstar_mail *self, struct bstar_letter *letter_out)
 }
 
 void
-bstar_mail_turn(struct bstar_mail *self, uint64_t now_ns)
+bstar_mail_look(struct bstar_mail *self, uint64_t now_ns)
 {
     for (size_t i = 0; i < BSTAR_OTHERS; i++)
         bstar_line_look(&self->lines[i], now_ns);

@@ -50,8 +50,8 @@ bstar_mail_begin(struct bstar_mail *self)
     self->taken = 0;
 }
 bool bstar_mail_next(struct bstar_mail *self, struct bstar_letter *letter_out);
-// bstar_mail_turn looks after the connections.
-void bstar_mail_turn(struct bstar_mail *self, uint64_t now_ns);
+// bstar_mail_look looks after the connections.
+void bstar_mail_look(struct bstar_mail *self, uint64_t now_ns);
 bool bstar_mail_has_input(const struct bstar_mail *self);
 
 #endif

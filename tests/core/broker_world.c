@@ -208,6 +208,9 @@ carry_out(struct world *self, const struct broker_effect *effect)
     case BROKER_QUIET:
         self->quiet++;
         break;
+    case BROKER_FENCED:
+        self->fenced++;
+        break;
     case BROKER_QUESTION:
         self->asked++;
         self->word = effect->word;

@@ -43,8 +43,9 @@ struct world {
     size_t sent_count;
     uint64_t cargo_live;
     bool is_stopped;
-    uint32_t quiet; // times that QUIET was said
-    uint32_t asked; // questions about the pair
+    uint32_t quiet;  // times that QUIET was said
+    uint32_t fenced; // times that FENCED was said
+    uint32_t asked;  // questions about the pair
     enum broker_word word;
     bool is_large;                       // an audit of each step would take too long
     struct broker_connection connection; // that records come over

@@ -378,6 +378,9 @@ carry_out(const struct broker_effect *effect)
         run.reign = BROKER_HOLD;
         run.epoch = 0;
         break;
+    case BROKER_FENCED:
+        must(run.epoch > 0);
+        break;
     case BROKER_QUESTION:
         must(run.is_paired && !run.is_asked);
         run.is_asked = true;
@@ -592,6 +595,7 @@ worker_says(void)
     struct mdp_record record = {.side = MDP_WORKER_SIDE,
                                 .dialect = (mdp_dialect_t)(MDP_G1 + what % 3),
                                 .command = commands[what / 3 % 4],
+                                .reason = what / 16 % 8,
                                 .interval_ms = what};
     if (record.command == MDP_DRAIN)
         record.dialect = MDP_G1;

@@ -24,7 +24,7 @@ struct fake_will {
 
 // What it was asked.
 struct fake_calls {
-    uint32_t votes, drained, stops, words;
+    uint32_t votes, drained, stops, words, fenced;
     bool finished_before_drained; // `finishes` was true when it was told
     enum bstar_word word;
 };

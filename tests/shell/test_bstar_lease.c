@@ -2,12 +2,14 @@
 //
 // The stage fails as soon as two halves serve at one moment, in any of these tests.
 
+#include "bstar_half.h"
 #include "bstar_stage.h"
 
 #include <galleon/status.h>
 
 #include <czmq.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -348,6 +350,24 @@ a_damaged_record_is_a_fault_and_no_epoch_0(void **state)
 }
 
 static void
+a_half_that_cannot_write_its_vote_is_at_fault(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_witness(self);
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    int read_only = open(self->files[STAGE_PRIMARY], O_RDONLY);
+    assert_true(read_only >= 0);
+    assert_true(dup2(read_only, self->halves[STAGE_PRIMARY]->file.fd) >= 0);
+    close(read_only);
+    bstar_stage_until(self, is_at_fault, STAGE_PRIMARY);
+    assert_string_equal(bstar_why(self->halves[STAGE_PRIMARY]),
+                        "the record cannot be read or written");
+    assert_false(bstar_stage_serves(self, STAGE_PRIMARY));
+    assert_true(say(self, STAGE_PRIMARY, BSTAR_SAY_CLEAR).is_accepted);
+    bstar_stage_until(self, bstar_stage_serves, STAGE_PRIMARY);
+}
+
+static void
 assert_refused(struct bstar_stage *self, const bstar_options_t *options, int error)
 {
     errno = 0;
@@ -515,6 +535,7 @@ main(void)
         TEST(a_restarted_half_is_the_same_node_and_epochs_rise),
         TEST(a_half_without_a_record_is_at_fault_until_it_is_cleared),
         TEST(a_damaged_record_is_a_fault_and_no_epoch_0),
+        TEST(a_half_that_cannot_write_its_vote_is_at_fault),
         TEST(a_record_has_one_half_and_is_made_once),
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),

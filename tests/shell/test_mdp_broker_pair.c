@@ -248,6 +248,23 @@ fields_that_leave_no_room_for_the_epoch_lose_their_last_lines(void **state)
     (void)peer_expect(&scene->client, MDP_FINAL);
 }
 
+static void
+refusal_of_a_worker_reaches_the_half(void **state)
+{
+    struct scene *scene = *state;
+    begin(scene);
+    (void)ask(scene, 1);
+    struct mdp_record record = {
+        .side = MDP_WORKER_SIDE, .command = MDP_DISCONNECT, .reason = MDP_REASON_FENCED};
+
+    peer_send(&scene->worker, record, NULL);
+
+    wait_for(scene, "reigns_fenced", 1);
+    assert_int_equal(fake_half_calls(&scene->half).fenced, 1);
+    fake_half_set(&scene->half, passive);
+    assert_int_equal(peer_expect(&scene->client, MDP_FINAL).status, MDP_PASSIVE);
+}
+
 // ---- it ceases to serve ---------------------------------------------------------------------
 
 static void
@@ -566,6 +583,7 @@ main(void)
         pair_test(mmi_and_workers_are_no_votes),
         pair_test(requests_and_answers_carry_the_epoch_before_other_fields),
         pair_test(fields_that_leave_no_room_for_the_epoch_lose_their_last_lines),
+        pair_test(refusal_of_a_worker_reaches_the_half),
         pair_test(what_is_open_is_503_when_the_half_says_no_more),
         pair_test(what_is_out_is_dropped_when_the_half_asks_so),
         pair_test(what_is_out_is_answered_before_the_half_is_told_that_it_has_drained),

@@ -209,6 +209,7 @@ carry_out(struct broker_node *self, struct broker_effect *effect)
         self->is_stopped = true;
         break;
     case BROKER_QUIET:
+    case BROKER_FENCED:
     case BROKER_QUESTION:
         must(false); // it is no half of a pair
     }

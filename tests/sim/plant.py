@@ -191,8 +191,9 @@ PLANTS = {
          "    memset(text + 1, 0, SHA256_BYTES);\n    if (!planted(46))\n"
          "        memcpy(text + 1, self->bytes, SHA256_BYTES);"),
     47: ("titanic_ask.c", "a key that is older than the horizon is taken",
-         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms;",
-         "    return ms < self->now_ms && self->now_ms - ms > self->config.retain_ms && !planted(47);"),
+         "    return now_ms > retain_ms && request_key_is_before(key, now_ms - retain_ms);",
+         "    return now_ms > retain_ms && request_key_is_before(key, now_ms - retain_ms) &&\n"
+         "           !planted(47);"),
     48: ("memory.c", "a stranger may fetch and close",
          "        if (same_id(&one->row.id, &op->id) && same_owner(&one->row.owner, &op->owner) &&\n"
          "            one->row.state",
@@ -216,6 +217,10 @@ PLANTS = {
          "    if (self->is_draining && !(list_is_empty(&self->out) && list_is_empty(&self->stuck)))",
          "    if (self->is_draining &&\n        (planted(55) ? !self->has_stopped\n"
          "                     : !(list_is_empty(&self->out) && list_is_empty(&self->stuck))))"),
+    # With 47 the store must not refuse it either.
+    90: ("memory.c", "a key that was swept while its submit waited is taken",
+         "    if (request_key_is_before(op->key, self->swept_ms)) {",
+         "    if (!planted(47) && !planted(90) && request_key_is_before(op->key, self->swept_ms)) {"),
 }
 
 DRILL_PLANTS = {

@@ -3,9 +3,11 @@
 // Wherever `brokers` is asked for, it is one endpoint or several, separated by
 // commas: a pair is "tcp://a:5555,tcp://b:5555". A worker holds a session with
 // each of them at once. A client uses one. Its open requests go to the next at
-// once when the connection is cut, after timeout_ms when the broker is frozen,
-// and 10 to 50 ms after a 503 (to the endpoint that it names, if that is in the
-// list). A repeat keeps its request id.
+// once when the connection is cut or cannot be made, after timeout_ms when the
+// broker is frozen, and 10 to 50 ms after a 503 (to the endpoint that it names, if
+// that is in the list and has not just failed). Only a timeout is an attempt. A
+// repeat keeps its request id. Both refuse what a half of a pair says under an
+// epoch that is over (docs/protocol/mdp-g1.md, Epochs).
 // Spec: rfc.zeromq.org/spec/7, rfc.zeromq.org/spec/18, docs/protocol/mdp-g1.md
 
 #ifndef GALLEON_MDP_H
