@@ -25,6 +25,8 @@ enum {
     REPEAT,
     SEED,
     BROKER_OPTION,
+    MODE,
+    FAST,
     KEY,
     DELAY,
     DEADLINE,
@@ -42,7 +44,8 @@ enum {
     PEER_IS_DEAD,
     RULES,
     BENCH_ONLY = 1 << WINDOW | 1 << CLIENTS | 1 << SIZE | 1 << SECONDS | 1 << REQUESTS,
-    DRILL_ONLY = 1 << REPEAT | 1 << SEED | 1 << BROKER_OPTION, // and DIALECT
+    DRILL_ONLY =
+        1 << REPEAT | 1 << SEED | 1 << BROKER_OPTION | 1 << MODE | 1 << FAST, // and DIALECT
     ASKING = 1 << BROKER | 1 << TIMEOUT | 1 << ATTEMPTS | 1 << DIALECT | 1 << MAX_MESSAGE |
              1 << PRINTABLE_ID | 1 << JSON,
     SUBMIT_ONLY = 1 << KEY | 1 << DELAY | 1 << DEADLINE | 1 << TRIES,
@@ -74,6 +77,8 @@ static const struct options_rule rules[] = {
               "drill run: of what is left to chance in the first run (another each time)"},
     [BROKER_OPTION] = {"broker-option", "OPT",
                        "drill run: also start brokers with OPT (--attempts=1); may be repeated"},
+    [MODE] = {"mode", "NAME", "drill run: of pairs, guarded or classic (guarded)"},
+    [FAST] = {"fast", NULL, "drill run: pairs beat every 50 ms, and lease for 200"},
     [KEY] = {"key", "KEY", "submit: the same key again is the same request"},
     [DELAY] = {"delay", "MS", "submit: start it this long from now at the earliest"},
     [DEADLINE] = {"deadline", "MS", "submit: start it this long from now at the latest"},
@@ -154,7 +159,7 @@ static const struct command commands[] = {
      tool_bench_durable, 1, 1, ASKING | BENCH_ONLY, "service"},
     {"ha status", "", "each half of a pair of brokers: its state, and what it knows",
      tool_ha_status, 0, 0, ASKING, NULL},
-    {"ha promote", "", "have this half serve", tool_ha_promote, 0, 0, ASKING | 1 << PEER_IS_DEAD,
+    {"ha promote", "", "have this half serve", tool_ha_promote, 0, 0, ASKING | 1u << PEER_IS_DEAD,
      NULL},
     {"ha demote", "", "have this half hand over to the other", tool_ha_demote, 0, 0, ASKING, NULL},
     {"ha freeze", "", "keep this half from taking over", tool_ha_freeze, 0, 0, ASKING, NULL},
@@ -385,6 +390,7 @@ set_durable(struct tool *self, int rule)
 static void
 set(struct tool *self, int rule, char **brokers_p, char **endpoints_p)
 {
+    static const char *const modes[] = {"guarded", "classic", NULL};
     const struct options *options = &self->options;
     switch (rule) {
     case BROKER:
@@ -435,6 +441,12 @@ set(struct tool *self, int rule, char **brokers_p, char **endpoints_p)
         break;
     case BROKER_OPTION:
         add_broker_option(self);
+        break;
+    case MODE:
+        self->is_classic = options_choice(options, modes) == 1;
+        break;
+    case FAST:
+        self->is_fast = true;
         break;
     case PEER_IS_DEAD:
         self->is_peer_dead = true;

@@ -55,6 +55,8 @@ struct tool {
     uint32_t repeat;
     bool has_seed;
     uint64_t seed;
+    bool is_classic;
+    bool is_fast;
     const char *broker_options[TOOL_BROKER_OPTIONS_MAX + 1]; // which NULL ends
 };
 

@@ -12,7 +12,9 @@ if(program_targets)
 endif()
 
 # What galleon preloads; it looks for it there by the way from its own folder.
-install(TARGETS lose_unsynced LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/galleon COMPONENT programs)
+install(
+  TARGETS lose_unsynced step_clock
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/galleon COMPONENT programs)
 
 install(
   TARGETS libgalleon

@@ -13,6 +13,7 @@
 #include "drill_child.h"
 #include "drill_journal.h"
 #include "drill_load.h"
+#include "drill_pair.h"
 
 enum {
     DRILL_CHILDREN_MAX = 16,
@@ -28,6 +29,8 @@ enum {
     DRILL_AWAY_MS = 5000,     // until it is back where that cannot have grown so far
     DRILL_SPARE_MS = 10000,   // beyond a target, so that it is seen by how much it was missed
     DRILL_INFLIGHT = 64,      // requests that titanic has out
+    DRILL_PAUSE_MS = 2000,    // the longest that a client waits where all refuse
+    DRILL_ATTEMPT_MS = 500,   // of a pair's clients
     DRILL_CUTS = 6,           // ends of titanic before the last
     DRILL_PROGRESS = 20       // answers of each load that prove that it goes on
 };
@@ -38,8 +41,10 @@ struct drill {
     const char *name;
     const char *about; // the harm, and what has to come of it
     uint32_t recovery_ms_max;
-    uint32_t twice_max; // requests that may run twice
-    bool needs_g1;      // what it shows, 0.1 and 0.2 do not have
+    uint32_t classic_ms_max; // of a pair without a witness; 0: there is nothing to show
+    uint32_t twice_max;      // requests that may run twice
+    bool needs_g1;           // what it shows, 0.1 and 0.2 do not have
+    bool is_pair;            // of two brokers of which one serves
     void (*run)(struct drill_stage *stage);
 };
 
@@ -48,7 +53,12 @@ struct drill_settings {
     const char *const *broker_options; // further ones, which NULL ends
     mdp_dialect_t dialect;             // of workers and clients; MDP_AUTO: G1
     uint64_t seed;                     // of what a drill leaves to chance
+    bool is_classic;                   // pairs have no witness
+    bool is_fast;                      // pairs have short beats and leases, clients little patience
 };
+
+// Clients that a pair can tell where to go, and those that it cannot.
+enum drill_kind { DRILL_OF_G1, DRILL_OF_OLD, DRILL_KINDS };
 
 struct drill_verdict {
     bool is_pass;
@@ -65,6 +75,16 @@ struct drill_verdict {
     uint32_t dropped;   // late answers of the harmed worker
     uint32_t pending;   // changes of titanic's files that no sync covered when the power went
     uint32_t gone;      // of those, that were dropped or torn
+
+    // of a pair
+    bool has_outage[DRILL_KINDS];
+    double outage_ms[DRILL_KINDS]; // the longest that a client saw
+    uint32_t dual;                 // effects of two halves that served at once
+    uint32_t stale;                // runs of what had waited for a half that was frozen
+    uint64_t harmed_ns;
+    struct drill_reign reigns[DRILL_REIGNS_MAX];
+    size_t reign_count;
+
     char why[DRILL_WHY_BYTES];
 };
 
@@ -80,6 +100,9 @@ struct drill_stage {
     struct drill_journal *journal;
     mdp_client_t *control;     // asks the broker how it is
     struct drill_child broker; // or a pirate queue
+    struct drill_pair pair;
+    char clock_library[DRILL_PATH_BYTES]; // that steps wall clocks,
+    char clock_path[DRILL_PATH_BYTES];    // and the file that says by how much
     struct drill_child children[DRILL_CHILDREN_MAX];
     size_t child_count;
     struct drill_child *checker; // of the store, one of them; NULL: not yet
@@ -98,8 +121,12 @@ extern const size_t drill_count;
 void drill_run(const struct drill *drill, const struct drill_settings *settings,
                struct drill_verdict *verdict_out);
 
-// drill_can_run: does it show anything in this dialect?
-bool drill_can_run(const struct drill *drill, mdp_dialect_t dialect);
+// drill_can_run: does it show anything in this dialect, and in this mode of a pair?
+bool drill_can_run(const struct drill *drill, const struct drill_settings *settings);
+// drill_allowed_ms is the target of its recovery.
+uint32_t drill_allowed_ms(const struct drill *drill, const struct drill_settings *settings);
+// drill_allowed_twice is that of the requests that run twice.
+uint32_t drill_allowed_twice(const struct drill *drill, const struct drill_settings *settings);
 
 // drill_account counts what became of each request of the loads, which are over; false: out of
 // memory. What nobody waited for, because the drill was interrupted, is left out.
@@ -160,6 +187,9 @@ const char *const *drill_limit(const struct drill_stage *stage);
 struct drill_child *drill_workers(struct drill_stage *stage, const char *endpoint,
                                   const char *service, uint32_t heartbeat_ms, uint32_t first,
                                   uint32_t count);
+struct drill_child *drill_workers_of(struct drill_stage *stage, mdp_dialect_t dialect,
+                                     const char *endpoint, const char *service,
+                                     uint32_t heartbeat_ms, uint32_t first, uint32_t count);
 // drill_client starts a client that can be killed.
 struct drill_child *drill_client(struct drill_stage *stage, const char *service, uint32_t requests,
                                  uint32_t work_ms);
@@ -224,5 +254,14 @@ void drill_titanic_power_cut(struct drill_stage *stage);
 void drill_pirate_worker_killed(struct drill_stage *stage);
 void drill_pirate_queue_restarted(struct drill_stage *stage);
 void drill_pirate_worker_frozen(struct drill_stage *stage);
+void drill_primary_killed(struct drill_stage *stage);
+void drill_primary_frozen(struct drill_stage *stage);
+void drill_pair_link_cut(struct drill_stage *stage);
+void drill_pair_link_one_way(struct drill_stage *stage);
+void drill_both_killed_backup_returns(struct drill_stage *stage);
+void drill_witness_killed(struct drill_stage *stage);
+void drill_planned_switchover(struct drill_stage *stage);
+void drill_clients_on_each_side(struct drill_stage *stage);
+void drill_clock_step(struct drill_stage *stage);
 
 #endif

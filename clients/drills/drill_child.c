@@ -197,10 +197,10 @@ die_with(const char *parent)
            prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && (uint64_t)getppid() == number;
 }
 
-// lose_unsynced makes what this process becomes lose what it does not sync. AddressSanitizer wants
-// to be the first library, and need not be.
+// preload puts a library before all of what this process becomes. AddressSanitizer wants to be the
+// first library, and need not be.
 static bool
-lose_unsynced(const char *library, const char *folder, const char *kill_at)
+preload(const char *library)
 {
     char text[2048];
     const char *others = getenv("LD_PRELOAD"), *options = getenv("ASAN_OPTIONS");
@@ -209,8 +209,14 @@ lose_unsynced(const char *library, const char *folder, const char *kill_at)
         return false;
     size =
         snprintf(text, sizeof text, "%s:verify_asan_link_order=0", options != NULL ? options : "");
-    return (size_t)size < sizeof text && setenv("ASAN_OPTIONS", text, 1) == 0 &&
-           setenv("GALLEON_UNSYNCED", folder, 1) == 0 &&
+    return (size_t)size < sizeof text && setenv("ASAN_OPTIONS", text, 1) == 0;
+}
+
+// lose_unsynced makes what this process becomes lose what it does not sync.
+static bool
+lose_unsynced(const char *library, const char *folder, const char *kill_at)
+{
+    return preload(library) && setenv("GALLEON_UNSYNCED", folder, 1) == 0 &&
            setenv("GALLEON_UNSYNCED_KILL", kill_at, 1) == 0;
 }
 
@@ -230,6 +236,10 @@ drill_child_main(int argc, char **argv)
         if (argc < 6 || !lose_unsynced(argv[2], argv[3], argv[4]))
             return EXIT_USAGE;
         argv += 3;
+    } else if (strcmp(what, DRILL_CHILD_STEPPED) == 0) {
+        if (argc < 5 || !preload(argv[2]) || setenv("GALLEON_CLOCK", argv[3], 1) != 0)
+            return EXIT_USAGE;
+        argv += 2;
     } else if (strcmp(what, DRILL_CHILD_PROGRAM) != 0) {
         return EXIT_USAGE;
     }

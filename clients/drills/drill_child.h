@@ -15,6 +15,7 @@
 #define DRILL_CHILD         "drill-child"
 #define DRILL_CHILD_PROGRAM "program"
 #define DRILL_CHILD_LOSING  "losing"
+#define DRILL_CHILD_STEPPED "stepped"
 #define DRILL_CHILD_WORKER  "worker"
 #define DRILL_CHILD_CLIENT  "client"
 #define DRILL_CHILD_PIRATE  "pirate"
@@ -53,7 +54,8 @@ void drill_child_find(const char *program, char path_out[DRILL_PATH_BYTES]);
 // drill_child_find_library does so for one that is preloaded, next to this program or where it is
 // installed; false: it is nowhere, or its path cannot be preloaded. Behind DRILL_CHILD_LOSING
 // stand its path, the folder that loses what is not synced, and before which change the process
-// kills itself (lose_unsynced.c); then what to become.
+// kills itself (lose_unsynced.c); then what to become. Behind DRILL_CHILD_STEPPED stand its path
+// and the file that says by how much the wall clock is off (step_clock.c).
 bool drill_child_find_library(const char *library, char path_out[DRILL_PATH_BYTES]);
 
 // drill_child_main is the child's side: arguments behind the hidden command.

@@ -21,6 +21,7 @@ struct drill_answer {
     uint64_t digest; // of all the job's bytes
     uint32_t worker;
     uint32_t attempt;
+    uint64_t epoch;                     // of the broker that asked, 0: it does not say
     uint8_t filler[DRILL_FILLER_BYTES]; // the job's, each bit turned
 };
 

@@ -47,7 +47,8 @@ drill_journal_is_full(const struct drill_journal *self)
 }
 
 uint32_t
-drill_journal_begin(struct drill_journal *self, uint64_t key, uint32_t worker, uint32_t attempt)
+drill_journal_begin(struct drill_journal *self, uint64_t key, uint32_t worker, uint32_t attempt,
+                    uint64_t epoch)
 {
     uint32_t number = atomic_fetch_add(&self->run_count, 1);
     if (number >= DRILL_RUNS_MAX) {
@@ -58,6 +59,7 @@ drill_journal_begin(struct drill_journal *self, uint64_t key, uint32_t worker, u
     run->key = key;
     run->worker = worker;
     run->attempt = attempt;
+    run->epoch = epoch;
     atomic_store(&run->began_ns, galleon_now_ns());
     return number;
 }

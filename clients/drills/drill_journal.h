@@ -17,6 +17,7 @@ struct drill_run {
     uint64_t key; // of the request
     uint32_t worker;
     uint32_t attempt;          // as the broker says
+    uint64_t epoch;            // as the broker says, 0: it does not
     _Atomic uint64_t began_ns; // 0: still being written
     _Atomic uint64_t ended_ns; // 0: not yet, or never
 };
@@ -39,7 +40,7 @@ bool drill_journal_is_full(const struct drill_journal *self);
 
 // drill_journal_begin returns the number of the run, DRILL_RUNS_MAX where there is no room.
 uint32_t drill_journal_begin(struct drill_journal *self, uint64_t key, uint32_t worker,
-                             uint32_t attempt);
+                             uint32_t attempt, uint64_t epoch);
 void drill_journal_end(struct drill_journal *self, uint32_t run);
 
 #endif

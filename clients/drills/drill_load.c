@@ -62,6 +62,7 @@ judge(struct drill_load *self, struct drill_request *request, zmsg_t *reply)
     memcpy(&answer, zframe_data(frame), sizeof answer);
     request->is_wrong = !drill_job_is_answered_by(&job, &answer);
     request->worker = answer.worker;
+    request->epoch = answer.epoch;
 }
 
 void
@@ -129,8 +130,10 @@ call(struct drill_load *self)
             open++;
         if (open == 0)
             break;
-        open -= pump(self, client);
-        wait_for_client(client);
+        uint32_t ended = pump(self, client);
+        open -= ended;
+        if (ended == 0)
+            wait_for_client(client);
     }
     mdp_client_destroy(&client);
 }

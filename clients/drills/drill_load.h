@@ -33,6 +33,7 @@ struct drill_request {
     uint64_t sent_ns;
     uint64_t ended_ns;
     uint32_t worker; // that answered
+    uint64_t epoch;  // under which, 0: it was not told
     int result;
     int status;
     bool is_wrong; // an answer, and not to this

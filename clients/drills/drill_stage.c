@@ -54,6 +54,8 @@ bool
 drill_look(struct drill_stage *stage)
 {
     bool are_alive = is_alive(stage, &stage->broker);
+    for (size_t i = 0; i < DRILL_MEMBERS; i++)
+        are_alive = is_alive(stage, &stage->pair.members[i]) && are_alive;
     for (size_t i = 0; i < stage->child_count; i++)
         are_alive = is_alive(stage, &stage->children[i]) && are_alive;
     return are_alive;
@@ -75,6 +77,7 @@ may_go_on(struct drill_stage *stage)
 {
     if (wait_is_interrupted())
         return drill_fail(stage, "interrupted");
+    drill_pair_watch(stage);
     return drill_look(stage);
 }
 
@@ -314,18 +317,33 @@ drill_limit(const struct drill_stage *stage)
 }
 
 struct drill_child *
-drill_workers(struct drill_stage *stage, const char *endpoint, const char *service,
-              uint32_t heartbeat_ms, uint32_t first, uint32_t count)
+drill_workers_of(struct drill_stage *stage, mdp_dialect_t dialect, const char *endpoint,
+                 const char *service, uint32_t heartbeat_ms, uint32_t first, uint32_t count)
 {
-    char numbers[4][16];
-    const char *line[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
+    char numbers[4][16], parent[16];
+    const char *stepped[] = {DRILL_CHILD_STEPPED, stage->clock_library, stage->clock_path,
+                             "/proc/self/exe",    DRILL_CHILD,          parent};
+    const char *rest[] = {DRILL_CHILD_WORKER, stage->journal_path, endpoint,   service, numbers[0],
                           numbers[1],         numbers[2],          numbers[3], NULL};
+    const char *line[(sizeof stepped + sizeof rest) / sizeof *rest];
+    size_t before = stage->pair.is_clock_stepped ? sizeof stepped / sizeof *stepped : 0;
+    memcpy(line, stepped, before * sizeof *stepped);
+    memcpy(line + before, rest, sizeof rest);
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(numbers[0], sizeof numbers[0], "%u", heartbeat_ms);
     snprintf(numbers[1], sizeof numbers[1], "%u", first);
     snprintf(numbers[2], sizeof numbers[2], "%u", count);
-    snprintf(numbers[3], sizeof numbers[3], "%d", (int)stage->settings.dialect);
+    snprintf(numbers[3], sizeof numbers[3], "%d", (int)dialect);
     struct drill_child *child = drill_new_child(stage, "worker");
     return child != NULL && drill_start(stage, child, line) ? child : NULL;
+}
+
+struct drill_child *
+drill_workers(struct drill_stage *stage, const char *endpoint, const char *service,
+              uint32_t heartbeat_ms, uint32_t first, uint32_t count)
+{
+    return drill_workers_of(stage, stage->settings.dialect, endpoint, service, heartbeat_ms, first,
+                            count);
 }
 
 struct drill_child *
@@ -403,7 +421,8 @@ drill_load(struct drill_stage *stage, const struct drill_load_options *options)
     }
     struct drill_load *load = &stage->loads[stage->load_count++];
     struct drill_load_options own = *options;
-    own.client.dialect = stage->settings.dialect;
+    if (own.client.dialect == MDP_AUTO)
+        own.client.dialect = stage->settings.dialect;
     if (drill_load_start(load, (uint32_t)stage->load_count, &own))
         return load;
     drill_fail(stage, "cannot start a load");

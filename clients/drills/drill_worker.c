@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 
 enum { WORKERS_MAX = 1000, REST_MS_MAX = 1000, HOLD_MS_MAX = 120000 };
@@ -31,6 +32,15 @@ struct crew {
     int epoll_fd;
     mdp_worker_t *workers[WORKERS_MAX];
 };
+
+// epoch_of is the number in the field "epoch", PAIR:NUMBER; 0 where there is none.
+static uint64_t
+epoch_of(const mdp_request_t *request)
+{
+    const char *text = mdp_request_field(request, "epoch");
+    const char *colon = text == NULL ? NULL : strchr(text, ':');
+    return colon == NULL ? 0 : strtoull(colon + 1, NULL, 10);
+}
 
 static uint64_t
 number_of(const char *text)
@@ -62,7 +72,8 @@ hold(struct drill_journal *journal, uint32_t run)
 
 // do_job does what a request asks for, and takes its body; NULL where it is no job of a drill.
 static zmsg_t *
-do_job(struct drill_journal *journal, uint32_t worker, uint32_t attempt, zmsg_t *body)
+do_job(struct drill_journal *journal, uint32_t worker, uint32_t attempt, uint64_t epoch,
+       zmsg_t *body)
 {
     zframe_t *frame = body == NULL ? NULL : zmsg_first(body);
     struct drill_job job;
@@ -72,8 +83,8 @@ do_job(struct drill_journal *journal, uint32_t worker, uint32_t attempt, zmsg_t 
     zmsg_destroy(&body);
     if (!is_job)
         return NULL;
-    struct drill_answer answer = {.worker = worker, .attempt = attempt};
-    uint32_t run = drill_journal_begin(journal, job.key, worker, attempt);
+    struct drill_answer answer = {.worker = worker, .attempt = attempt, .epoch = epoch};
+    uint32_t run = drill_journal_begin(journal, job.key, worker, attempt, epoch);
     if (job.may_hold)
         hold(journal, run);
     if (job.work_ms > 0)
@@ -88,8 +99,8 @@ do_job(struct drill_journal *journal, uint32_t worker, uint32_t attempt, zmsg_t 
 static void
 work(struct crew *self, uint32_t worker, mdp_request_t *request)
 {
-    zmsg_t *reply =
-        do_job(self->journal, worker, mdp_request_attempt(request), mdp_request_body(request));
+    zmsg_t *reply = do_job(self->journal, worker, mdp_request_attempt(request), epoch_of(request),
+                           mdp_request_body(request));
     if (reply != NULL)
         mdp_request_reply(&request, &reply);
     else
@@ -220,7 +231,7 @@ drill_pirate_main(int argc, char **argv)
         return EXIT_FAILED;
     }
     for (zmsg_t *request; (request = pirate_worker_recv(worker)) != NULL;) {
-        zmsg_t *reply = do_job(journal, (uint32_t)number_of(argv[3]), 0, request);
+        zmsg_t *reply = do_job(journal, (uint32_t)number_of(argv[3]), 0, 0, request);
         if (reply != NULL)
             pirate_worker_reply(worker, &reply);
         else

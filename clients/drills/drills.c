@@ -113,6 +113,68 @@ const struct drill drills[] = {
      .recovery_ms_max = DRILL_LIMIT_MS + DRILL_HEARTBEAT_MS + DRILL_GRACE_MS,
      .twice_max = 1,
      .run = drill_pirate_worker_frozen},
+    {.name = "primary-killed",
+     .about = "SIGKILL of the half of a pair that serves: the other takes over",
+     .recovery_ms_max = 5000,
+     .classic_ms_max = 5000,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_primary_killed},
+    {.name = "primary-frozen",
+     .about = "SIGSTOP of the half that serves, and SIGCONT: it serves nothing that is stale",
+     .recovery_ms_max = 5000,
+     .classic_ms_max = 5000,
+     .twice_max = 2 * DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_primary_frozen},
+    {.name = "pair-link-cut",
+     .about = "the halves cannot hear each other: who serves goes on",
+     .recovery_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .classic_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_pair_link_cut},
+    {.name = "pair-link-one-way",
+     .about = "one half cannot hear the other, then the other way round: who serves goes on",
+     .recovery_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .classic_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_pair_link_one_way},
+    {.name = "both-killed-backup-returns",
+     .about = "SIGKILL of both halves, and only the backup is started again: it serves",
+     .recovery_ms_max = 3000 + DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .classic_ms_max = 6000 + DRILL_PAUSE_MS + DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_both_killed_backup_returns},
+    {.name = "witness-killed",
+     .about = "SIGKILL of the witness, and a new one: who serves goes on",
+     .recovery_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_witness_killed},
+    {.name = "planned-switchover",
+     .about = "demote of the half that serves: the other takes over, and nothing is lost",
+     .recovery_ms_max = 300 + DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .classic_ms_max = 300 + DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = 1,
+     .is_pair = true,
+     .run = drill_planned_switchover},
+    {.name = "clients-on-each-side",
+     .about = "each half has clients that reach nobody else: one side is served until it heals",
+     .recovery_ms_max = DRILL_AWAY_MS,
+     .classic_ms_max = DRILL_AWAY_MS,
+     .twice_max = 2 * DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_clients_on_each_side},
+    {.name = "clock-step",
+     .about = "wall clocks are an hour ahead, an hour behind, a day ahead: nothing comes of it",
+     .recovery_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .classic_ms_max = DRILL_ATTEMPT_MS + DRILL_GRACE_MS,
+     .twice_max = DRILL_LOADS_MAX,
+     .is_pair = true,
+     .run = drill_clock_step},
 };
 
 const size_t drill_count = sizeof drills / sizeof *drills;
@@ -130,14 +192,15 @@ judge(struct drill_stage *stage)
         drill_fail(stage, "wrong answers: %u", verdict->wrong);
     if (verdict->lost > 0)
         drill_fail(stage, "requests lost: %u", verdict->lost);
-    if (verdict->twice > stage->drill->twice_max)
-        drill_fail(stage, "requests run twice: %u, at most %u may", verdict->twice,
-                   stage->drill->twice_max);
+    uint32_t twice_max = drill_allowed_twice(stage->drill, &stage->settings);
+    if (verdict->twice > twice_max)
+        drill_fail(stage, "requests run twice: %u, at most %u may", verdict->twice, twice_max);
     if (drill_journal_is_full(stage->journal))
         drill_fail(stage, "too many runs to write down");
-    if (verdict->has_recovered && verdict->recovery_ms > stage->drill->recovery_ms_max)
+    uint32_t allowed_ms = drill_allowed_ms(stage->drill, &stage->settings);
+    if (verdict->has_recovered && verdict->recovery_ms > allowed_ms)
         drill_fail(stage, "recovered after %.0f ms, not within %u", verdict->recovery_ms,
-                   stage->drill->recovery_ms_max);
+                   allowed_ms);
     if (!verdict->has_recovered)
         drill_fail(stage, "it did not recover");
     verdict->is_pass = verdict->why[0] == '\0';
@@ -191,6 +254,8 @@ stop_all(struct drill_stage *stage)
     for (size_t i = 0; i < stage->child_count; i++)
         stop_one(stage, &stage->children[i], is_well);
     stop_one(stage, &stage->broker, is_well);
+    for (size_t i = 0; i < DRILL_MEMBERS; i++)
+        stop_one(stage, &stage->pair.members[i], is_well);
 }
 
 // show_log writes the end of what a child has written.
@@ -214,6 +279,8 @@ static void
 show_logs(const struct drill_stage *stage)
 {
     show_log(&stage->broker);
+    for (size_t i = 0; i < DRILL_MEMBERS; i++)
+        show_log(&stage->pair.members[i]);
     for (size_t i = 0; i < stage->child_count; i++)
         show_log(&stage->children[i]);
 }
@@ -233,6 +300,20 @@ remove_store(const struct drill_stage *stage)
     rmdir(stage->store_folder);
 }
 
+// remove_pair removes what the members of a pair leave.
+static void
+remove_pair(const struct drill_stage *stage)
+{
+    static const char *const records[] = {"primary", "backup", "witness"};
+    char path[DRILL_PATH_BYTES];
+    for (size_t i = 0; i < DRILL_MEMBERS; i++) {
+        snprintf(path, sizeof path, "%.480s/%s.vote", stage->folder, records[i]);
+        unlink(path);
+        unlink(stage->pair.members[i].log);
+    }
+    unlink(stage->clock_path);
+}
+
 static void
 close_stage(struct drill_stage *stage)
 {
@@ -244,6 +325,7 @@ close_stage(struct drill_stage *stage)
     for (size_t i = 0; i < stage->child_count; i++)
         unlink(stage->children[i].log);
     unlink(stage->broker.log);
+    remove_pair(stage);
     unlink(stage->journal_path);
     remove_store(stage);
     if (rmdir(stage->folder) != 0)
@@ -251,9 +333,25 @@ close_stage(struct drill_stage *stage)
 }
 
 bool
-drill_can_run(const struct drill *drill, mdp_dialect_t dialect)
+drill_can_run(const struct drill *drill, const struct drill_settings *settings)
 {
-    return !drill->needs_g1 || dialect == MDP_AUTO || dialect == MDP_G1;
+    if (drill->is_pair && settings->is_classic && drill->classic_ms_max == 0)
+        return false;
+    return !drill->needs_g1 || settings->dialect == MDP_AUTO || settings->dialect == MDP_G1;
+}
+
+uint32_t
+drill_allowed_ms(const struct drill *drill, const struct drill_settings *settings)
+{
+    return drill->is_pair && settings->is_classic ? drill->classic_ms_max : drill->recovery_ms_max;
+}
+
+uint32_t
+drill_allowed_twice(const struct drill *drill, const struct drill_settings *settings)
+{
+    // Without a witness a half that yields drops what is under way.
+    bool may_drop = drill->is_pair && settings->is_classic && drill->twice_max < DRILL_LOADS_MAX;
+    return may_drop ? DRILL_LOADS_MAX : drill->twice_max;
 }
 
 void
@@ -268,6 +366,7 @@ drill_run(const struct drill *drill, const struct drill_settings *settings,
     drill_end_loads(&stage);
     mdp_client_destroy(&stage.control);
     stop_all(&stage);
+    drill_pair_close(&stage);
     if (stage.journal != NULL)
         judge(&stage);
     stage.verdict.seconds = (double)(galleon_now_ns() - start_ns) / 1e9;

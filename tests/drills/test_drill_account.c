@@ -54,7 +54,7 @@ add(struct books *books, int result, uint32_t runs)
 {
     struct drill_load *load = &books->load;
     for (uint32_t i = 0; i < runs; i++)
-        drill_journal_begin(books->journal, drill_load_key(load, load->sent), i + 1, i + 1);
+        drill_journal_begin(books->journal, drill_load_key(load, load->sent), i + 1, i + 1, 0);
     struct drill_request *request = &books->requests[load->sent++];
     request->result = result;
     return request;
@@ -196,7 +196,7 @@ journal_is_seen_by_whoever_maps_it(void **state)
     struct drill_journal *other = drill_journal_open(books->path);
     assert_non_null(other);
 
-    uint32_t run = drill_journal_begin(other, 42, 3, 1);
+    uint32_t run = drill_journal_begin(other, 42, 3, 1, 0);
     assert_int_equal(drill_journal_count(books->journal), 1);
     assert_int_equal(books->journal->runs[run].key, 42);
     assert_true(books->journal->runs[run].began_ns > 0);
@@ -212,10 +212,10 @@ journal_that_is_full_says_so(void **state)
 {
     struct books *books = *state;
     for (uint32_t i = 0; i < DRILL_RUNS_MAX; i++)
-        assert_int_equal(drill_journal_begin(books->journal, i, 1, 1), i);
+        assert_int_equal(drill_journal_begin(books->journal, i, 1, 1, 0), i);
     assert_false(drill_journal_is_full(books->journal));
 
-    uint32_t run = drill_journal_begin(books->journal, 1, 1, 1);
+    uint32_t run = drill_journal_begin(books->journal, 1, 1, 1, 0);
     drill_journal_end(books->journal, run);
 
     assert_true(drill_journal_is_full(books->journal));

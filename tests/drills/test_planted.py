@@ -204,6 +204,74 @@ class BrokenBroker(unittest.TestCase):
                 (self.folder / "mdbroker").unlink()
 
 
+class BrokenPair(unittest.TestCase):
+    """A broker and a tool that carry bugs of a pair (tests/drills/plant.py has them by number)."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        planted = pathlib.Path(os.environ["GALLEON_PLANTED_PAIR"]).resolve()
+        shutil.copy(planted / "galleon", self.folder)
+        os.symlink(planted / "mdbroker", self.folder / "mdbroker")
+        for name in ("starwitness", "step_clock.so"):
+            os.symlink(FOLDER / name, self.folder / name)
+
+    def run_drill(self, name, number, *options, code=1):
+        run = subprocess.run(
+            [self.folder / "galleon", "drill", "run", name, "--json", *options],
+            env={**os.environ, "GALLEON_PLANT": str(number)}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        (one,) = json.loads(run.stdout)
+        return one
+
+    def assert_fails_with(self, name, number, why, *options):
+        one = self.run_drill(name, number, *options)
+        self.assertEqual(one["verdict"], "fail")
+        self.assertRegex(one["why"], why)
+        return one
+
+    def test_pair_that_carries_bugs_is_well_without_them(self):
+        self.assertEqual(self.run_drill("planned-switchover", 0, code=0)["verdict"], "pass")
+
+    def test_clients_on_each_side_fails_where_the_passive_half_serves(self):
+        self.assert_fails_with("clients-on-each-side", 1,
+                               "the side of the passive half is answered")
+
+    def test_primary_frozen_fails_where_what_has_waited_is_served(self):
+        one = self.assert_fails_with("primary-frozen", 2, "requests ran that had waited for the half that was")
+        self.assertEqual(one["dual"], 0)        # workers that know epochs refuse it
+
+    def test_primary_frozen_fails_where_workers_do_not_look_at_epochs(self):
+        one = self.assert_fails_with("primary-frozen", 3, "two halves served at once")
+        self.assertGreater(one["dual"], 0)
+        self.assertGreater(one["stale"], 0)
+
+    def test_planned_switchover_fails_where_what_is_under_way_is_dropped(self):
+        self.assert_fails_with("planned-switchover", 4, "requests run twice: [2-9], at most 1 may")
+
+    @is_slow
+    def test_primary_killed_fails_where_clients_do_not_go_to_the_other_half(self):
+        self.assert_fails_with("primary-killed", 5, "each client is answered: not within")
+
+    def test_planned_switchover_fails_where_what_is_sent_carries_no_epoch(self):
+        self.assert_fails_with("planned-switchover", 6, "runs were asked for under no epoch",
+                               "--dialect=g1")
+
+    def test_clock_step_fails_where_leases_are_counted_on_the_wall_clock(self):
+        self.assert_fails_with("clock-step", 7, "reigns, and nobody was harmed who serves")
+
+    def test_clock_step_fails_where_no_clock_is_stepped(self):
+        (self.folder / "step_clock.so").unlink()
+        os.symlink(FOLDER / "lose_unsynced.so", self.folder / "step_clock.so")
+        self.assert_fails_with("clock-step", 0, "the clocks of 0 processes were stepped, not of 5")
+
+    @is_slow
+    def test_primary_killed_fails_where_the_other_half_is_too_patient(self):
+        self.assert_fails_with("primary-killed", 0, "recovered after .* ms, not within 5000",
+                               "--broker-option=--pair-heartbeat=1500")
+
+
 if __name__ == "__main__":
     PLANTED = pathlib.Path(sys.argv.pop()).resolve()
     unittest.main()
