@@ -164,6 +164,8 @@ fault_of(const bstar_t *self, const struct bstar_letter *letter)
     return letter->message.pair != self->core.config.pair ? BSTAR_BAD_PAIR : BSTAR_OWN_NODE;
 }
 
+// read_mail looks at the clock once more when each message is there: we may have been stopped since
+// the turn began, and a hold that counts from before its vote came is over before its lease.
 static void
 read_mail(bstar_t *self)
 {
@@ -171,6 +173,7 @@ read_mail(bstar_t *self)
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
         uint64_t before = rejected(self);
+        take_clock(self, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
@@ -509,6 +512,8 @@ begin_guarded(bstar_t *self, bool is_first)
                   self->file.error == 0 ? "" : strerror(self->file.error));
     struct bstar_event event = {.kind = is_loaded ? BSTAR_ON_LOADED : BSTAR_ON_FAILED,
                                 .record = &record};
+    // Whoever had the record before us may have granted until now: our wait begins here.
+    take_clock(self, galleon_now_ns());
     step(self, event);
     self->has_mail = true;
     return bstar_mail_open(&self->mail, self->bind, self->peer, self->witness, self->epoll_fd);

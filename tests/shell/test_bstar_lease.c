@@ -486,6 +486,70 @@ grants_come_from_who_was_asked(void **state)
     zsock_destroy(&stranger);
 }
 
+// ---- clocks ----------------------------------------------------------------------------------
+
+static void
+ask_half(zsock_t *member, enum bstar_command command, uint64_t node, uint64_t epoch)
+{
+    struct bstar_message message = {.command = command,
+                                    .state = 1,
+                                    .pair = bstar_pair_of(view_of("galleon", 7)),
+                                    .node = node,
+                                    .epoch = epoch,
+                                    .nonce = {{(uint8_t)command, (uint8_t)node}}};
+    uint8_t frame[BSTAR_MESSAGE_BYTES_MAX];
+    size_t size = bstar_message_encode(&message, frame);
+    assert_int_equal(zmq_send(zsock_resolve(member), frame, size, 0), (int)size);
+}
+
+// answer_at turns the half at one reading of the clock until it answers.
+static struct bstar_message
+answer_at(bstar_t *half, zsock_t *member, uint64_t now_ns)
+{
+    uint8_t frame[BSTAR_MESSAGE_BYTES_MAX];
+    struct bstar_message answer;
+    int size = -1;
+    for (int i = 0; i < 2000 && size < 0; i++) {
+        (void)bstar_pump(half, now_ns);
+        size = zmq_recv(zsock_resolve(member), frame, sizeof frame, 0);
+    }
+    assert_true(size > 0);
+    struct view read = view_of(frame, (size_t)size);
+    assert_int_equal(bstar_message_decode(&read, 1, &answer), BSTAR_SOUND);
+    return answer;
+}
+
+static bool
+is_passive(struct bstar_stage *self, int half)
+{
+    return bstar_state(self->halves[half]) == BSTAR_PASSIVE;
+}
+
+// A loop looked at the clock and was stopped; when it goes on there is a vote that came meanwhile.
+// A hold from the old reading would be over before the lease that it grants.
+static void
+a_vote_is_held_from_when_it_was_there(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_guarded(self, STAGE_BACKUP);
+    bstar_stage_until(self, is_passive, STAGE_BACKUP);
+    bstar_t *half = self->halves[STAGE_BACKUP];
+    zsock_t *member = zsock_new(ZMQ_DEALER);
+    zsock_set_rcvtimeo(member, 5);
+    assert_int_equal(zsock_connect(member, "%s", self->ends[STAGE_BACKUP]), 0);
+    uint64_t before_ns = galleon_now_ns();
+    ask_half(member, BSTAR_VOTE, 7, 100);
+    zclock_sleep(LEASE_MS / 5);
+    uint64_t there_ns = galleon_now_ns();
+    assert_int_equal(answer_at(half, member, before_ns).command, BSTAR_GRANT);
+    ask_half(member, BSTAR_VOTE, 8, 101);
+    struct bstar_message denial = answer_at(half, member, galleon_now_ns());
+    uint64_t since_ms = (galleon_now_ns() - there_ns) / 1000000;
+    assert_int_equal(denial.command, BSTAR_DENY);
+    assert_true(denial.left_ms + since_ms + 1 >= LEASE_MS);
+    zsock_destroy(&member);
+}
+
 static void
 a_witness_comes_back_after_something_else_was_there(void **state)
 {
@@ -540,6 +604,7 @@ main(void)
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),
         TEST(grants_come_from_who_was_asked),
+        TEST(a_vote_is_held_from_when_it_was_there),
         TEST(a_witness_comes_back_after_something_else_was_there),
     };
     zsys_handler_set(NULL);
