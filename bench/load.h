@@ -28,6 +28,7 @@ struct load_options {
     const struct load_dialect *dialect;
     const char *clients_to; // endpoints
     const char *workers_to;
+    const char *also_to; // NULL: workers have one session
     const char *service;
     uint32_t clients;
     uint32_t client_threads;
@@ -63,6 +64,7 @@ struct load_client {
 struct load_worker {
     struct load_run *run;
     void *socket;
+    void *also; // of G1: another session
     struct mdp_worker *library;
     uint8_t *pack; // of G1: what it writes
     size_t pack_used;

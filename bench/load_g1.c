@@ -57,18 +57,17 @@ load_g1_send_ready(void *socket, const char *service, uint32_t credit, uint32_t 
     load_g1_send_record(socket, &ready);
 }
 
-// worker_begin waits for the HEARTBEAT that answers an accepted READY. The worker
+// join opens a session, and waits for the HEARTBEAT that answers an accepted READY. The worker
 // promises no interval, so it need not beat: its answers are its life.
-static void
-worker_begin(struct load_worker *self)
+static void *
+join(struct load_worker *self, const char *endpoint)
 {
     const struct load_options *options = self->run->options;
     uint64_t until_ns = load_now_ns() + LOAD_ACCEPT_MS * 1000000ull;
     struct load_message message;
-    self->pack = load_allocate(MDP_PACK_BYTES_MAX);
-    self->socket = load_socket_connect(self->run, options->workers_to);
-    load_g1_send_ready(self->socket, options->service, options->credit, 0);
-    while (!load_receive(&message, self->socket, 0))
+    void *socket = load_socket_connect(self->run, endpoint);
+    load_g1_send_ready(socket, options->service, options->credit, 0);
+    while (!load_receive(&message, socket, 0))
         if (load_now_ns() > until_ns)
             load_fail("the broker did not answer READY");
     struct mdp_reader reader;
@@ -77,6 +76,17 @@ worker_begin(struct load_worker *self)
     if (!load_g1_next(&reader, &record) || record.command != MDP_HEARTBEAT)
         load_fail("the broker did not answer READY by HEARTBEAT");
     load_message_release(&message);
+    return socket;
+}
+
+static void
+worker_begin(struct load_worker *self)
+{
+    const struct load_options *options = self->run->options;
+    self->pack = load_allocate(MDP_PACK_BYTES_MAX);
+    self->socket = join(self, options->workers_to);
+    if (options->also_to != NULL)
+        self->also = join(self, options->also_to);
 }
 
 static void
@@ -161,6 +171,10 @@ worker_end(struct load_worker *self)
     struct mdp_record farewell = worker_record(MDP_DISCONNECT);
     load_g1_send_record(self->socket, &farewell);
     load_socket_close(self->socket);
+    if (self->also != NULL) {
+        load_g1_send_record(self->also, &farewell);
+        load_socket_close(self->also);
+    }
     free(self->pack);
 }
 

@@ -13,6 +13,7 @@ enum {
 enum option_key {
     KEY_TO = 256,
     KEY_WORKERS_TO,
+    KEY_ALSO_TO,
     KEY_CLIENTS,
     KEY_CLIENT_THREADS,
     KEY_WORKERS,
@@ -33,6 +34,7 @@ enum option_key {
 static const struct option long_options[] = {
     {"to", required_argument, NULL, KEY_TO},
     {"workers-to", required_argument, NULL, KEY_WORKERS_TO},
+    {"also-to", required_argument, NULL, KEY_ALSO_TO},
     {"clients", required_argument, NULL, KEY_CLIENTS},
     {"client-threads", required_argument, NULL, KEY_CLIENT_THREADS},
     {"workers", required_argument, NULL, KEY_WORKERS},
@@ -56,6 +58,7 @@ static const char usage_text[] =
     "\n"
     "  --to ENDPOINT           the broker, or a relay's or queue's side of the clients\n"
     "  --workers-to ENDPOINT   a relay's or queue's side of the workers\n"
+    "  --also-to ENDPOINT      of G1: workers have a session with this broker, too\n"
     "  --clients N             1\n"
     "  --workers N             1\n"
     "  --client-threads N, --worker-threads N   one for each of up to 4; more share one\n"
@@ -154,6 +157,9 @@ set_option(struct load_options *self, const struct option *option, int key)
         return;
     case KEY_WORKERS_TO:
         self->workers_to = optarg;
+        break;
+    case KEY_ALSO_TO:
+        self->also_to = optarg;
         return;
     case KEY_HELP:
         fputs(usage_text, stdout);
@@ -207,6 +213,10 @@ load_options_parse(struct load_options *self, int argc, char **argv)
     bool has_bystanders = self->waiting_services > 0 || self->idle_workers > 0;
     if (!self->dialect->has_broker && (self->workers_to == NULL || has_bystanders)) {
         fprintf(stderr, "load: a relay or a queue wants --workers-to, and has no services\n");
+        exit(2);
+    }
+    if (self->also_to != NULL && strcmp(self->dialect->name, "g1") != 0) {
+        fprintf(stderr, "load: --also-to is for g1\n");
         exit(2);
     }
     fill_gaps(self);

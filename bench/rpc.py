@@ -68,7 +68,7 @@ def say(text):
         print(text, file=sys.stderr, flush=True)
 
 
-def run_all(cells, programs, machine, arguments, results):
+def run_all(cells, programs, machine, arguments, results, run=run_cell):
     """Runs every cell once for each repeat, and puts what came out into results."""
     repeats = arguments.repeats or (REPEATS_FULL if arguments.full else REPEATS)
     began = time.monotonic()
@@ -81,7 +81,7 @@ def run_all(cells, programs, machine, arguments, results):
         for number, cell in enumerate(cells, 1):
             say(f"repeat {repeat + 1} of {repeats}, {number} of {len(cells)}: {cell.name()}")
             try:
-                results.add(cell, repeat, run_cell(cell, programs, machine, arguments))
+                results.add(cell, repeat, run(cell, programs, machine, arguments))
             except RunFailed as failure:
                 results.failures.append(f"{cell.name()}: {failure}")
     say("")

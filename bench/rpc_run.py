@@ -95,6 +95,7 @@ class Server:
 
     end_seconds = END_SECONDS
     kinds = ("io", "main")
+    load_arguments = ()         # what the load has to be told besides
 
     def __init__(self, command, cpus, ready=READY, **options):
         self.command, self.cpus, self.ready, self.options = command, cpus, ready, options
@@ -210,7 +211,7 @@ def load_command(programs, server, arguments):
                "--server-pid", str(server.process.pid)]
     if len(server.endpoints) > 1:
         command += ["--workers-to", server.endpoints[1]]
-    return command
+    return [*command, *server.load_arguments]
 
 
 def busy_seconds_of_ended():

@@ -191,7 +191,7 @@ read_options(int argc, char **argv)
     if (settings.endpoints.count == 0)
         serving_add(&options, &settings.endpoints, "tcp://127.0.0.1:5555");
     serving_check(&options, &settings.endpoints, "bind", settings.is_insecure);
-    mdbroker_pair_check(&settings.pair, &options, settings.is_insecure);
+    mdbroker_pair_check(&settings.pair, &options, &settings.endpoints, settings.is_insecure);
     if (settings.is_insecure)
         log_warn("MDP-INSECURE", "what=\"anybody who can connect may call, serve and listen\"");
     return settings;

@@ -4,11 +4,11 @@
 
 #include "endpoints.h"
 #include "log.h"
-#include "serving.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ROLE,
@@ -69,6 +69,8 @@ mdbroker_pair_set(struct mdbroker_pair *self, const struct options *options, int
         self->options.pair = options->value;
         break;
     case PAIR_STATE:
+        if (options->value[0] == '\0')
+            options_fail(options, "--pair-state: a file is wanted");
         self->options.state_file = options->value;
         break;
     case PAIR_INIT:
@@ -145,15 +147,41 @@ check_local(const struct options *options, int place, const char *endpoint)
 {
     if (!endpoints_is_local(endpoint))
         options_fail(options,
-                     "--%s: '%s' can be reached from other machines, and a pair with a witness "
+                     "--%s: '%s' may lead to another machine, and a pair with a witness "
                      "speaks plain: until it is encrypted it takes ipc://, tcp://127.0.0.1:PORT "
                      "and tcp://[::1]:PORT only",
                      names[place], endpoint);
 }
 
+// check_different: is no endpoint given for two things? Whoever is told to ask itself as its peer
+// or its witness would never be one of three.
+static void
+check_different(const struct mdbroker_pair *self, const struct options *options,
+                const struct serving_endpoints *clients)
+{
+    const char *witness = self->options.witness;
+    if (strcmp(self->bind, self->peer) == 0)
+        options_fail(options, "--pair-peer is the other half's --pair-bind, not this one's '%s'",
+                     self->bind);
+    if (witness != NULL && (strcmp(witness, self->bind) == 0 || strcmp(witness, self->peer) == 0))
+        options_fail(options, "--witness is a starwitness's --bind, not that of a half, '%s'",
+                     witness);
+    for (size_t i = 0; i < clients->count; i++) {
+        const char *one = clients->list[i];
+        if (strchr(one, '*') != NULL)
+            continue;
+        if (strcmp(one, self->bind) == 0 || strcmp(one, self->peer) == 0)
+            options_fail(options, "'%s' is for clients by --bind: the halves need another port",
+                         one);
+        if (self->redirect != NULL && strcmp(one, self->redirect) == 0)
+            options_fail(options, "--pair-redirect is the other half's --bind, not this one's '%s'",
+                         one);
+    }
+}
+
 void
 mdbroker_pair_check(const struct mdbroker_pair *self, const struct options *options,
-                    bool is_insecure)
+                    const struct serving_endpoints *clients, bool is_insecure)
 {
     check_words(self, options);
     if (!self->is_wanted)
@@ -165,9 +193,7 @@ mdbroker_pair_check(const struct mdbroker_pair *self, const struct options *opti
     check_connectable(options, PAIR_PEER, self->peer);
     if (self->redirect != NULL)
         check_connectable(options, PAIR_REDIRECT, self->redirect);
-    if (strcmp(self->bind, self->peer) == 0)
-        options_fail(options, "--pair-peer is the other half's --pair-bind, not this one's '%s'",
-                     self->bind);
+    check_different(self, options, clients);
     if (!is_guarded)
         return;
     check_connectable(options, WITNESS, self->options.witness);
@@ -183,7 +209,8 @@ static int
 say_why(const struct mdbroker_pair *self, int error)
 {
     const char *file = self->options.state_file;
-    bool is_about_file = file != NULL && (error == ENOENT || error == EACCES || error == EROFS);
+    // The record is made before anything is bound: where there is one, it is not about it.
+    bool is_about_file = self->options.init && access(file, F_OK) != 0;
     if (error == EINVAL) {
         fprintf(stderr, "mdbroker: --pair-lease is too short: less its margin nothing is left\n");
         return EXIT_USAGE;
@@ -191,7 +218,8 @@ say_why(const struct mdbroker_pair *self, int error)
     if (error == ENOMEM)
         fprintf(stderr, "mdbroker: out of memory or descriptors\n");
     else if (error == EBUSY)
-        fprintf(stderr, "mdbroker: %s: another process has it\n", file);
+        fprintf(stderr, "mdbroker: %s: another process has it; is this half running already?\n",
+                file);
     else if (error == EEXIST)
         fprintf(stderr,
                 "mdbroker: %s is there already, and stays as it is; start without --pair-init\n",

@@ -4,6 +4,7 @@
 #define GALLEON_MDBROKER_PAIR_H
 
 #include "options.h"
+#include "serving.h"
 
 #include <galleon/bstar.h>
 
@@ -37,9 +38,10 @@ struct mdbroker_pair {
 
 void mdbroker_pair_set(struct mdbroker_pair *self, const struct options *options, int place);
 
-// mdbroker_pair_check ends the program where the options do not go together.
+// mdbroker_pair_check ends the program where the options do not go together; `clients` are what
+// they connect to.
 void mdbroker_pair_check(const struct mdbroker_pair *self, const struct options *options,
-                         bool is_insecure);
+                         const struct serving_endpoints *clients, bool is_insecure);
 
 // mdbroker_pair_open makes the half; where it cannot it says why. Returns the exit code.
 int mdbroker_pair_open(const struct mdbroker_pair *self, bstar_t **half_out);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     BIND,
@@ -77,7 +78,7 @@ read_options(int argc, char **argv)
                      options.argument_count > 0 ? options.arguments[0] : options.rest[0]);
     if (settings.endpoints.count != 1)
         options_fail(&options, "one --bind is wanted, such as --bind tcp://127.0.0.1:5006");
-    if (settings.witness.state_file == NULL)
+    if (settings.witness.state_file == NULL || settings.witness.state_file[0] == '\0')
         options_fail(&options, "--state is wanted: the file of the voter's record");
     serving_check(&options, &settings.endpoints, "bind", true);
     settings.witness.bind = settings.endpoints.list[0];
@@ -102,7 +103,10 @@ static int
 say_why(const struct bstar_witness_options *options, enum bstar_trouble trouble, int error)
 {
     if (trouble != BSTAR_RECORD_GOOD) {
-        fprintf(stderr, "starwitness: %s: %s\n", options->state_file, bstar_trouble_text(trouble));
+        bool has_reason = trouble == BSTAR_RECORD_FAILED;
+        fprintf(stderr, "starwitness: %s: %s%s%s\n", options->state_file,
+                bstar_trouble_text(trouble), has_reason ? ": " : "",
+                has_reason ? strerror(error) : "");
         bool is_doubt = trouble == BSTAR_RECORD_BAD || trouble == BSTAR_RECORD_FOREIGN ||
                         trouble == BSTAR_RECORD_FAILED;
         return is_doubt ? EXIT_DOUBT : EXIT_FAILED;
@@ -117,7 +121,7 @@ say_why(const struct bstar_witness_options *options, enum bstar_trouble trouble,
         fprintf(stderr, "starwitness: the lease is too short\n");
         return EXIT_USAGE;
     }
-    if (options->init && (error == ENOENT || error == EACCES || error == EROFS))
+    if (options->init && access(options->state_file, F_OK) != 0)
         fprintf(stderr, "starwitness: cannot make %s: %s\n", options->state_file, strerror(error));
     else
         serving_say_cannot_bind("starwitness", options->bind, error);

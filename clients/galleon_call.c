@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { QUICK_MS = 1000 };
+enum { QUICK_MS = 1000, PASSIVE = 503 };
 
 // ---- why there is no answer -----------------------------------------------------------
 
@@ -148,6 +148,9 @@ tool_explain(struct tool *self, mdp_client_t *client, int result, const char *se
     } else if (status != 0) {
         fprintf(stderr, "galleon: '%s' at %s answered %d %s.\n", service, self->brokers, status,
                 text == NULL ? "" : text);
+        if (status == PASSIVE)
+            fprintf(stderr, "Which half of a pair serves: galleon --broker %s ha status.\n",
+                    self->brokers);
     } else if (result == GALLEON_TIMED_OUT) {
         explain_silence(self, service, found);
     } else {

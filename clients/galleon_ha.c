@@ -9,6 +9,7 @@
 #include "printable.h"
 #include "text.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,55 @@ print_half(const char *broker, const struct table *table)
     }
 }
 
+// value_is: does the row of this name say this?
+static bool
+value_is(const struct table *table, const char *name, const char *value)
+{
+    for (size_t row = 0; row < table->row_count; row++)
+        if (view_equals(table_cell(table, row, 0), view_of(name, strlen(name))))
+            return view_equals(table_cell(table, row, 1), view_of(value, strlen(value)));
+    return false;
+}
+
+// What the halves that were asked have said.
+struct halves {
+    uint32_t active;
+    uint32_t guarded;
+    uint32_t classic;
+};
+
+// note_half counts what one half says, and says what is to be done where it can do nothing itself.
+static void
+note_half(struct halves *self, const char *broker, const struct table *table)
+{
+    self->active += value_is(table, "state", "ACTIVE");
+    self->guarded += value_is(table, "mode", "guarded");
+    self->classic += value_is(table, "mode", "classic");
+    if (value_is(table, "state", "FAULT"))
+        fprintf(stderr,
+                "galleon: the half at %s votes and serves no more. Mend what it says under 'why', "
+                "then: galleon --broker %s ha clear.\n",
+                broker, broker);
+    if (value_is(table, "state", "HALTED"))
+        fprintf(
+            stderr,
+            "galleon: the half at %s waits until one of the two is started again with the other "
+            "--pair.\n",
+            broker);
+}
+
+static void
+explain_halves(const struct halves *self)
+{
+    if (self->guarded > 0 && self->classic > 0)
+        fprintf(stderr, "galleon: only one of these halves has a witness: they cannot hear each "
+                        "other. See --witness in mdbroker(1).\n");
+    if (self->active > 1)
+        fprintf(stderr,
+                "galleon: more than one of these says that it serves: the link between them "
+                "is cut, they are of several pairs, or it changed meanwhile.\n");
+}
+
 // print_half_json prints an object; result is GALLEON_OK, or why there is no table.
 static void
 print_half_json(struct json *json, const char *broker, int result, const struct table *table)
@@ -79,7 +129,7 @@ print_half_json(struct json *json, const char *broker, int result, const struct 
 
 // show_one asks one half: exit code.
 static int
-show_one(const struct tool *self, struct json *json, const char *broker)
+show_one(const struct tool *self, struct json *json, const char *broker, struct halves *halves)
 {
     struct tool one = *self;
     one.brokers = broker;
@@ -97,6 +147,8 @@ show_one(const struct tool *self, struct json *json, const char *broker)
         print_half_json(json, broker, result, &table);
     else if (result == GALLEON_OK)
         print_half(broker, &table);
+    if (result == GALLEON_OK)
+        note_half(halves, broker, &table);
     table_release(&table);
     mdp_client_destroy(&client);
     return code;
@@ -106,6 +158,7 @@ int
 tool_ha_status(struct tool *self)
 {
     struct json json = {.out = stdout};
+    struct halves halves = {0};
     char *list = strdup(self->brokers);
     char *rest = list;
     int code = EXIT_DONE;
@@ -114,13 +167,14 @@ tool_ha_status(struct tool *self)
     for (size_t i = 0; rest != NULL; i++) {
         if (i > 0 && !self->is_json)
             putchar('\n');
-        int one = show_one(self, &json, strsep(&rest, ","));
+        int one = show_one(self, &json, strsep(&rest, ","), &halves);
         code = one != EXIT_DONE ? one : code;
     }
     if (self->is_json) {
         json_end(&json, ']');
         putchar('\n');
     }
+    explain_halves(&halves);
     free(list);
     return tool_end(code);
 }
@@ -136,6 +190,35 @@ print_word_json(const char *broker, const char *word)
     tool_json_text(&json, "accepted", word);
     json_end(&json, '}');
     putchar('\n');
+}
+
+// await_promotion says where the half is that was promoted, if it does not serve soon: it was
+// accepted that it asks, and the others may say no.
+static void
+await_promotion(const struct tool *self, mdp_client_t *client)
+{
+    enum { PAUSE_MS = 50, PATIENCE_MS = 3000 };
+    uint64_t until_ns = galleon_now_ns() + PATIENCE_MS * UINT64_C(1000000);
+    bool is_active = false, is_known = false, is_peer_alive = false;
+    for (; !is_active && galleon_now_ns() < until_ns; poll(NULL, 0, PAUSE_MS)) {
+        char answer[8];
+        struct table table;
+        is_known = table_ask(&table, client, service, "status", answer) == GALLEON_OK;
+        is_active = is_known && value_is(&table, "state", "ACTIVE");
+        is_peer_alive = is_known && value_is(&table, "peer", "alive");
+        table_release(&table);
+    }
+    if (is_active)
+        return;
+    fprintf(stderr, "galleon: but the half at %s does not serve %d s later.\n", self->brokers,
+            PATIENCE_MS / 1000);
+    if (is_peer_alive)
+        fprintf(stderr, "Its peer is alive: if that one serves, say 'ha demote' to it instead.\n");
+    else if (is_known)
+        fprintf(stderr,
+                "It needs the vote of its peer or of the witness: galleon --broker %s ha "
+                "status says which is heard.\n",
+                self->brokers);
 }
 
 // say says words to the one half that is named, and whether it obeys: exit code.
@@ -164,6 +247,10 @@ say(struct tool *self, const char *word, const char *more)
         print_word_json(self->brokers, word);
     else
         printf("%s: accepted\n", word);
+    if (code == EXIT_DONE && strcmp(word, "promote") == 0) {
+        fflush(stdout);
+        await_promotion(self, client);
+    }
     zmsg_destroy(&reply);
     mdp_client_destroy(&client);
     return tool_end(code);

@@ -409,9 +409,16 @@ drop_and_back_off(struct bstar_core *self)
 static void
 decline(struct bstar_core *self)
 {
-    bstar_decline(
-        self, self->guarded.state == GUARDED_FAULT ? self->guarded.fault_why : "not in this state",
-        0);
+    const char *why = "it is starting";
+    if (self->guarded.state == GUARDED_FAULT)
+        why = self->guarded.fault_why;
+    else if (self->event->kind == BSTAR_ON_CLEAR)
+        why = "it is not in FAULT: there is nothing to clear";
+    else if (self->guarded.state == GUARDED_DRAINING)
+        why = "it is handing over; try again when it is PASSIVE";
+    else if (self->event->kind == BSTAR_ON_PROMOTE)
+        why = "it serves already, or is about to";
+    bstar_decline(self, why, 0);
 }
 
 static void
@@ -448,10 +455,14 @@ promote_without_peer(struct bstar_core *self)
     enum { JUMP = 1000 };
     struct bstar_guarded *guarded = &self->guarded;
     if (guarded->is_frozen || !bstar_is_silent(self, &guarded->peer)) {
-        bstar_decline(self, guarded->is_frozen ? "it is frozen: thaw it" : "the peer is alive", 0);
+        bstar_decline(
+            self, guarded->is_frozen ? "it is frozen: thaw it" : "the peer is alive: demote it", 0);
         return;
     }
     bstar_accept(self);
+    // Who hears nobody asks most of the time: what it has asked until now is forgotten.
+    if (guarded->state == GUARDED_ASKING)
+        to_passive(self);
     bstar_add_effect(self, BSTAR_DO_AUDIT)->epoch = guarded->epoch + JUMP;
     guarded->has_word = true;
     guarded->hold_off_ns = 0;
@@ -630,6 +641,8 @@ struct cell {
 #define OK       {accept, "stay"}
 #define WORD     {promote_without_peer, "after one LEASE ASKING with the operator's vote; " \
                                         "refused while the peer is heard"}
+#define WORD_A   {promote_without_peer, "PASSIVE; after one LEASE ASKING with the operator's " \
+                                        "vote; refused while the peer is heard"}
 #define OFF      {hold_off, "hold-off"}
 #define OFF_WAY  {give_way_and_hold_off, "PASSIVE, hold-off"}
 #define OFF_REL  {release_and_hold_off, "release, PASSIVE, hold-off"}
@@ -685,7 +698,7 @@ static const struct cell table[GUARDED_ROWS][GUARDED_STATES] = {
     [GUARDED_PROMOTE] =
         {NO,       NO_WHEN,  PROMOTE,  OK,       OK,       OK,       OK,       NO,       NO},
     [GUARDED_PROMOTE_DEAD] =
-        {NO,       NO_WHEN,  WORD,     NO,       NO,       NO,       NO,       NO,       NO},
+        {NO,       NO_WHEN,  WORD,     WORD_A,   NO,       NO,       NO,       NO,       NO},
     [GUARDED_DEMOTE] =
         {NO,       OFF,      OFF,      OFF_WAY,  OFF_REL,  OFF_DRN,  OFF_DRN,  OFF,      NO},
     [GUARDED_FREEZE] =

@@ -450,7 +450,8 @@ on_partial(struct client_core *self, struct endpoint *endpoint, struct call *cal
            const struct client_event *event)
 {
     const struct mdp_record *record = event->record;
-    bool is_ours = call->is_sent && over_same(call, endpoint);
+    // Also while a repeat waits for its turn: the broker that has the request drops it.
+    bool is_ours = over_same(call, endpoint);
     if (is_ours && record->dialect == MDP_G1 && record->seq == 0 && call->seq > 0) {
         // "a second seq 0 means that the answer starts again on another worker, and
         // the client drops the parts it holds"
@@ -473,8 +474,10 @@ on_partial(struct client_core *self, struct endpoint *endpoint, struct call *cal
     }
     // A part shows that the attempt is alive: its time begins again.
     client_endpoint_answered(self, endpoint);
-    list_remove(&endpoint->sent, &call->place);
-    restart_timer(self, endpoint, call);
+    if (call->is_sent) {
+        list_remove(&endpoint->sent, &call->place);
+        restart_timer(self, endpoint, call);
+    }
     take_part(self, call, event);
 }
 

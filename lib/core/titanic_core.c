@@ -276,10 +276,11 @@ give_up_on_slow(struct titanic_core *self)
         titanic_job_doom(self, list_object(list_first(&self->stuck), struct job, place));
 }
 
+// go_on_draining: what has come meanwhile is told before the TICK that gives up the rest.
 static void
-go_on_draining(struct titanic_core *self)
+go_on_draining(struct titanic_core *self, bool is_all_told)
 {
-    if (self->now_ns >= self->drain_until_ns)
+    if (is_all_told && self->now_ns >= self->drain_until_ns)
         give_up_on_slow(self);
     if (self->jobs.used > 0 || self->asks.used > 0 || self->stows_told < self->stows_begun ||
         self->has_stopped)
@@ -331,7 +332,7 @@ titanic_core_step(struct titanic_core *self, const struct titanic_event *event,
     while (effects->count + WORK_ROOM <= TITANIC_EFFECTS_MAX - WORK_ROOM && work(self))
         continue;
     if (self->is_draining)
-        go_on_draining(self);
+        go_on_draining(self, event->kind == TITANIC_TICK);
     self->effects = NULL;
 }
 

@@ -140,7 +140,7 @@ hear_beats(bstar_t *self)
             beat.node == self->core.config.node)
             fault = BSTAR_OWN_NODE;
         if (fault != BSTAR_SOUND)
-            bstar_log_rejected(fault, beat.node);
+            bstar_log_rejected(&self->strangers, fault, beat.node, self->now_ns);
         step(self, (struct bstar_event){.kind = BSTAR_ON_BEAT, .fault = fault, .beat = &beat});
     }
 }
@@ -177,7 +177,8 @@ read_mail(bstar_t *self)
                                         .sender = letter.sender,
                                         .route = letter.route});
         if (rejected(self) != before)
-            bstar_log_rejected(fault_of(self, &letter), letter.message.node);
+            bstar_log_rejected(&self->strangers, fault_of(self, &letter), letter.message.node,
+                               self->now_ns);
     }
 }
 
@@ -503,8 +504,9 @@ begin_guarded(bstar_t *self, bool is_first)
     if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->keeper.done_fd, &done) != 0)
         return errno;
     if (!is_loaded)
-        log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\"", self->state_file,
-                  bstar_trouble_text(self->trouble));
+        log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\" error=\"%s\"", self->state_file,
+                  bstar_trouble_text(self->trouble),
+                  self->file.error == 0 ? "" : strerror(self->file.error));
     struct bstar_event event = {.kind = is_loaded ? BSTAR_ON_LOADED : BSTAR_ON_FAILED,
                                 .record = &record};
     step(self, event);

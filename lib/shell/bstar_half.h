@@ -45,6 +45,7 @@ struct bstar {
     const char *alarm;
 
     struct bstar_silences silences;
+    struct bstar_strangers strangers;
     uint64_t gaps; // that were logged
 };
 

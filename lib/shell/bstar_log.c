@@ -109,9 +109,35 @@ bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core)
     log_witness(self, core);
 }
 
-void
-bstar_log_rejected(enum bstar_fault fault, uint64_t node)
+// hint_of: what an operator may have done that makes such messages.
+static const char *
+hint_of(enum bstar_fault fault)
 {
-    log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx", bstar_fault_text(fault),
-             (unsigned long long)node);
+    switch (fault) {
+    case BSTAR_BAD_PAIR:
+        return "another pair, or another --pair-name, is connected to this endpoint";
+    case BSTAR_OWN_NODE:
+        return "a member that has a copy of our record, or this one itself, is connected";
+    case BSTAR_BAD_VERSION:
+        return "one half has --pair-guide and the other has not";
+    case BSTAR_BAD_SENDER:
+        return "a half is where the witness should be, or the reverse";
+    default:
+        return "what is connected here is no member of a pair";
+    }
+}
+
+void
+bstar_log_rejected(struct bstar_strangers *self, enum bstar_fault fault, uint64_t node,
+                   uint64_t now_ns)
+{
+    static const uint64_t pause_ns = 60 * UINT64_C(1000000000);
+    bool is_same = self->said_ns != 0 && self->fault == fault && self->node == node;
+    self->count = is_same ? self->count + 1 : 1;
+    if (is_same && now_ns - self->said_ns < pause_ns)
+        return;
+    log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx messages=%llu perhaps=\"%s\"",
+             bstar_fault_text(fault), (unsigned long long)node, (unsigned long long)self->count,
+             hint_of(fault));
+    *self = (struct bstar_strangers){.fault = fault, .node = node, .said_ns = now_ns};
 }

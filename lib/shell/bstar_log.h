@@ -19,8 +19,18 @@ struct bstar_silences {
 // bstar_log_silences writes a line when somebody falls silent, or is heard again.
 void bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core);
 
-// bstar_log_rejected is about a message that is not of the pair.
-void bstar_log_rejected(enum bstar_fault fault, uint64_t node);
+// Who was rejected last, and how often since it was said.
+struct bstar_strangers {
+    enum bstar_fault fault;
+    uint64_t node;
+    uint64_t said_ns; // 0: nobody was
+    uint64_t count;
+};
+
+// bstar_log_rejected is about a message that is not of the pair: at once, and of who goes on in
+// the same way once a minute.
+void bstar_log_rejected(struct bstar_strangers *self, enum bstar_fault fault, uint64_t node,
+                        uint64_t now_ns);
 
 // bstar_asks_witness: does it now? Who asks nothing is told nothing.
 bool bstar_asks_witness(const struct bstar_core *core);

@@ -120,9 +120,14 @@ enum bstar_trouble
 bstar_record_open(struct bstar_record_file *self, const char *path, uint64_t pair, char member,
                   struct bstar_owner *owner_out, struct bstar_record *record_out)
 {
+    self->error = 0;
     self->fd = open(path, O_RDWR | O_CLOEXEC);
-    if (self->fd < 0)
-        return errno == ENOENT ? BSTAR_RECORD_MISSING : BSTAR_RECORD_FAILED;
+    if (self->fd < 0 && errno == ENOENT)
+        return BSTAR_RECORD_MISSING;
+    if (self->fd < 0) {
+        self->error = errno;
+        return BSTAR_RECORD_FAILED;
+    }
     enum bstar_trouble trouble = lock(self->fd);
     if (trouble == BSTAR_RECORD_GOOD)
         trouble = read_file(self->fd, pair, member, owner_out, record_out);
@@ -132,6 +137,8 @@ bstar_record_open(struct bstar_record_file *self, const char *path, uint64_t pai
         if (!bstar_record_write(self, record_out))
             trouble = BSTAR_RECORD_FAILED;
     }
+    if (trouble == BSTAR_RECORD_FAILED)
+        self->error = errno;
     if (trouble != BSTAR_RECORD_GOOD)
         bstar_record_close(self);
     return trouble;

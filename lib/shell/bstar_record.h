@@ -29,7 +29,8 @@ enum bstar_trouble {
 const char *bstar_trouble_text(enum bstar_trouble trouble);
 
 struct bstar_record_file {
-    int fd; // -1: not open
+    int fd;    // -1: not open
+    int error; // the errno of what FAILED, else 0
 };
 
 // bstar_record_make makes the file of `owner`, whose node is drawn here, with a record of nobody.

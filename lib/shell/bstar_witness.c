@@ -28,6 +28,7 @@ struct bstar_witness {
     struct bstar_effects effects;
     struct bstar_mail mail;
     struct bstar_record_file file;
+    struct bstar_strangers strangers;
     char *bind;
     int epoll_fd;
     int stop_fd;
@@ -78,8 +79,9 @@ turn(struct bstar_witness *self)
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
         if (letter.fault != BSTAR_SOUND || letter.message.pair != self->core.config.pair)
-            bstar_log_rejected(letter.fault != BSTAR_SOUND ? letter.fault : BSTAR_BAD_PAIR,
-                               letter.message.node);
+            bstar_log_rejected(&self->strangers,
+                               letter.fault != BSTAR_SOUND ? letter.fault : BSTAR_BAD_PAIR,
+                               letter.message.node, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
@@ -143,10 +145,12 @@ watch(struct bstar_witness *self, int fd)
 
 // error_of is the errno of a record that cannot be used.
 static int
-error_of(enum bstar_trouble trouble)
+error_of(enum bstar_trouble trouble, const struct bstar_record_file *file)
 {
     if (trouble == BSTAR_RECORD_LOCKED)
         return EBUSY;
+    if (trouble == BSTAR_RECORD_FAILED && file->error != 0)
+        return file->error;
     return trouble == BSTAR_RECORD_MISSING ? ENOENT : EIO;
 }
 
@@ -169,7 +173,7 @@ begin(struct bstar_witness *self, const struct bstar_witness_options *options,
     *trouble_out =
         bstar_record_open(&self->file, options->state_file, config.pair, 'W', &owner, &record);
     if (*trouble_out != BSTAR_RECORD_GOOD)
-        return error_of(*trouble_out);
+        return error_of(*trouble_out, &self->file);
     config.node = owner.node;
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -344,3 +344,41 @@ rig_last_answer(const struct rig *self)
     assert_true(self->answer_count > 0);
     return &self->answers[self->answer_count - 1];
 }
+
+struct rig *
+rig_serving(size_t endpoints)
+{
+    struct rig *rig = rig_new(MDP_G1, endpoints);
+    rig_start(rig);
+    rig_up(rig, 0);
+    return rig;
+}
+
+struct rig *
+rig_that_hands_out(size_t endpoints)
+{
+    struct rig *rig = rig_new(MDP_G1, endpoints);
+    rig->config.hands_out_parts = true;
+    rig_start(rig);
+    rig_up(rig, 0);
+    return rig;
+}
+
+size_t
+rig_count_sent(const struct rig *rig, enum mdp_command command, uint32_t endpoint)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rig->sent_count; i++)
+        count += rig->sent[i].command == command && rig->sent[i].endpoint == endpoint;
+    return count;
+}
+
+void
+rig_assert_answer(const struct rig *rig, uint64_t id, int result, int status, const char *body)
+{
+    const struct rig_answer *answer = rig_last_answer(rig);
+    assert_true(answer->id == id);
+    assert_int_equal(answer->result, result);
+    assert_int_equal(answer->status, status);
+    assert_string_equal(answer->body, body);
+}

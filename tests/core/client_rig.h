@@ -87,4 +87,13 @@ void rig_forget(struct rig *self);
 const struct rig_sent *rig_last_sent(const struct rig *self);
 const struct rig_answer *rig_last_answer(const struct rig *self);
 
+// rig_serving is one whose first broker is connected, in G1; rig_that_hands_out is too, and does
+// not gather parts.
+struct rig *rig_serving(size_t endpoints);
+struct rig *rig_that_hands_out(size_t endpoints);
+size_t rig_count_sent(const struct rig *rig, enum mdp_command command, uint32_t endpoint);
+// rig_assert_answer is about the last one.
+void rig_assert_answer(const struct rig *rig, uint64_t id, int result, int status,
+                       const char *body);
+
 #endif

@@ -356,6 +356,8 @@ static const struct meaning guarded_meanings[] = {
     {"ASKING, no preference delay", NULL, GUARDED_ASKING, "accept change send:ask send:ask"},
     {"after one LEASE ASKING with the operator's vote; refused while the peer is heard", NULL, SAME,
      "accept audit"},
+    {"PASSIVE; after one LEASE ASKING with the operator's vote; refused while the peer is heard",
+     NULL, GUARDED_PASSIVE, "accept change audit"},
     {"hold-off", NULL, SAME, "accept"},
     {"PASSIVE, hold-off", NULL, GUARDED_PASSIVE, "accept change"},
     {"release, PASSIVE, hold-off", NULL, GUARDED_PASSIVE, "accept " RELEASES " change"},

@@ -14,49 +14,10 @@
 
 enum { A, B, C };
 
-// serving is a rig whose first broker is connected, in G1.
-static struct rig *
-serving(size_t endpoints)
-{
-    struct rig *rig = rig_new(MDP_G1, endpoints);
-    rig_start(rig);
-    rig_up(rig, A);
-    return rig;
-}
-
-static struct rig *
-gathering_nothing(size_t endpoints)
-{
-    struct rig *rig = rig_new(MDP_G1, endpoints);
-    rig->config.hands_out_parts = true;
-    rig_start(rig);
-    rig_up(rig, A);
-    return rig;
-}
-
-static size_t
-count_sent(const struct rig *rig, enum mdp_command command, uint32_t endpoint)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < rig->sent_count; i++)
-        count += rig->sent[i].command == command && rig->sent[i].endpoint == endpoint;
-    return count;
-}
-
 static uint64_t
 at_ms(uint64_t ns)
 {
     return ns / 1000000 - 1000;
-}
-
-static void
-assert_answer(const struct rig *rig, uint64_t id, int result, int status, const char *body)
-{
-    const struct rig_answer *answer = rig_last_answer(rig);
-    assert_true(answer->id == id);
-    assert_int_equal(answer->result, result);
-    assert_int_equal(answer->status, status);
-    assert_string_equal(answer->body, body);
 }
 
 // ---- calls ----------------------------------------------------------------------------
@@ -65,7 +26,7 @@ static void
 call_is_sent_at_once_and_its_answer_ends_it(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
 
     uint64_t id = rig_call(rig, "echo");
     assert_true(id == 1);
@@ -78,7 +39,7 @@ call_is_sent_at_once_and_its_answer_ends_it(void **state)
     assert_string_equal(rig->sent[0].body, "request");
 
     rig_final(rig, A, id, 200, 0, "reply");
-    assert_answer(rig, id, GALLEON_OK, 200, "reply");
+    rig_assert_answer(rig, id, GALLEON_OK, 200, "reply");
     assert_false(client_core_is_open(rig->core, id));
     assert_int_equal(rig->live, 0);
 
@@ -93,7 +54,7 @@ static void
 answers_come_in_any_order_and_are_told_apart_by_id(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (uint64_t id = 1; id <= 1000; id++)
         assert_true(rig_call(rig, "echo") == id);
     assert_int_equal(rig->sent_count, 1000);
@@ -104,7 +65,7 @@ answers_come_in_any_order_and_are_told_apart_by_id(void **state)
         char body[16];
         snprintf(body, sizeof body, "%u", (unsigned)id);
         rig_final(rig, A, id, 200, 0, body);
-        assert_answer(rig, id, GALLEON_OK, 200, body);
+        rig_assert_answer(rig, id, GALLEON_OK, 200, body);
     }
     assert_int_equal(client_core_stats(rig->core)->answers, 1000);
     rig_free(rig);
@@ -161,11 +122,11 @@ every_status_has_its_result(void **state)
         {502, GALLEON_REFUSED},   {511, GALLEON_REFUSED}, {0, GALLEON_REFUSED},
         {65535, GALLEON_REFUSED},
     };
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t id = rig_call(rig, "echo");
         rig_final(rig, A, id, rows[i].status, 0, "for people");
-        assert_answer(rig, id, rows[i].result, rows[i].status, "");
+        rig_assert_answer(rig, id, rows[i].result, rows[i].status, "");
         assert_string_equal(rig_last_answer(rig)->text, "for people");
     }
     rig_free(rig);
@@ -175,7 +136,7 @@ static void
 time_to_live_is_what_is_left_of_the_call(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     rig_call(rig, "echo");
     // A little less, so that the broker's 404 is here before the deadline.
     assert_in_range(rig->sent[0].ttl_ms, 7000, 7499);
@@ -202,7 +163,7 @@ static void
 cancelled_call_is_heard_of_no_more(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
 
     rig_cancel(rig, id);
@@ -243,13 +204,13 @@ static void
 silence_is_tried_three_times_with_one_id(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 7499);
     assert_int_equal(rig->answer_count, 0);
     rig_until(rig, 7500);
 
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
     size_t requests = 0;
     for (size_t i = 0; i < rig->sent_count; i++) {
         if (rig->sent[i].command != MDP_REQUEST)
@@ -274,11 +235,11 @@ attempts_end_before_a_later_deadline(void **state)
     rig_up(rig, A);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 60000);
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
     assert_int_equal(at_ms(rig_last_answer(rig)->at_ns), 5000);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 2);
     // The broker would wait for a worker until the deadline.
-    assert_int_equal(count_sent(rig, MDP_CANCEL, A), 1);
+    assert_int_equal(rig_count_sent(rig, MDP_CANCEL, A), 1);
     rig_free(rig);
 }
 
@@ -292,9 +253,9 @@ deadline_ends_a_call_whose_attempts_are_not_spent(void **state)
     rig_up(rig, A);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 60000);
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
     assert_int_equal(at_ms(rig_last_answer(rig)->at_ns), 3000);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 2);
     rig_free(rig);
 }
 
@@ -306,7 +267,7 @@ broker_that_is_never_there_ends_a_call_by_its_deadline(void **state)
     rig_start(rig);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 20000);
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
     assert_int_equal(at_ms(rig_last_answer(rig)->at_ns), 7500);
     assert_int_equal(rig->sent_count, 0);
     assert_int_equal(rig->opened[A], 1); // libzmq tries again by itself
@@ -317,7 +278,7 @@ static void
 thousand_calls_that_end_together_all_end(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     for (int i = 0; i < 1000; i++)
         rig_call(rig, "echo");
     rig_until(rig, 60000);
@@ -331,14 +292,14 @@ static void
 answer_to_an_earlier_attempt_is_the_answer(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 2600);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 2);
     rig_final(rig, A, id, 200, 0, "first");
     rig_final(rig, A, id, 200, 0, "second");
     assert_int_equal(rig->answer_count, 1);
-    assert_answer(rig, id, GALLEON_OK, 200, "first");
+    rig_assert_answer(rig, id, GALLEON_OK, 200, "first");
     assert_int_equal(client_core_stats(rig->core)->answers_not_ours, 1);
     rig_free(rig);
 }
@@ -347,7 +308,7 @@ static void
 refused_requests_leave_again_in_their_order_and_are_no_attempts(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (int i = 0; i < 3; i++)
         rig_call(rig, "echo");
     for (int round = 0; round < 20; round++) {
@@ -367,7 +328,7 @@ refused_requests_leave_again_in_their_order_and_are_no_attempts(void **state)
     uint64_t from_ms = rig_ms(rig);
     rig_forget(rig);
     rig_until(rig, from_ms + 2500); // three attempts are left, and this was the first
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 3);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 3);
     rig_free(rig);
 }
 
@@ -377,16 +338,16 @@ static void
 slow_service_keeps_its_connection_and_its_request(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "slow");
     rig_until(rig, 2500);
-    assert_int_equal(count_sent(rig, MDP_HEARTBEAT, A), 1); // nothing was heard: who is there?
+    assert_int_equal(rig_count_sent(rig, MDP_HEARTBEAT, A), 1); // nothing was heard: who is there?
     struct mdp_record beat = {.dialect = MDP_G1, .command = MDP_HEARTBEAT};
     rig_record(rig, A, &beat);
     rig_until(rig, 7000);
     assert_int_equal(rig->opened[A], 1);
     rig_final(rig, A, id, 200, 0, "done");
-    assert_answer(rig, id, GALLEON_OK, 200, "done");
+    rig_assert_answer(rig, id, GALLEON_OK, 200, "done");
     rig_free(rig);
 }
 
@@ -394,7 +355,7 @@ static void
 connection_that_answers_no_heartbeat_is_replaced(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
     uint64_t younger = 0;
     rig_until(rig, 4000);
@@ -405,7 +366,7 @@ connection_that_answers_no_heartbeat_is_replaced(void **state)
     assert_int_equal(client_core_waiting_count(rig->core), 2);
     rig_forget(rig);
     rig_up(rig, A);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 2);
     rig_final(rig, A, id, 200, 0, "x");
     rig_final(rig, A, younger, 200, 0, "y");
     assert_int_equal(rig->answer_count, 2);
@@ -434,7 +395,7 @@ static void
 cut_connection_is_made_again_and_what_was_open_goes_over_it(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (int i = 0; i < 100; i++)
         rig_call(rig, "echo");
     rig_final(rig, A, 50, 200, 0, "x");
@@ -454,7 +415,7 @@ static void
 cuts_are_no_attempts(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "poison");
     for (int i = 0; i < 8; i++) {
         rig_down(rig, A);
@@ -463,9 +424,9 @@ cuts_are_no_attempts(void **state)
         rig_up(rig, A);
     }
     assert_int_equal(rig->answer_count, 0);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 9);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, A), 9);
     rig_until(rig, 20000);
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
     assert_true(at_ms(rig_last_answer(rig)->at_ns) == 7500);
     rig_free(rig);
 }
@@ -475,7 +436,7 @@ broker_that_cuts_each_connection_is_met_with_back_off(void **state)
 {
     (void)state;
     static const uint64_t most_ms[] = {100, 200, 400, 800, 1600, 2000, 2000};
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (size_t i = 0; i < sizeof most_ms / sizeof *most_ms; i++) {
         uint64_t from_ns = rig->now_ns;
         rig_down(rig, A);
@@ -499,7 +460,7 @@ static void
 cut_connection_moves_open_requests_to_the_next_at_once(void **state)
 {
     (void)state;
-    struct rig *rig = serving(3);
+    struct rig *rig = rig_serving(3);
     for (int i = 0; i < 100; i++)
         rig_call(rig, "echo");
     uint64_t now_ns = rig->now_ns;
@@ -516,7 +477,7 @@ cut_connection_moves_open_requests_to_the_next_at_once(void **state)
         assert_int_equal(rig->sent[i].endpoint, B);
     }
     rig_final(rig, B, 1, 200, 0, "x");
-    assert_answer(rig, 1, GALLEON_OK, 200, "x");
+    rig_assert_answer(rig, 1, GALLEON_OK, 200, "x");
     rig_free(rig);
 }
 
@@ -524,12 +485,12 @@ static void
 timeout_sends_the_next_attempt_to_the_next_endpoint(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 2500);
     assert_true(rig->is_open[A] && rig->is_open[B]);
     rig_up(rig, B);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, B), 1);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, B), 1);
     assert_true(rig_last_sent(rig)->id == id);
     // What is new goes there as well.
     rig_call(rig, "echo");
@@ -541,12 +502,12 @@ static void
 late_answer_of_the_endpoint_that_was_left_counts(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     uint64_t id = rig_call(rig, "echo");
     rig_until(rig, 2500);
     rig_up(rig, B);
     rig_final(rig, A, id, 200, 0, "late");
-    assert_answer(rig, id, GALLEON_OK, 200, "late");
+    rig_assert_answer(rig, id, GALLEON_OK, 200, "late");
     assert_int_equal(rig_last_sent(rig)->command, MDP_CANCEL); // B need not run it
     assert_int_equal(rig_last_sent(rig)->endpoint, B);
     rig_final(rig, B, id, 499, 0, "");
@@ -558,12 +519,12 @@ static void
 many_timeouts_move_on_once(void **state)
 {
     (void)state;
-    struct rig *rig = serving(3);
+    struct rig *rig = rig_serving(3);
     for (int i = 0; i < 500; i++)
         rig_call(rig, "echo");
     rig_until(rig, 2500);
     rig_up(rig, B);
-    assert_int_equal(count_sent(rig, MDP_REQUEST, B), 500);
+    assert_int_equal(rig_count_sent(rig, MDP_REQUEST, B), 500);
     assert_int_equal(rig->opened[C], 0);
     rig_free(rig);
 }
@@ -580,7 +541,7 @@ endpoint_that_is_not_there_is_passed_over(void **state)
     assert_true(rig->is_open[B]);
     rig_up(rig, B);
     rig_final(rig, B, id, 200, 0, "x");
-    assert_answer(rig, id, GALLEON_OK, 200, "x");
+    rig_assert_answer(rig, id, GALLEON_OK, 200, "x");
     rig_free(rig);
 }
 
@@ -623,7 +584,7 @@ passive_broker_sends_the_client_to_the_next_after_10_to_50_ms(void **state)
         rig_forget(rig);
         rig_until(rig, 51);
         rig_up(rig, B);
-        assert_int_equal(count_sent(rig, MDP_REQUEST, B), 10);
+        assert_int_equal(rig_count_sent(rig, MDP_REQUEST, B), 10);
         for (uint64_t id = 1; id <= 10; id++)
             rig_final(rig, B, id, 200, 0, "x");
         assert_int_equal(rig->answer_count, 10);
@@ -641,7 +602,7 @@ passive_broker_names_an_endpoint_that_is_followed_if_it_is_in_the_list(void **st
         uint32_t to;
     } rows[] = {{"c", C}, {"b", B}, {"", B}, {"tcp://evil:1", B}, {"cc", B}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct rig *rig = serving(3);
+        struct rig *rig = rig_serving(3);
         uint64_t id = rig_call(rig, "echo");
         rig_final(rig, A, id, 503, 0, rows[i].text);
         rig_until(rig, 51);
@@ -655,7 +616,7 @@ static void
 list_that_is_all_passive_is_gone_round_with_back_off(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     uint64_t id = rig_call(rig, "echo");
     size_t refusals = 0;
     while (rig->answer_count == 0) {
@@ -669,7 +630,7 @@ list_that_is_all_passive_is_gone_round_with_back_off(void **state)
         rig_final(rig, rig_last_sent(rig)->endpoint, id, 503, 0, "");
         refusals++;
     }
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 503, "");
+    rig_assert_answer(rig, id, GALLEON_TIMED_OUT, 503, "");
     assert_int_equal(at_ms(rig_last_answer(rig)->at_ns), 7500);
     // Some ten times a second at first: a pair may be about to agree.
     assert_in_range(refusals, 30, 60);
@@ -680,7 +641,7 @@ static void
 second_503_of_an_endpoint_that_was_left_changes_nothing(void **state)
 {
     (void)state;
-    struct rig *rig = serving(3);
+    struct rig *rig = rig_serving(3);
     uint64_t first = rig_call(rig, "echo");
     uint64_t second = rig_call(rig, "echo");
     rig_final(rig, A, first, 503, 0, "");
@@ -695,201 +656,7 @@ second_503_of_an_endpoint_that_was_left_changes_nothing(void **state)
     rig_final(rig, A, first, 503, 0, "");
     assert_true(client_core_is_open(rig->core, first));
     rig_final(rig, B, first, 200, 0, "x");
-    assert_answer(rig, first, GALLEON_OK, 200, "x");
-    rig_free(rig);
-}
-
-// ---- parts ------------------------------------------------------------------------------
-
-static void
-parts_are_gathered_in_front_of_the_final(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(1);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    rig_partial(rig, A, id, 1, "two");
-    assert_int_equal(rig->answer_count, 0);
-    rig_final(rig, A, id, 200, 2, "three");
-    // The cargo of the parts, then the body of the final.
-    assert_answer(rig, id, GALLEON_OK, 200, "one|two|three");
-    rig_free(rig);
-}
-
-static void
-second_first_part_starts_the_answer_again(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(1);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "old one");
-    rig_partial(rig, A, id, 1, "old two");
-    rig_partial(rig, A, id, 0, "one");
-    rig_final(rig, A, id, 200, 1, "two");
-    assert_answer(rig, id, GALLEON_OK, 200, "one|two");
-
-    id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "old");
-    rig_final(rig, A, id, 200, 0, "whole"); // and so does an answer without parts
-    assert_answer(rig, id, GALLEON_OK, 200, "whole");
-    rig_free(rig);
-}
-
-static void
-answer_with_a_missing_part_is_no_answer_for_its_attempt(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(1);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    rig_partial(rig, A, id, 2, "three"); // the second was lost
-    rig_final(rig, A, id, 200, 3, "four");
-    assert_int_equal(rig->answer_count, 0);
-    assert_int_equal(client_core_stats(rig->core)->answers_incomplete, 2);
-
-    rig_until(rig, 2500); // the next attempt
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 2);
-    rig_partial(rig, A, id, 0, "one");
-    rig_partial(rig, A, id, 1, "two");
-    rig_final(rig, A, id, 200, 2, "three");
-    assert_answer(rig, id, GALLEON_OK, 200, "one|two|three");
-    rig_free(rig);
-}
-
-static void
-parts_of_a_cut_connection_are_dropped(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(2);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    rig_partial(rig, A, id, 1, "two");
-    rig_down(rig, A);
-    rig_up(rig, B);
-    rig_partial(rig, B, id, 0, "uno");
-    rig_final(rig, B, id, 200, 1, "due");
-    assert_answer(rig, id, GALLEON_OK, 200, "uno|due");
-    rig_free(rig);
-}
-
-static void
-parts_of_the_endpoint_that_was_left_do_not_mix_in(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(2);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    rig_until(rig, 2500);
-    rig_up(rig, B);
-    rig_partial(rig, A, id, 1, "two");
-    rig_partial(rig, B, id, 0, "uno");
-    rig_final(rig, A, id, 200, 2, "three"); // what it needs was dropped
-    assert_int_equal(rig->answer_count, 0);
-    rig_final(rig, B, id, 200, 1, "due");
-    assert_answer(rig, id, GALLEON_OK, 200, "uno|due");
-    rig_free(rig);
-}
-
-static void
-error_after_parts_is_an_answer_without_them(void **state)
-{
-    (void)state;
-    struct rig *rig = serving(1);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    rig_final(rig, A, id, 502, 1, "the worker was lost");
-    assert_answer(rig, id, GALLEON_REFUSED, 502, "");
-    rig_free(rig);
-}
-
-static void
-each_part_begins_the_time_of_the_attempt_again(void **state)
-{
-    (void)state;
-    struct rig *rig = rig_new(MDP_G1, 1);
-    rig->config.deadline_ms = 20000;
-    rig_start(rig);
-    rig_up(rig, A);
-    uint64_t id = rig_call(rig, "stream");
-    for (uint32_t seq = 0; seq < 8; seq++) {
-        rig_until(rig, rig_ms(rig) + 2000);
-        rig_partial(rig, A, id, seq, "x");
-    }
-    assert_int_equal(count_sent(rig, MDP_REQUEST, A), 1);
-    rig_until(rig, 20000); // the deadline stays
-    assert_answer(rig, id, GALLEON_TIMED_OUT, 0, "");
-    rig_free(rig);
-}
-
-static void
-answer_above_the_limit_ends_its_call(void **state)
-{
-    (void)state;
-    struct rig *rig = rig_new(MDP_G1, 1);
-    rig->config.answer_bytes_max = 7;
-    rig_start(rig);
-    rig_up(rig, A);
-    uint64_t id = rig_call(rig, "stream");
-    rig_partial(rig, A, id, 0, "four");
-    rig_partial(rig, A, id, 1, "four");
-    assert_answer(rig, id, GALLEON_REFUSED, 413, "");
-    assert_int_equal(rig_last_sent(rig)->command, MDP_CANCEL);
-    rig_partial(rig, A, id, 2, "four");
-    assert_int_equal(rig->live, 0);
-    rig_free(rig);
-}
-
-static void
-parts_can_be_handed_out_as_they_come(void **state)
-{
-    (void)state;
-    struct rig *rig = gathering_nothing(2);
-    uint64_t id = rig_call(rig, "list");
-    rig_partial(rig, A, id, 0, "one");
-    assert_answer(rig, id, GALLEON_PENDING, 0, "one");
-    assert_int_equal(rig_last_answer(rig)->seq, 0);
-    rig_partial(rig, A, id, 1, "two");
-    assert_int_equal(rig_last_answer(rig)->seq, 1);
-    rig_partial(rig, A, id, 3, "four"); // a hole: not handed out
-    assert_int_equal(rig->answer_count, 2);
-
-    rig_down(rig, A);
-    rig_up(rig, B);
-    rig_partial(rig, B, id, 0, "uno"); // it starts again, and the number says so
-    assert_int_equal(rig_last_answer(rig)->seq, 0);
-    rig_final(rig, B, id, 200, 1, "due");
-    assert_answer(rig, id, GALLEON_OK, 200, "due");
-    rig_free(rig);
-}
-
-static void
-whole_answer_of_the_endpoint_that_was_left_does_not_follow_handed_out_parts(void **state)
-{
-    (void)state;
-    struct rig *rig = gathering_nothing(2);
-    uint64_t id = rig_call(rig, "list");
-    rig_until(rig, 2500);
-    rig_up(rig, B);
-    rig_partial(rig, B, id, 0, "uno");
-    rig_final(rig, A, id, 200, 0, "whole");
-    assert_int_equal(rig->answer_count, 1);
-    rig_final(rig, B, id, 200, 1, "due");
-    assert_answer(rig, id, GALLEON_OK, 200, "due");
-    rig_free(rig);
-}
-
-static void
-count_of_parts_is_modulo_65536(void **state)
-{
-    (void)state;
-    struct rig *rig = gathering_nothing(1);
-    uint64_t id = rig_call(rig, "stream");
-    for (uint32_t seq = 0; seq < 65537; seq++)
-        rig_partial(rig, A, id, seq, "x");
-    rig_final(rig, A, id, 200, 0, "no");
-    assert_true(client_core_is_open(rig->core, id));
-    rig_final(rig, A, id, 200, 1, "yes");
-    assert_false(client_core_is_open(rig->core, id));
+    rig_assert_answer(rig, first, GALLEON_OK, 200, "x");
     rig_free(rig);
 }
 
@@ -899,7 +666,7 @@ static void
 answers_that_are_not_ours_are_dropped_and_counted(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     uint64_t id = rig_call(rig, "echo");
     rig_final(rig, A, id + 1, 200, 0, "unknown id");
     rig_final(rig, A, UINT64_MAX, 200, 0, "unknown id");
@@ -925,7 +692,7 @@ static void
 records_with_a_fault_are_counted_and_are_no_sign_of_life(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
     for (uint64_t until = 100; until < 5000; until += 100) {
         rig_until(rig, until);
@@ -980,18 +747,6 @@ main(void)
         cmocka_unit_test(passive_broker_names_an_endpoint_that_is_followed_if_it_is_in_the_list),
         cmocka_unit_test(list_that_is_all_passive_is_gone_round_with_back_off),
         cmocka_unit_test(second_503_of_an_endpoint_that_was_left_changes_nothing),
-        cmocka_unit_test(parts_are_gathered_in_front_of_the_final),
-        cmocka_unit_test(second_first_part_starts_the_answer_again),
-        cmocka_unit_test(answer_with_a_missing_part_is_no_answer_for_its_attempt),
-        cmocka_unit_test(parts_of_a_cut_connection_are_dropped),
-        cmocka_unit_test(parts_of_the_endpoint_that_was_left_do_not_mix_in),
-        cmocka_unit_test(error_after_parts_is_an_answer_without_them),
-        cmocka_unit_test(each_part_begins_the_time_of_the_attempt_again),
-        cmocka_unit_test(answer_above_the_limit_ends_its_call),
-        cmocka_unit_test(parts_can_be_handed_out_as_they_come),
-        cmocka_unit_test(
-            whole_answer_of_the_endpoint_that_was_left_does_not_follow_handed_out_parts),
-        cmocka_unit_test(count_of_parts_is_modulo_65536),
         cmocka_unit_test(answers_that_are_not_ours_are_dropped_and_counted),
         cmocka_unit_test(records_with_a_fault_are_counted_and_are_no_sign_of_life),
     };

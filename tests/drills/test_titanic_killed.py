@@ -80,6 +80,18 @@ def effects(folder):
                              "FROM effect").fetchone()
 
 
+def check(code, output, done, twice):
+    """The exit code: did all that was acknowledged happen, and once?"""
+    acknowledged = int(re.match(r"(\d+)", output)[1]) if output else -1
+    return 0 if code == 0 and twice == 0 and done == acknowledged else 1
+
+
+def end_all():
+    for process in reversed(processes):
+        process.kill()
+        process.wait()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cycles", type=int, default=30)
@@ -92,13 +104,10 @@ def main():
             code, output = run(pathlib.Path(folder), options.cycles)
             done, twice = effects(pathlib.Path(folder))
         finally:
-            for process in reversed(processes):
-                process.kill()
-                process.wait()
+            end_all()
     print(f"{options.cycles} kills (seed {options.seed}): {output}, {done} effects, {twice} twice, "
           f"{time.monotonic() - began:.1f} s")
-    acknowledged = int(re.match(r"(\d+)", output)[1]) if output else -1
-    return 0 if code == 0 and twice == 0 and done == acknowledged else 1
+    return check(code, output, done, twice)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class PairUsage(unittest.TestCase):
         for option, endpoint in (("--pair-bind", "tcp://*:5003"), ("--pair-peer", "tcp://b:5004"),
                                  ("--witness", "tcp://10.0.0.1:5006")):
             self.fails("--insecure", *GUARDED, option, endpoint,
-                       says=f"{option}: '{endpoint}' can be reached from other machines")
+                       says=f"{option}: '{endpoint}' may lead to another machine")
 
     def test_what_cannot_be_made_is_exit_1(self):
         code, _, errors = run("mdbroker", "--bind", "tcp://127.0.0.1:*", *GUARDED, "--pair-init")

@@ -1,4 +1,5 @@
-// broker_node.c - a broker: mdp_broker.c and broker_outbox.c, without sockets.
+// broker_node.c - a broker: mdp_broker.c and broker_outbox.c, without sockets. And a pirate queue,
+// which is a broker with two ROUTERs and other words: pirate_queue.c.
 
 #include "check.h"
 #include "must.h"
@@ -158,6 +159,39 @@ join_bodies(struct mdp_record *record, const struct parcel *parcel,
     record->body = mdp_body_of(frames, count);
 }
 
+// has_ended: a look at a connection, of which nothing is sent.
+static bool
+has_ended(const struct broker_node *self, struct broker_connection connection)
+{
+    list_each (node, &self->back->pipes)
+        if (list_object(node, struct pipe, in_broker)->serial == connection.serial)
+            return false;
+    return true;
+}
+
+static void
+send_to_pirate(struct broker_node *self, const struct broker_effect *effect, struct parcel *given)
+{
+    const struct mdp_record *record = &effect->record;
+    struct pirate_head head;
+    struct draft draft;
+    if (!pirate_queue_core_head(self->site->queue.dialect, effect, &head)) {
+        bool is_gone = has_ended(self, effect->connection);
+        if (is_gone)
+            mark(self->node.world, MARK_PIRATE_LOOKED_GONE);
+        end_of(self, effect, given, is_gone ? SENT_GONE : SENT_TAKEN);
+        return;
+    }
+    draft_begin(&draft);
+    draft_stack(&draft, effect->to->stack);
+    for (size_t i = 0; i < head.frame_count; i++)
+        draft_add(&draft, head.frames[i]);
+    if (record->command != MDP_HEARTBEAT)
+        draft_body(&draft, &record->body, effect->cargo);
+    struct router *router = effect->to->socket == PIRATE_FRONTEND ? self->router : self->back;
+    end_of(self, effect, given, router_send(router, effect->to->routing_id, &draft));
+}
+
 static void
 send(struct broker_node *self, struct broker_effect *effect)
 {
@@ -166,6 +200,10 @@ send(struct broker_node *self, struct broker_effect *effect)
     struct parcel *given = effect->keeps_cargo ? NULL : parcel;
     if (given != NULL)
         parcel_out_of_core(given, &self->node);
+    if (self->site != NULL) {
+        send_to_pirate(self, effect, given);
+        return;
+    }
     if (record->dialect != MDP_G1) {
         struct draft draft;
         draft_begin(&draft);
@@ -253,10 +291,12 @@ give_back(struct broker_node *self)
 }
 
 static void
-on_record(struct broker_node *self, const struct mdp_envelope *from, struct mdp_record *record)
+on_record(struct broker_node *self, const struct mdp_envelope *from, struct mdp_record *record,
+          struct broker_connection connection)
 {
     struct world *world = self->node.world;
-    struct broker_event event = {.kind = BROKER_RECORD, .from = from, .record = record};
+    struct broker_event event = {
+        .kind = BROKER_RECORD, .from = from, .record = record, .connection = connection};
     bool has_cargo = record->fault == MDP_SOUND &&
                      (record->command == MDP_REQUEST || record->command == MDP_PARTIAL ||
                       record->command == MDP_FINAL);
@@ -277,17 +317,65 @@ read_message(struct broker_node *self, const struct message *message)
 {
     static const struct mdp_limits limits = {.frames_max = FRAMES_MAX,
                                              .bytes_max = MDP_MESSAGE_BYTES_MAX};
+    static const struct broker_connection unknown;
     struct mdp_reader reader;
     enum mdp_fault fault = mdp_wire_begin(&reader, message->frames, message->frame_count,
                                           MDP_TO_BROKER, true, &limits);
     if (fault != MDP_SOUND) {
         struct mdp_record record = {.fault = fault, .side = reader.side, .dialect = reader.dialect};
-        on_record(self, &reader.envelope, &record);
+        on_record(self, &reader.envelope, &record, unknown);
         return;
     }
     struct mdp_record record;
     while (mdp_wire_next(&reader, &record))
-        on_record(self, &reader.envelope, &record);
+        on_record(self, &reader.envelope, &record, unknown);
+}
+
+// is_new_worker: may it make a worker of its peer? Only then the connection is asked for.
+static bool
+is_new_worker(struct broker_node *self, const struct mdp_envelope *from,
+              const struct mdp_record *record)
+{
+    if (record->command == MDP_READY)
+        return true;
+    return self->site->queue.dialect == PIRATE_SIMPLE && record->command == MDP_FINAL &&
+           !broker_core_has_worker(self->core, from);
+}
+
+static void
+read_pirate(struct broker_node *self, enum pirate_socket socket, const struct message *message)
+{
+    const struct pirate_queue_config *config = &self->site->queue;
+    const struct mdp_limits limits = {.frames_max = config->frames_max,
+                                      .bytes_max = config->message_bytes_max};
+    struct broker_connection connection = {0};
+    struct pirate_message pirate;
+    struct mdp_envelope from;
+    struct mdp_record record;
+    if (socket == PIRATE_FRONTEND)
+        pirate_wire_read_client(&pirate, message->frames, message->frame_count, &limits);
+    else
+        pirate_wire_read_worker(&pirate, config->dialect, message->frames, message->frame_count,
+                                &limits);
+    pirate_queue_core_record(&pirate, socket, &from, &record);
+    if (is_new_worker(self, &from, &record))
+        connection = (struct broker_connection){.serial = message->serial, .number = 1};
+    on_record(self, &from, &record, connection);
+}
+
+// read_router reads what has arrived at a socket, up to a batch.
+static void
+read_router(struct broker_node *self, struct router *router)
+{
+    struct world *world = self->node.world;
+    struct message *message;
+    for (uint32_t i = 0; i < world->plan.batch && (message = router_take(router)); i++) {
+        if (self->site == NULL)
+            read_message(self, message);
+        else
+            read_pirate(self, router == self->back ? PIRATE_BACKEND : PIRATE_FRONTEND, message);
+        world_give(world, message);
+    }
 }
 
 // ---- the node -----------------------------------------------------------------------------------
@@ -299,10 +387,20 @@ on_fact(void *context, const struct broker_trace *trace)
 }
 
 static void
+configure(struct broker_node *self)
+{
+    self->config = self->node.world->plan.broker;
+    if (self->site == NULL)
+        return;
+    pirate_queue_core_configure(&self->settings, &self->site->queue);
+    self->config = self->settings.broker;
+}
+
+static void
 start(struct node *node)
 {
     struct broker_node *self = self_of(node);
-    self->config = node->world->plan.broker;
+    configure(self);
     swarm_seed(self->config.seed, node->world->plan.seed, 200 + node->index, node->life);
     size_t bytes = broker_core_bytes(&self->config);
     self->memory = world_take_zeroed(node->world, bytes + 64);
@@ -357,12 +455,9 @@ static void
 wake(struct node *node)
 {
     struct broker_node *self = self_of(node);
-    struct world *world = node->world;
-    struct message *message;
-    for (uint32_t i = 0; i < world->plan.batch && (message = router_take(self->router)); i++) {
-        read_message(self, message);
-        world_give(world, message);
-    }
+    if (self->back != NULL)
+        read_router(self, self->back);
+    read_router(self, self->router);
     if (self->is_drain_asked) {
         self->is_drain_asked = false;
         self->is_draining = true;
@@ -381,7 +476,9 @@ static uint64_t
 deadline(const struct node *node)
 {
     const struct broker_node *self = (const struct broker_node *)node;
-    return self->router->inbox.count > 0 ? 0 : broker_core_deadline(self->core);
+    bool has_more =
+        self->router->inbox.count > 0 || (self->back != NULL && self->back->inbox.count > 0);
+    return has_more ? 0 : broker_core_deadline(self->core);
 }
 
 static void
@@ -394,6 +491,8 @@ audit(const struct node *node)
 
 static const struct node_kind broker_kind = {"broker", start, kill,       wake,
                                              deadline, audit, check_slept};
+static const struct node_kind queue_kind = {"queue",  start, kill,       wake,
+                                            deadline, audit, check_slept};
 
 void
 broker_node_add(struct world *world, uint32_t index)
@@ -403,10 +502,23 @@ broker_node_add(struct world *world, uint32_t index)
     links_router(world, index)->node = &self->node;
 }
 
+void
+broker_node_add_queue(struct world *world, uint32_t index)
+{
+    struct broker_node *self = world_take_zeroed(world, sizeof *self);
+    self->site = &world->plan.pirates.site[index];
+    self->back = links_router(world, BROKERS_MAX + index);
+    world_add_node(world, &self->node, &queue_kind, index, &self->site->clock);
+    links_router(world, index)->node = self->back->node = &self->node;
+}
+
 struct broker_node *
 broker_node_of(struct world *world, uint32_t index)
 {
-    return index == world->plan.false_broker ? NULL : self_of(links_router(world, index)->node);
+    bool is_server = world->plan.pirates.is_there && !world->plan.pirates.site[index].is_queue;
+    if (index == world->plan.false_broker || is_server)
+        return NULL;
+    return self_of(links_router(world, index)->node);
 }
 
 void

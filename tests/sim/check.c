@@ -101,7 +101,8 @@ service_number(struct view name)
     for (uint32_t i = 0; i < SERVICES_MAX; i++)
         if (view_equals(swarm_service(i), name))
             return i;
-    return SERVICES_MAX;
+    // The one service of a pirate queue.
+    return view_equals(VIEW_LITERAL("pirate"), name) ? 0 : SERVICES_MAX;
 }
 
 static const struct broker_service_config *
@@ -681,7 +682,7 @@ on_registered(struct broker_node *broker, const struct broker_trace *trace)
                                    .service = service_number(trace->service),
                                    .dialect = event->record->dialect,
                                    .credit = (uint32_t)trace->count,
-                                   .has_promise = true,
+                                   .has_promise = broker->config.manners != BROKER_SIMPLE,
                                    .heard_ns = now_ns,
                                    .idle_since_ns = now_ns,
                                    .spoken_to_ns = now_ns,
@@ -704,6 +705,27 @@ on_registered(struct broker_node *broker, const struct broker_trace *trace)
          worker->number, worker->service, worker->credit);
 }
 
+// is_anew: a pirate's worker says READY again, over the same connection. What it held may come to
+// it again (pirates.md, 6). So it may where the connection has ended, and READY that came over it
+// is read only then.
+static bool
+is_anew(const struct broker_node *broker, const struct seen_worker *worker, const char *why)
+{
+    if (broker->site != NULL && strcmp(why, "unreachable") == 0)
+        return true;
+    return broker->site != NULL && is_sound(broker->seen->event, MDP_WORKER_SIDE, MDP_READY) &&
+           view_equals(broker->seen->event->from->routing_id, view_of(worker->id, worker->id_size));
+}
+
+static void
+forget_where(struct world *world, struct seen_worker *worker)
+{
+    if (worker->held.size > 0)
+        mark(world, MARK_PIRATE_ANEW);
+    list_each (node, &worker->held)
+        list_object(node, struct seen_attempt, in_worker)->id_size = 0;
+}
+
 static void
 on_gone(struct broker_node *broker, const struct broker_trace *trace)
 {
@@ -721,6 +743,8 @@ on_gone(struct broker_node *broker, const struct broker_trace *trace)
         mark(world, MARK_WORKER_LEFT_BUSY);
     if (trace->fact == BROKER_WORKER_LOST && trace->count > 0)
         mark(world, MARK_WORKER_LOST_BUSY);
+    if (is_anew(broker, worker, why))
+        forget_where(world, worker);
     if (strcmp(why, "silent") == 0)
         check_lost_on_time(broker, worker);
     if (strcmp(why, "unreachable") == 0)
@@ -827,9 +851,33 @@ check_broker_step(struct broker_node *broker, const struct broker_event *event)
     nothing_forgotten(broker);
 }
 
+// pirate_queue (P3): "the Paranoid Pirate queue keeps B2, B7 and B8". So does the Simple one, but
+// that it loses nobody by silence, and looks at a connection in place of a beat. B2 is judged again
+// by the worker, and whether it is lost too early in check_alive.c.
+static void
+pirate_queue(struct broker_node *broker)
+{
+    // Half of B6: what came back may stand beyond the limit.
+    const struct pirate_queue_config *config = &broker->site->queue;
+    if (broker_core_stats(broker->core)->requests_queued > 2 * (uint64_t)config->requests_max)
+        fail(broker, "B6 bounds_kept", "more than %u requests wait", config->requests_max);
+    list_each (node, &broker->seen->workers) {
+        const struct seen_worker *worker = list_object(node, struct seen_worker, in_broker);
+        if (worker->held.size > 1 || worker->credit != 1)
+            fail(broker, "P3 pirate_queue", "worker %llu has %zu requests",
+                 (unsigned long long)worker->number, worker->held.size);
+        check_lost_in_the_end(broker, worker);
+        check_beats_sent(broker, worker);
+    }
+}
+
 void
 check_broker_turn(struct broker_node *broker)
 {
+    if (broker->site != NULL) {
+        pirate_queue(broker);
+        return;
+    }
     list_each (node, &broker->seen->workers) {
         const struct seen_worker *worker = list_object(node, struct seen_worker, in_broker);
         check_lost_in_the_end(broker, worker);

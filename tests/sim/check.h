@@ -35,6 +35,8 @@ void check_init(struct world *world);
 _Noreturn void check_fail(const struct node *node, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t check_new_call(struct client_node *client, uint32_t service);
+// check_new_lazy_call is one of a lazy client's, who judges its answer itself.
+uint64_t check_new_lazy_call(struct world *world, uint32_t life);
 // check_new_run: an application begins to work on a call (0: nobody's). Runs count from 1.
 uint64_t check_new_run(struct world *world, uint64_t call);
 // check_run_call is the call that a run is of, 0 where there is no such run.

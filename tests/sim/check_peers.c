@@ -42,16 +42,29 @@ check_init(struct world *world)
     world->registry = world_take_zeroed(world, sizeof *world->registry);
 }
 
-uint64_t
-check_new_call(struct client_node *client, uint32_t service)
+static uint64_t
+add_call(struct world *world, const struct call *call)
 {
-    struct world *world = client->node.world;
     struct registry *self = world->registry;
     if (self->call_count == self->call_capacity) {
         self->call_capacity = 2 * self->call_capacity + 1024;
         self->calls = world_grow(world, self->calls, self->call_capacity * sizeof *self->calls);
     }
-    self->calls[self->call_count++] = (struct call){
+    self->calls[self->call_count++] = *call;
+    return self->call_count;
+}
+
+uint64_t
+check_new_lazy_call(struct world *world, uint32_t life)
+{
+    const struct call call = {.life = life};
+    return add_call(world, &call);
+}
+
+uint64_t
+check_new_call(struct client_node *client, uint32_t service)
+{
+    const struct call call = {
         .client = client,
         .life = client->node.life,
         .service = service,
@@ -59,7 +72,7 @@ check_new_call(struct client_node *client, uint32_t service)
         .ends_by_ns = node_now(&client->node) + client->plan->config.deadline_ms * ms,
         .is_open = true,
     };
-    return self->call_count;
+    return add_call(client->node.world, &call);
 }
 
 uint64_t
@@ -582,7 +595,8 @@ check_bound_ns(const struct world *world)
         if (world->plan.client[i].config.deadline_ms > deadline_ms)
             deadline_ms = world->plan.client[i].config.deadline_ms;
     return 60 * second + 2 * swarm_patience_ns(&world->plan) +
-           (deadline_ms + world->plan.broker.request_ttl_ms) * ms;
+           (deadline_ms + world->plan.broker.request_ttl_ms) * ms +
+           2 * world->plan.pirates.call_ns_max; // drift
 }
 
 // memory_and_fds_bounded (W4): when everybody has gone, everything has.

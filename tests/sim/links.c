@@ -9,7 +9,7 @@ static const uint64_t ms = 1000000;
 enum { RECONNECT_MS_MIN = 100, RECONNECT_MS_MAX = 5000, LINKS_MAX = 512 };
 
 struct links {
-    struct router routers[BROKERS_MAX];
+    struct router routers[ROUTERS_MAX];
     struct pipe *pipes[PIPES_MAX];
     uint32_t pipe_count;
     struct link *links[LINKS_MAX];
@@ -24,14 +24,14 @@ void
 links_init(struct world *world)
 {
     world->links = world_take_zeroed(world, sizeof *world->links);
-    for (int i = 0; i < BROKERS_MAX; i++)
+    for (int i = 0; i < ROUTERS_MAX; i++)
         list_init(&world->links->routers[i].pipes);
 }
 
 struct router *
-links_router(struct world *world, uint32_t broker)
+links_router(struct world *world, uint32_t number)
 {
-    return &world->links->routers[broker];
+    return &world->links->routers[number];
 }
 
 uint32_t
@@ -83,7 +83,7 @@ release_if_over(struct world *world, struct pipe *self)
 // name_pipe gives it its routing id: the DEALER's own name, or five bytes of which the
 // first is 0.
 static void
-name_pipe(struct world *world, struct pipe *self, const struct link *link)
+name_pipe(struct pipe *self, const struct link *link)
 {
     self->id_size = link->name_size;
     memcpy(self->id, link->name, link->name_size);
@@ -92,8 +92,7 @@ name_pipe(struct world *world, struct pipe *self, const struct link *link)
         bytes_put32(self->id + 1, (uint32_t)self->serial * 2654435761u);
         self->id_size = 5;
     }
-    struct router *router = links_router(world, self->broker->index);
-    list_each (node, &router->pipes) {
+    list_each (node, &self->router->pipes) {
         const struct pipe *other = list_object(node, struct pipe, in_broker);
         if (view_equals(view_of(other->id, other->id_size), view_of(self->id, self->id_size)))
             self->is_parked = true;
@@ -140,7 +139,7 @@ router_learns(struct world *world, void *object, uint64_t serial)
     note(world, self->broker, "pipe %llu is gone", serial, 0, 0);
     lose_mail(world, self, LANE_UP);
     self->is_known = false;
-    list_remove(&links_router(world, self->broker->index)->pipes, &self->in_broker);
+    list_remove(&self->router->pipes, &self->in_broker);
     release_if_over(world, self);
 }
 
@@ -182,6 +181,10 @@ try_later(struct link *self)
     if (wait_ms > RECONNECT_MS_MAX)
         wait_ms = RECONNECT_MS_MAX;
     self->tries++;
+    if (self->wants_refusals && !self->broker->is_alive) {
+        self->has_refused = true;
+        node_poke(self->peer);
+    }
     uint64_t wait_ns = wait_ms * ms + roll(world, STREAM_LINKS, RECONNECT_MS_MIN * ms);
     world_at(world, world->now_ns + wait_ns, try_to_connect, self, self->serial);
 }
@@ -199,12 +202,13 @@ shake_hands(struct world *world, void *object, uint64_t serial)
     struct pipe *pipe = take_pipe(world);
     pipe->link = self;
     pipe->peer = self->peer;
+    pipe->router = self->router;
     pipe->broker = self->broker;
-    name_pipe(world, pipe, self);
+    name_pipe(pipe, self);
     if (pipe->is_parked)
         mark(world, MARK_PARKED);
     pipe->is_known = true;
-    list_append(&links_router(world, self->broker->index)->pipes, &pipe->in_broker);
+    list_append(&pipe->router->pipes, &pipe->in_broker);
     self->pipe = pipe;
     self->has_up = true;
     note(world, self->peer, "connects to broker%llu, pipe %llu", self->broker->index, pipe->serial,
@@ -227,7 +231,7 @@ try_to_connect(struct world *world, void *object, uint64_t serial)
 // ---- links --------------------------------------------------------------------------------------
 
 struct link *
-link_open(struct node *peer, uint32_t slot, uint32_t broker, struct view name)
+link_open(struct node *peer, uint32_t slot, uint32_t router, struct view name)
 {
     struct world *world = peer->world;
     struct links *links = world->links;
@@ -244,11 +248,12 @@ link_open(struct node *peer, uint32_t slot, uint32_t broker, struct view name)
                           .serial = ++links->serial,
                           .peer = peer,
                           .slot = slot,
-                          .broker = links->routers[broker].node};
+                          .router = &links->routers[router],
+                          .broker = links->routers[router].node};
     self->name_size = (uint8_t)name.size;
     if (name.size > 0)
         memcpy(self->name, name.data, name.size);
-    note(world, peer, "opens socket %llu to broker%llu", self->serial, broker, 0);
+    note(world, peer, "opens socket %llu to broker%llu", self->serial, self->broker->index, 0);
     world_at(world, world->now_ns + roll(world, STREAM_LINKS, ms), try_to_connect, self,
              self->serial);
     return self;
@@ -303,7 +308,7 @@ hand_over(struct world *world, struct pipe *self, enum lane lane, struct message
 {
     if (lane == LANE_UP && !self->is_parked && self->broker->is_alive) {
         self->unread++;
-        mail_append(&links_router(world, self->broker->index)->inbox, message);
+        mail_append(&self->router->inbox, message);
         node_poke(self->broker);
     } else if (lane == LANE_DOWN && self->link != NULL) {
         mail_append(&self->link->inbox, message);
@@ -440,12 +445,19 @@ link_news(struct link *self)
     return LINK_QUIET;
 }
 
+bool
+link_was_refused(struct link *self)
+{
+    bool was_refused = self->has_refused;
+    self->has_refused = false;
+    return was_refused;
+}
+
 // ---- trouble ------------------------------------------------------------------------------------
 
-void
-links_end_of_broker(struct world *world, struct node *broker)
+static void
+end_of_router(struct world *world, struct router *router)
 {
-    struct router *router = links_router(world, broker->index);
     mail_clear(world, &router->inbox);
     struct list_node *node;
     while ((node = list_first(&router->pipes)) != NULL) {
@@ -461,6 +473,14 @@ links_end_of_broker(struct world *world, struct node *broker)
         world_at(world, end_ns + latency(world), dealer_learns, pipe, pipe->serial);
         release_if_over(world, pipe);
     }
+}
+
+void
+links_end_of_broker(struct world *world, struct node *broker)
+{
+    for (uint32_t i = 0; i < ROUTERS_MAX; i++)
+        if (links_router(world, i)->node == broker)
+            end_of_router(world, links_router(world, i));
 }
 
 static bool

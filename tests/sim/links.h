@@ -12,7 +12,9 @@
 
 #include "mail.h"
 
+// A pirate queue has a second ROUTER, for its workers, BROKERS_MAX behind the first.
 enum { ROUTING_ID_MAX = 18, LINKS_OF_NODE = BROKERS_MAX, PIPES_MAX = 4096 };
+enum { ROUTERS_MAX = 2 * BROKERS_MAX };
 
 enum lane { LANE_UP, LANE_DOWN, LANES }; // to the broker, and from it
 
@@ -29,7 +31,8 @@ struct pipe {
     bool is_cut;       // what is sent vanishes
     struct link *link; // NULL: the DEALER has another, or none
     struct node *peer; // the worker or client
-    struct node *broker;
+    struct router *router;
+    struct node *broker; // whose it is
     uint8_t id[ROUTING_ID_MAX];
     uint8_t id_size;
     struct mail lanes[LANES];
@@ -45,6 +48,7 @@ struct link {
     uint64_t serial;
     struct node *peer;
     uint32_t slot;
+    struct router *router;
     struct node *broker;
     uint8_t name[ROUTING_ID_MAX]; // that the application gave it
     uint8_t name_size;
@@ -53,6 +57,8 @@ struct link {
     bool is_up_said;
     bool has_up;
     bool has_down;
+    bool wants_refusals; // to be told where nobody listens
+    bool has_refused;
     struct mail inbox;
 };
 
@@ -64,16 +70,18 @@ struct router {
 };
 
 void links_init(struct world *world);
-struct router *links_router(struct world *world, uint32_t broker);
+struct router *links_router(struct world *world, uint32_t number);
 
 // ---- the DEALER's side --------------------------------------------------------------------------
 
-struct link *link_open(struct node *peer, uint32_t slot, uint32_t broker, struct view name);
+struct link *link_open(struct node *peer, uint32_t slot, uint32_t router, struct view name);
 // link_close: with linger what was sent still goes out.
 void link_close(struct link *self, bool lingers);
 enum sent link_send(struct link *self, const struct draft *draft);
 // link_news takes what became of the connection, once nothing is left to be read.
 enum link_news link_news(struct link *self);
+// link_was_refused takes it that nobody listened, where that is asked for.
+bool link_was_refused(struct link *self);
 
 // ---- the ROUTER's side --------------------------------------------------------------------------
 

@@ -84,22 +84,27 @@ add_body(struct draft *self, const struct mdp_body *body)
 }
 
 void
+draft_body(struct draft *self, const struct mdp_body *body, const struct parcel *parcel)
+{
+    size_t count = add_body(self, body);
+    if (parcel != NULL) {
+        struct mdp_body rest = parcel_body(parcel);
+        count += add_body(self, &rest);
+    }
+    if (count == 0)
+        draft_add(self, VIEW_NONE); // no protocol has a body of no frames
+}
+
+void
 draft_record(struct draft *self, const struct mdp_record *record, bool has_delimiter,
              const struct parcel *parcel)
 {
     mdp_wire_head(&self->head, record, has_delimiter);
     for (size_t i = 0; i < self->head.frame_count; i++)
         draft_add(self, self->head.frames[i]);
-    if (record->command != MDP_REQUEST && record->command != MDP_PARTIAL &&
-        record->command != MDP_FINAL)
-        return;
-    size_t count = add_body(self, &record->body);
-    if (parcel != NULL) {
-        struct mdp_body rest = parcel_body(parcel);
-        count += add_body(self, &rest);
-    }
-    if (count == 0)
-        draft_add(self, VIEW_NONE); // 7/MDP has no body of no frames
+    if (record->command == MDP_REQUEST || record->command == MDP_PARTIAL ||
+        record->command == MDP_FINAL)
+        draft_body(self, &record->body, parcel);
 }
 
 // ---- packs --------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ void mail_clear(struct world *world, struct mail *self);
 
 void draft_begin(struct draft *self);
 void draft_add(struct draft *self, struct view frame);
+// draft_body adds the frames of a body, then the parcel's; one empty one where there are none.
+void draft_body(struct draft *self, const struct mdp_body *body, const struct parcel *parcel);
 // draft_record adds a record of 0.1 or 0.2: the record's body, then the parcel's.
 void draft_record(struct draft *self, const struct mdp_record *record, bool has_delimiter,
                   const struct parcel *parcel);

@@ -2,6 +2,9 @@
 //
 //     sim [--seed N] [--seeds N] [--minutes M] [--profile hostile] [--jobs J] [--trace] ...
 //
+// Worlds of pirates are worlds of their own, with seeds of their own: a run that begins with no
+// seed given has some of them behind the others.
+//
 // Seeds are dealt out to processes, because one world is one thread. The first seed that
 // fails is shown: one command that repeats it, the last lines of its trace, and the
 // smallest world that still fails.
@@ -16,11 +19,23 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 64, SEEDS_FOR_MARKS = 300, SEEDS_IN_FILE_MAX = 4096 };
+enum {
+    JOBS_MAX = 64,
+    SEEDS_FOR_MARKS = 300,
+    PIRATES_FOR_MARKS = 100,
+    PIRATES_SHARE = 5, // of the seeds, so many times fewer worlds of pirates
+    SEEDS_IN_FILE_MAX = 4096
+};
+
+struct seed {
+    uint64_t number;
+    bool is_pirates;
+};
 
 struct task {
     struct options options;
     uint64_t seeds;
+    bool has_first; // a seed is given
     uint32_t jobs;
     uint32_t plant;
     bool is_shrinking;
@@ -31,8 +46,8 @@ struct task {
 // What one process has seen, in memory that all of them share.
 struct share {
     bool has_failed;
-    uint64_t failed_seed;
-    uint64_t seeds, events, calls, virtual_ns;
+    struct seed failed_seed;
+    uint64_t seeds, pirates, events, calls, virtual_ns;
     uint64_t marks[MARKS];
 };
 
@@ -41,20 +56,22 @@ struct share {
 static void
 print_help(void)
 {
-    puts("usage: sim [OPTION...]\n"
-         "\n"
-         "  --seed N         begin with this seed (1)\n"
-         "  --seeds N        and run so many (1 where --seed is given, else 500)\n"
-         "  --seeds-file F   run the seeds of this file, one in a line\n"
-         "  --profile P      normal, or hostile: some break every rule\n"
-         "  --minutes M      of virtual trouble at most (10)\n"
-         "  --events N       at most (100000)\n"
-         "  --jobs J         processes (as many as there are processors)\n"
-         "  --trace          print each event\n"
-         "  --no-shrink      do not look for a smaller world that fails\n"
-         "  --brokers N, --workers N, --clients N, --until MS, --without KIND[,KIND...]\n"
-         "                   a smaller world\n"
-         "  --plant N        switch on a planted bug (in sim_planted only)");
+    puts(
+        "usage: sim [OPTION...]\n"
+        "\n"
+        "  --seed N         begin with this seed (1)\n"
+        "  --seeds N        and run so many (1 where --seed is given, else 500); where it is not,\n"
+        "                   and no profile is, a fifth of it are worlds of pirates besides\n"
+        "  --seeds-file F   run the seeds of this file, one in a line\n"
+        "  --profile P      normal, hostile: some break every rule, or pirates: their own worlds\n"
+        "  --minutes M      of virtual trouble at most (10)\n"
+        "  --events N       at most (100000)\n"
+        "  --jobs J         processes (as many as there are processors)\n"
+        "  --trace          print each event\n"
+        "  --no-shrink      do not look for a smaller world that fails\n"
+        "  --brokers N, --workers N, --clients N, --until MS, --without KIND[,KIND...]\n"
+        "                   a smaller world\n"
+        "  --plant N        switch on a planted bug (in sim_planted only)");
 }
 
 _Noreturn static void
@@ -125,6 +142,15 @@ take_number(struct task *task, const char *option, const char *value)
 }
 
 static void
+read_profile(struct task *task, const char *name)
+{
+    task->options.is_hostile = strcmp(name, "hostile") == 0;
+    task->options.is_pirates = strcmp(name, "pirates") == 0;
+    if (!task->options.is_hostile && !task->options.is_pirates && strcmp(name, "normal") != 0)
+        complain("no profile is called", name);
+}
+
+static void
 read_command_line(struct task *task, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -138,9 +164,7 @@ read_command_line(struct task *task, int argc, char **argv)
             print_help();
             exit(0);
         } else if (strcmp(option, "--profile") == 0 && value != NULL) {
-            task->options.is_hostile = strcmp(value, "hostile") == 0;
-            if (!task->options.is_hostile && strcmp(value, "normal") != 0)
-                complain("no profile is called", value);
+            read_profile(task, value);
             i++;
         } else if (strcmp(option, "--without") == 0 && value != NULL) {
             task->options.faults_off = faults_of(value);
@@ -149,15 +173,14 @@ read_command_line(struct task *task, int argc, char **argv)
             task->file = value;
             i++;
         } else if (take_number(task, option, value)) {
-            if (strcmp(option, "--seed") == 0 && task->seeds == 0)
-                task->seeds = 1;
+            task->has_first = task->has_first || strcmp(option, "--seed") == 0;
             i++;
         } else {
             complain("does not know", option);
         }
     }
     if (task->seeds == 0)
-        task->seeds = 500;
+        task->seeds = task->has_first ? 1 : 500;
     if (task->jobs == 0)
         task->jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     if (task->jobs > JOBS_MAX)
@@ -177,6 +200,8 @@ print_command(const struct task *task, const struct options *options)
     printf("./dev sim --seed %llu", (unsigned long long)options->seed);
     if (options->is_hostile)
         printf(" --profile hostile");
+    if (options->is_pirates)
+        printf(" --profile pirates");
     if (options->minutes != 10)
         printf(" --minutes %llu", (unsigned long long)options->minutes);
     if (options->events_max != 100000)
@@ -202,15 +227,16 @@ print_command(const struct task *task, const struct options *options)
 }
 
 static void
-show_failure(const struct task *task, uint64_t seed)
+show_failure(const struct task *task, struct seed seed)
 {
     struct options options = task->options;
     struct outcome outcome;
-    options.seed = seed;
+    options.seed = seed.number;
+    options.is_pirates = seed.is_pirates;
     options.shows_notes = true;
     run_twice(&options, &outcome);
     printf("\nseed %llu fails after %llu virtual seconds, %llu events:\n%s\n\n    ",
-           (unsigned long long)seed, (unsigned long long)(outcome.end_ns / 1000000000),
+           (unsigned long long)seed.number, (unsigned long long)(outcome.end_ns / 1000000000),
            (unsigned long long)outcome.events, outcome.reason);
     print_command(task, &options);
     if (!task->is_shrinking || !outcome.has_failed)
@@ -226,6 +252,18 @@ show_failure(const struct task *task, uint64_t seed)
     print_command(task, &options);
 }
 
+// is_judged: has there been enough for it to be reached? A hostile world has less room for what is
+// not its own, which is judged without it.
+static bool
+is_judged(const struct task *task, const struct share *sum, enum mark mark)
+{
+    if (mark >= PIRATE_MARKS_FROM)
+        return sum->pirates >= PIRATES_FOR_MARKS;
+    bool is_of_hostile = mark == MARK_LIAR_ANSWERED || mark == MARK_FALSE_BROKER_SPOKE;
+    return sum->seeds - sum->pirates >= SEEDS_FOR_MARKS &&
+           is_of_hostile == task->options.is_hostile;
+}
+
 // print_sum prints what all of them were; false where a mark was never reached.
 static bool
 print_sum(const struct task *task, const struct share *sum, double seconds)
@@ -235,11 +273,11 @@ print_sum(const struct task *task, const struct share *sum, double seconds)
            "%.2f virtual hours per second\n",
            (unsigned long long)sum->seeds, (unsigned long long)sum->events,
            (unsigned long long)sum->calls, hours, seconds, 2 * hours / seconds);
+    if (sum->pirates > 0)
+        printf("%llu of them are of pirates\n", (unsigned long long)sum->pirates);
     bool is_all = true;
-    for (int i = 0; i < MARKS && sum->seeds >= SEEDS_FOR_MARKS; i++) {
-        // A hostile world has less room for the others: they are judged without it.
-        bool is_of_hostile = i == MARK_LIAR_ANSWERED || i == MARK_FALSE_BROKER_SPOKE;
-        if (sum->marks[i] > 0 || is_of_hostile != task->options.is_hostile)
+    for (int i = 0; i < MARKS; i++) {
+        if (sum->marks[i] > 0 || !is_judged(task, sum, (enum mark)i))
             continue;
         printf("never reached: %s\n", mark_text((enum mark)i));
         is_all = false;
@@ -250,17 +288,20 @@ print_sum(const struct task *task, const struct share *sum, double seconds)
 // ---- running ------------------------------------------------------------------------------------
 
 static void
-run_one(const struct task *task, uint64_t seed, struct share *share)
+run_one(const struct task *task, struct seed seed, struct share *share)
 {
     struct options options = task->options;
     struct outcome outcome;
-    options.seed = seed;
+    options.seed = seed.number;
+    options.is_pirates = seed.is_pirates;
     run_twice(&options, &outcome);
     share->seeds++;
+    share->pirates += seed.is_pirates ? 1 : 0;
     share->events += outcome.events;
     share->calls += outcome.calls;
     share->virtual_ns += outcome.end_ns;
-    for (int i = 0; i < MARKS; i++)
+    // What both kinds of world can reach has to be reached by those of brokers.
+    for (int i = seed.is_pirates ? PIRATE_MARKS_FROM : 0; i < MARKS; i++)
         share->marks[i] += outcome.marks[i];
     if (outcome.has_failed) {
         share->has_failed = true;
@@ -279,14 +320,14 @@ has_any_failed(const struct task *task, const struct share *shares)
 
 // run_share runs every seed of a process's own until one of anybody's fails.
 static void
-run_share(const struct task *task, const uint64_t *seeds, uint32_t job, struct share *shares)
+run_share(const struct task *task, const struct seed *seeds, uint32_t job, struct share *shares)
 {
     for (uint64_t i = job; i < task->seeds && !has_any_failed(task, shares); i += task->jobs)
         run_one(task, seeds[i], &shares[job]);
 }
 
 static void
-run_all(const struct task *task, const uint64_t *seeds, struct share *shares)
+run_all(const struct task *task, const struct seed *seeds, struct share *shares)
 {
     if (task->jobs == 1) {
         run_share(task, seeds, 0, shares);
@@ -310,31 +351,63 @@ run_all(const struct task *task, const uint64_t *seeds, struct share *shares)
     }
 }
 
+static bool
+is_before(struct seed a, struct seed b)
+{
+    return a.is_pirates != b.is_pirates ? b.is_pirates : a.number < b.number;
+}
+
 static void
 add_up(const struct task *task, const struct share *shares, struct share *sum)
 {
     for (uint32_t i = 0; i < task->jobs; i++) {
         sum->seeds += shares[i].seeds;
+        sum->pirates += shares[i].pirates;
         sum->events += shares[i].events;
         sum->calls += shares[i].calls;
         sum->virtual_ns += shares[i].virtual_ns;
         for (int at = 0; at < MARKS; at++)
             sum->marks[at] += shares[i].marks[at];
         if (shares[i].has_failed &&
-            (!sum->has_failed || shares[i].failed_seed < sum->failed_seed)) {
+            (!sum->has_failed || is_before(shares[i].failed_seed, sum->failed_seed))) {
             sum->has_failed = true;
             sum->failed_seed = shares[i].failed_seed;
         }
     }
 }
 
+// list_seeds fills in one after the other.
+static void
+list_seeds(struct task *task, struct seed *seeds)
+{
+    const struct options *options = &task->options;
+    bool is_mixed = !task->has_first && !options->is_hostile && !options->is_pirates;
+    uint64_t more = is_mixed ? task->seeds / PIRATES_SHARE : 0;
+    for (uint64_t i = 0; i < task->seeds; i++)
+        seeds[i] = (struct seed){options->seed + i, options->is_pirates};
+    for (uint64_t i = 0; i < more; i++)
+        seeds[task->seeds + i] = (struct seed){options->seed + i, true};
+    task->seeds += more;
+}
+
+// read_line reads a line of a file: a number, or the word "pirates" and a number.
+static bool
+read_line(struct seed *seed, const struct task *task, const char *line)
+{
+    static const char word[] = "pirates ";
+    bool is_pirates = strncmp(line, word, sizeof word - 1) == 0;
+    const char *number = is_pirates ? line + sizeof word - 1 : line;
+    seed->number = strtoull(number, NULL, 10);
+    seed->is_pirates = is_pirates || task->options.is_pirates;
+    return *number >= '0' && *number <= '9';
+}
+
 // read_seeds fills in the seeds: those of a file, or one after the other.
 static void
-read_seeds(struct task *task, uint64_t *seeds)
+read_seeds(struct task *task, struct seed *seeds)
 {
     if (task->file == NULL) {
-        for (uint64_t i = 0; i < task->seeds; i++)
-            seeds[i] = task->options.seed + i;
+        list_seeds(task, seeds);
         return;
     }
     FILE *file = fopen(task->file, "r");
@@ -343,8 +416,8 @@ read_seeds(struct task *task, uint64_t *seeds)
     char line[400];
     task->seeds = 0;
     while (fgets(line, sizeof line, file) != NULL && task->seeds < SEEDS_IN_FILE_MAX)
-        if (line[0] >= '0' && line[0] <= '9')
-            seeds[task->seeds++] = strtoull(line, NULL, 10);
+        if (read_line(&seeds[task->seeds], task, line))
+            task->seeds++;
     fclose(file);
     if (task->jobs > task->seeds)
         task->jobs = task->seeds > 0 ? (uint32_t)task->seeds : 1;
@@ -363,8 +436,8 @@ main(int argc, char **argv)
     read_command_line(&task, argc, argv);
     if (!plants_switch_on(task.plant))
         complain("this build has", "no such planted bug");
-    size_t room = task.seeds > SEEDS_IN_FILE_MAX ? task.seeds : SEEDS_IN_FILE_MAX;
-    uint64_t *seeds = calloc(room, sizeof *seeds);
+    size_t room = 2 * task.seeds > SEEDS_IN_FILE_MAX ? 2 * task.seeds : SEEDS_IN_FILE_MAX;
+    struct seed *seeds = calloc(room, sizeof *seeds);
     struct share *shares = mmap(NULL, JOBS_MAX * sizeof *shares, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (seeds == NULL || shares == MAP_FAILED)
@@ -380,7 +453,7 @@ main(int argc, char **argv)
     free(seeds);
     bool is_well = print_sum(
         &task, &sum, (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
-    if (sum.has_failed && sum.failed_seed != 0)
+    if (sum.has_failed && sum.failed_seed.number != 0)
         show_failure(&task, sum.failed_seed);
     return is_well && !sum.has_failed ? 0 : 1;
 }

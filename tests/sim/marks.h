@@ -128,11 +128,41 @@
     X(MARK_DROPPED_ANSWER, "answer that nobody closed dropped after its time")                     \
     X(MARK_DROPPED_KEY, "key of a closed request forgotten after its time")
 
+// Those of a world of pirates, which knows no other.
+#define PIRATE_MARK_MAP(X)                                                                         \
+    X(MARK_LAZY_ANSWERED, "lazy call answered")                                                    \
+    X(MARK_LAZY_FAILED_OVER, "lazy call answered by another than the first of its list")           \
+    X(MARK_LAZY_BROKERLESS, "lazy call answered by a plain server")                                \
+    X(MARK_LAZY_GIVEN_UP, "lazy call given up")                                                    \
+    X(MARK_LAZY_DEADLINE, "lazy call ended by its deadline")                                       \
+    X(MARK_LAZY_RETRIED, "lazy call tried again")                                                  \
+    X(MARK_LAZY_TIMED_OUT, "lazy attempt timed out")                                               \
+    X(MARK_LAZY_CUT, "lazy client's connection cut")                                               \
+    X(MARK_LAZY_REFUSED, "lazy client's connection refused")                                       \
+    X(MARK_LAZY_UNSENT, "lazy request that has not left")                                          \
+    X(MARK_LAZY_UNOPENED, "lazy client's socket not opened")                                       \
+    X(MARK_LAZY_STALE, "stale reply dropped by a lazy client")                                     \
+    X(MARK_LAZY_CANCELLED, "lazy call interrupted")                                                \
+    X(MARK_REPLIED_TWICE, "server that replies twice")                                             \
+    X(MARK_PIRATE_UNSENT, "answer of a pirate's worker that no socket took")                       \
+    X(MARK_PIRATE_LOST_ANSWER, "answer lost by a pirate's worker")                                 \
+    X(MARK_PIRATE_LATE_ANSWER, "answer over another connection than its request's")                \
+    X(MARK_PIRATE_SILENCE, "queue given up by a worker for its silence")                           \
+    X(MARK_PIRATE_CUT, "queue lost by a worker")                                                   \
+    X(MARK_PIRATE_NO_MEMORY, "request that found no memory at a pirate's worker")                  \
+    X(MARK_PIRATE_DIED_OF_REQUEST, "process that ends with its request")                           \
+    X(MARK_PIRATE_LOOKED_GONE, "simple worker's connection seen to have ended")                    \
+    X(MARK_PIRATE_ANEW, "worker that says READY while it holds a request")                         \
+    X(MARK_PIRATE_FLOOD, "flood of requests")                                                      \
+    X(MARK_PIRATE_LIAR, "request handed to a worker that lies")                                    \
+    X(MARK_REQ_LOST, "REQ worker that its keeper starts again")
+
 enum mark {
 #define X(name, text) name,
-    MARK_MAP(X)
+    MARK_MAP(X) PIRATE_MARK_MAP(X)
 #undef X
-        MARKS
+        MARKS,
+    PIRATE_MARKS_FROM = MARK_LAZY_ANSWERED
 };
 
 const char *mark_text(enum mark mark);

@@ -50,11 +50,16 @@ struct broker_node {
     bool is_draining;
     bool is_stopped;
     struct seen_broker *seen; // check.c
+    // Where it is a pirate queue: what it is told, and its workers' ROUTER. router is its clients'.
+    const struct site_plan *site;
+    struct router *back;
+    struct pirate_queue_settings settings;
 };
 
 void broker_node_add(struct world *world, uint32_t index);
+void broker_node_add_queue(struct world *world, uint32_t index);
 void broker_node_drain(struct node *node);
-// broker_node_of: NULL where it is a false one.
+// broker_node_of: NULL where it is a false one, or a plain server.
 struct broker_node *broker_node_of(struct world *world, uint32_t index);
 
 // ---- a worker -----------------------------------------------------------------------------------

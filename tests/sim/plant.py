@@ -223,6 +223,81 @@ PLANTS = {
          "    if (!planted(47) && !planted(90) && request_key_is_before(op->key, self->swept_ms)) {"),
 }
 
+# Those that only a world of pirates can find.
+PIRATE_PLANTS = {
+    60: ("lazy_core.c", "a lazy client makes one attempt too many",
+         "    if (self->attempt == self->config.attempts)",
+         "    if (self->attempt == self->config.attempts + (planted(60) ? 1 : 0))"),
+    61: ("lazy_core.c", "the number of a reply is not looked at",
+         "!self->config.has_ids || event->id == self->last_id;",
+         "!self->config.has_ids || event->id == self->last_id || planted(61);"),
+    62: ("lazy_core.c", "the socket of an attempt that was given up is kept",
+         "    close_socket(self);\n    self->state = LAZY_PAUSING;",
+         "    if (!planted(62))\n        close_socket(self);\n    self->state = LAZY_PAUSING;"),
+    63: ("lazy_core.c", "the deadline of a call is ignored",
+         "    if (!lazy_core_is_free(self) && self->deadline_ns < at_ns) {",
+         "    if (!lazy_core_is_free(self) && self->deadline_ns < at_ns && !planted(63)) {"),
+    65: ("lazy_core.c", "a stale reply on the spare connection is shrugged off",
+         "    if (!self->config.has_ids)\n        end(self);",
+         "    if (!self->config.has_ids && !planted(65))\n        end(self);"),
+    66: ("broker_worker.c", "a paranoid HEARTBEAT is taken for readiness",
+         "    bool is_simple = self->config.manners == BROKER_SIMPLE;\n"
+         "    return is_simple && said == SAID_ANSWER ?",
+         "    bool is_simple = self->config.manners == BROKER_SIMPLE;\n"
+         "    if (planted(66) && said == SAID_HEARTBEAT)\n"
+         "        said = SAID_READY;\n"
+         "    return is_simple && said == SAID_ANSWER ?"),
+    67: ("broker_worker.c", "what a worker held is forgotten when it begins anew",
+         "    give_up_claim(worker);\n    broker_worker_lose(self, worker, \"it has begun anew\");",
+         "    give_up_claim(worker);\n    if (planted(67)) {\n"
+         "        worker->connection = event->connection;\n        return;\n    }\n"
+         "    broker_worker_lose(self, worker, \"it has begun anew\");"),
+    68: ("broker_timer.c", "a simple worker that is busy is not looked at",
+         "        return worker->connection.number != 0;",
+         "        return worker->connection.number != 0 && !(planted(68) && worker->held.size > 0);"),
+    69: ("pirate_queue_core.c", "a queue's bound is not its broker's",
+         "        .requests_max = config->requests_max,\n"
+         "        .service_requests_max = config->requests_max,",
+         "        .requests_max = config->requests_max * (planted(69) ? 4 : 1),\n"
+         "        .service_requests_max = config->requests_max * (planted(69) ? 4 : 1),"),
+    71: ("pirate_worker_core.c", "a paranoid worker does not beat",
+         "    case HEARTBEAT_SPEAK:\n        say(self, PIRATE_HEARTBEAT);",
+         "    case HEARTBEAT_SPEAK:\n        if (planted(71))\n"
+         "            heartbeat_spoke(&self->vigil.beat, self->now_ns);\n        else\n"
+         "            say(self, PIRATE_HEARTBEAT);"),
+    72: ("pirate_worker_core.c", "a worker says READY while it holds a request",
+         "    if (list_is_empty(&self->held))\n        greet(self, event);",
+         "    if (list_is_empty(&self->held) || planted(72))\n        greet(self, event);"),
+    73: ("pirate_worker_core.c", "an answer that no socket took is forgotten",
+         "    list_remove(&self->out, &request->in_list);\n    list_prepend(&self->waiting,",
+         "    if (planted(73)) {\n        dump(self, request->cargo);\n"
+         "        request->cargo = NULL;\n        end(self, request);\n        return;\n    }\n"
+         "    list_remove(&self->out, &request->in_list);\n    list_prepend(&self->waiting,"),
+    74: ("pirate_worker_core.c", "a silent queue is never given up",
+         "    case HEARTBEAT_LOST:\n        give_up_on_it(self, event);",
+         "    case HEARTBEAT_LOST:\n        if (planted(74))\n"
+         "            heartbeat_heard(&self->vigil.beat, self->now_ns);\n        else\n"
+         "            give_up_on_it(self, event);"),
+    76: ("pirate_worker_core.c", "an answer goes to the stack of another",
+         "    effect->envelope.stack_size = request->stack_size;",
+         "    effect->envelope.stack_size = request->stack_size - (planted(76) ? 1 : 0);"),
+    77: ("lazy_core.c", "after a refusal the endpoint is asked again and again",
+         "    self->current = retry_next(&self->retry, self->current);\n}\n\n// ---- what the table",
+         "    if (!planted(77))\n        self->current = retry_next(&self->retry, self->current);\n"
+         "}\n\n// ---- what the table"),
+    79: ("lazy_core.c", "the next attempt goes over the same connection",
+         "    self->stats.timeouts++;\n    move_on(self, 0);",
+         "    self->stats.timeouts++;\n"
+         "    if (planted(79) && self->state == LAZY_WAITING &&\n"
+         "        self->attempt < self->config.attempts) {\n"
+         "        begin_attempt(self);\n        self->told = self->attempt;\n"
+         "        send_request(self);\n        return;\n    }\n    move_on(self, 0);"),
+    78: ("broker_worker.c", "a late answer of a simple stranger makes it no worker",
+         "&simple_answer : &paranoid_rules[said];",
+         "(planted(78) ? &paranoid_rules[said] : &simple_answer)\n"
+         "                                            : &paranoid_rules[said];"),
+}
+
 DRILL_PLANTS = {
     100: ("broker_dispatch.c", "requests of a client that is gone run",
           "    if (request->client->is_gone) {\n        // Nobody would hear the answer.",
@@ -234,9 +309,11 @@ DRILL_PLANTS = {
 }
 
 PLANTED = plant.Plants(
-    __doc__, PLANTS, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
+    __doc__, {**PLANTS, **PIRATE_PLANTS}, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
     command=lambda number, seeds, first: ["--plant", str(number), "--seed", str(first),
-                                          "--seeds", str(seeds), "--no-shrink"])
+                                          "--seeds", str(seeds), "--no-shrink",
+                                          "--profile",
+                                          "pirates" if number in PIRATE_PLANTS else "normal"])
 
 if __name__ == "__main__":
     sys.exit(PLANTED.main(sys.argv[1:]))

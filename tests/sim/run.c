@@ -4,6 +4,7 @@
 
 #include "check_durable.h"
 #include "must.h"
+#include "pirates.h"
 #include "trouble.h"
 
 #include <stdio.h>
@@ -40,6 +41,13 @@ start_late(struct world *world, void *object, uint64_t life)
 static uint64_t
 start_of(const struct plan *plan, const struct node *node)
 {
+    const struct pirates_plan *pirates = &plan->pirates;
+    if (pirates->is_there && node_is(node, "broker"))
+        return pirates->site[node->index].start_ns;
+    if (pirates->is_there && node_is(node, "worker"))
+        return pirates->worker[node->index].start_ns;
+    if (pirates->is_there)
+        return node_is(node, "client") ? pirates->lazy[node->index].start_ns : 0;
     if (strcmp(node->kind->name, "broker") == 0)
         return plan->broker_start_ns[node->index];
     if (strcmp(node->kind->name, "worker") == 0)
@@ -54,13 +62,22 @@ start_of(const struct plan *plan, const struct node *node)
 }
 
 static void
-add_nodes(struct world *world)
+add_brokers(struct world *world)
 {
     for (uint32_t i = 0; i < world->plan.brokers; i++)
         if (i == world->plan.false_broker)
             false_broker_add(world, i);
         else
             broker_node_add(world, i);
+}
+
+static void
+add_nodes(struct world *world)
+{
+    if (world->plan.pirates.is_there)
+        pirate_nodes_add(world);
+    else
+        add_brokers(world);
     for (uint32_t i = 0; i < world->plan.workers; i++)
         worker_node_add(world, i);
     for (uint32_t i = 0; i < world->plan.clients; i++)
@@ -118,6 +135,8 @@ has_ended(struct world *world)
         const struct node *node = world->nodes[i];
         bool is_client =
             strcmp(node->kind->name, "client") == 0 || strcmp(node->kind->name, "durable") == 0;
+        if (strcmp(node->kind->name, "lazy") == 0 && lazy_node_is_calling(node))
+            return false;
         if (is_client && client_core_open_count(((const struct client_node *)node)->core) > 0)
             return false;
     }
@@ -169,12 +188,42 @@ all_answered(struct world *world)
     } while (!has_ended(world));
 }
 
+// has_worker: is there somebody to answer at a site of pirates?
+static bool
+has_worker(const struct pirates_plan *plan, uint32_t site)
+{
+    bool has_worker = !plan->site[site].is_queue;
+    for (uint32_t i = 0; i < plan->workers; i++)
+        has_worker = has_worker || plan->worker[i].site == site;
+    return has_worker;
+}
+
+static void
+probe_pirates(struct world *world, uint64_t healed_ns)
+{
+    uint64_t known_ns = healed_ns + world->plan.patience_ns + 2 * second;
+    if (known_ns > world->now_ns)
+        (void)go_on(world, known_ns, UINT64_MAX);
+    for (uint32_t i = 0; i < world->plan.brokers; i++) {
+        if (!has_worker(&world->plan.pirates, i))
+            continue;
+        struct node *probe = lazy_node_add_probe(world, i);
+        node_start(probe);
+        while (!lazy_node_has_answer(probe))
+            (void)go_on(world, world->now_ns + second, UINT64_MAX);
+    }
+}
+
 // probe_all: and then each broker answers for each service. First the links are given the time
 // to find out which of them have nobody at the other end: until then a request may go to a
 // worker that is no more.
 static void
 probe_all(struct world *world, uint64_t healed_ns)
 {
+    if (world->plan.pirates.is_there) {
+        probe_pirates(world, healed_ns);
+        return;
+    }
     if (world->plan.workers < world->plan.services)
         return;
     uint64_t known_ns = healed_ns + world->plan.patience_ns + 2 * second;
@@ -216,7 +265,7 @@ leave(struct world *world)
     if (titanic != NULL)
         drain_titanic(world, titanic);
     for (uint32_t i = 0; i < world->plan.brokers; i++)
-        if (i != world->plan.false_broker)
+        if (broker_node_of(world, i) != NULL)
             broker_node_drain(&broker_node_of(world, i)->node);
     uint64_t until_ns = world->now_ns + world->plan.broker.drain_ms * ms + 10 * second;
     (void)go_on(world, until_ns, UINT64_MAX);
@@ -226,10 +275,13 @@ leave(struct world *world)
             mark(world, MARK_MIDDLE_OF_CLOCK);
         if (!node->is_alive)
             continue;
-        if (strcmp(node->kind->name, "broker") == 0)
-            world_fail(world, "B10 all_answered", "broker%u's drain does not end", node->index);
+        if (strcmp(node->kind->name, "broker") == 0 || strcmp(node->kind->name, "queue") == 0)
+            world_fail(world, "B10 all_answered", "%s%u's drain does not end", node->kind->name,
+                       node->index);
         if (strcmp(node->kind->name, "worker") == 0)
             worker_node_stop(node);
+        else if (node_is(node, "worker"))
+            pirate_node_stop(node);
         else
             node_kill(node);
     }

@@ -24,7 +24,8 @@ enum part {
     PART_SERVICES,
     PART_DISK,
     PART_HOSTILE,
-    PART_TITANIC
+    PART_TITANIC,
+    PART_PIRATES
 };
 
 uint32_t
@@ -425,6 +426,146 @@ draw_titanic(struct plan *self)
         self->broker.workers_max += FRONTS_MAX;
 }
 
+// ---- pirates ------------------------------------------------------------------------------------
+
+static void
+draw_queue(struct plan *self, struct prng *dice, struct pirate_queue_config *config)
+{
+    *config = (struct pirate_queue_config){
+        .dialect = chance(dice, 2) ? PIRATE_SIMPLE : PIRATE_PARANOID,
+        .heartbeat_ms = (uint32_t)spread(dice, 100, 10000),
+        .liveness = (uint32_t)between(dice, 1, 5),
+        .workers_max = 1024,
+        .requests_max = 1000,
+        .client_requests_max = 200,
+        .request_bytes_max = 16 << 20,
+        .message_bytes_max = 1 << 20,
+        .frames_max = 256,
+        .attempts = (uint32_t)between(dice, 1, 5),
+        .request_ttl_ms = chance(dice, 2) ? 0 : (uint32_t)spread(dice, 100, 60000),
+        .drain_ms = (uint32_t)spread(dice, 10, 10000),
+    };
+    // A limit has to be longer than the way there and back.
+    uint64_t shortest_ms = 20 + (4 * self->latency_ns_max + 4 * self->lateness_ns) / ms;
+    uint64_t limit_ms = shortest_ms + spread(dice, 50, 20000);
+    config->limit_ms = chance(dice, 2) ? 0 : (uint32_t)limit_ms;
+    uint32_t requests = (uint32_t)spread(dice, 1, 64);
+    uint32_t of_client = (uint32_t)between(dice, 1, requests);
+    uint64_t bytes = spread(dice, 60000, 400000);
+    if (!self->has[FAULT_LIMITS])
+        return;
+    config->requests_max = requests;
+    config->client_requests_max = of_client;
+    config->request_bytes_max = bytes;
+    // A simple worker that is refused waits until its connection ends (pirates.md, 6).
+    if (config->dialect == PIRATE_PARANOID)
+        config->workers_max = WORKERS_MAX + 4;
+}
+
+static void
+draw_site(struct plan *self, uint32_t number)
+{
+    struct prng dice = dice_of(self, PART_PIRATES, 1 + number);
+    struct site_plan *plan = &self->pirates.site[number];
+    plan->is_queue = !chance(&dice, 4);
+    draw_queue(self, &dice, &plan->queue);
+    plan->clock = draw_clock(self, &dice);
+    plan->start_ns = draw_start(self, &dice);
+    if (!plan->is_queue)
+        return;
+    // What no worker will ever take has to expire.
+    if (self->pirates.workers < self->brokers && plan->queue.request_ttl_ms == 0)
+        plan->queue.request_ttl_ms = 5000;
+    // What the checks ask of a broker.
+    struct broker_config *most = &self->broker;
+    if (plan->queue.heartbeat_ms > most->heartbeat_ms)
+        most->heartbeat_ms = plan->queue.heartbeat_ms;
+    if (plan->queue.liveness > most->liveness)
+        most->liveness = plan->queue.liveness;
+    if (plan->queue.request_ttl_ms > most->request_ttl_ms)
+        most->request_ttl_ms = plan->queue.request_ttl_ms;
+    if (plan->queue.drain_ms > most->drain_ms)
+        most->drain_ms = plan->queue.drain_ms;
+}
+
+// draw_pirate: the first ones see to it that each site has a worker; a plain server needs none, and
+// who would be its is another's.
+static void
+draw_pirate(struct plan *self, uint32_t number)
+{
+    struct prng dice = dice_of(self, PART_PIRATES, 100 + number);
+    struct pirate_plan *plan = &self->pirates.worker[number];
+    uint32_t site = (uint32_t)prng_below(&dice, self->brokers);
+    plan->site = number < self->brokers ? number : site;
+    for (uint32_t i = 0; i < self->brokers && !self->pirates.site[plan->site].is_queue; i++)
+        plan->site = (plan->site + 1) % self->brokers;
+    const struct pirate_queue_config *queue = &self->pirates.site[plan->site].queue;
+    plan->clock = draw_clock(self, &dice);
+    plan->is_req = chance(&dice, 2) && queue->dialect == PIRATE_SIMPLE;
+    plan->is_blocking = chance(&dice, 3);
+    plan->start_ns = draw_start(self, &dice);
+    plan->config = (struct pirate_worker_config){
+        .dialect = queue->dialect,
+        .heartbeat_ms = queue->heartbeat_ms,
+        .liveness = (uint32_t)between(&dice, 2, 5),
+        .reconnect_ms_min = (uint32_t)spread(&dice, 1, 500),
+    };
+    plan->config.reconnect_ms_max =
+        plan->config.reconnect_ms_min + (uint32_t)prng_below(&dice, 5000);
+}
+
+// swarm_lazy_ns: an attempt's time begins when its pause is over, and again when it is sent.
+uint64_t
+swarm_lazy_ns(const struct lazy_config *config)
+{
+    uint64_t pause_ms = config->backoff_ms_max > 100 ? config->backoff_ms_max : 100;
+    uint64_t most_ms = config->attempts * (2 * (uint64_t)config->timeout_ms + pause_ms);
+    bool has_deadline = config->deadline_ms > 0 && config->deadline_ms < most_ms;
+    return (has_deadline ? config->deadline_ms : most_ms) * ms;
+}
+
+static void
+draw_lazy(struct plan *self, uint32_t number)
+{
+    struct prng dice = dice_of(self, PART_PIRATES, 200 + number);
+    struct lazy_plan *plan = &self->pirates.lazy[number];
+    draw_brokers(self, &dice, plan->sites);
+    plan->clock = draw_clock(self, &dice);
+    plan->config = (struct lazy_config){
+        .endpoint_count = (uint32_t)between(&dice, 1, self->brokers),
+        .timeout_ms = (uint32_t)spread(&dice, 50, 10000),
+        .attempts = (uint32_t)between(&dice, 1, 5),
+        .deadline_ms = chance(&dice, 2) ? 0 : (uint32_t)spread(&dice, 100, 30000),
+        .backoff_ms_max = chance(&dice, 2) ? 0 : (uint32_t)spread(&dice, 1, 5000),
+        .has_ids = chance(&dice, 2),
+    };
+    plan->think_ns = spread(&dice, 1, 2000) * ms;
+    plan->start_ns = draw_start(self, &dice);
+    uint64_t call_ns = swarm_lazy_ns(&plan->config);
+    if (call_ns > self->pirates.call_ns_max)
+        self->pirates.call_ns_max = call_ns;
+}
+
+static void
+draw_pirates(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_PIRATES, 0);
+    struct pirates_plan *plan = &self->pirates;
+    plan->is_there = true;
+    plan->has_stranger = chance(&dice, 3);
+    plan->workers = self->workers;
+    plan->lazies = self->clients;
+    self->workers = self->clients = 0;
+    self->services = 1;
+    self->broker.heartbeat_ms = self->broker.liveness = 1;
+    for (uint32_t i = 0; i < self->brokers; i++)
+        draw_site(self, i);
+    for (uint32_t i = 0; i < plan->workers; i++)
+        draw_pirate(self, i);
+    for (uint32_t i = 0; i < plan->lazies; i++)
+        draw_lazy(self, i);
+}
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 static void
@@ -492,6 +633,10 @@ swarm_draw(struct plan *self, const struct options *options)
     draw_enemies(self);
     draw_sizes(self, options);
     draw_network(self);
+    if (options->is_pirates) {
+        draw_pirates(self);
+        return;
+    }
     draw_broker(self);
     draw_services(self);
     draw_disk(self);
@@ -508,6 +653,8 @@ swarm_patience_ns(const struct plan *self)
     // The broker goes by the larger interval of both; one that is learned is a minute at most.
     uint32_t liveness = self->broker.liveness;
     uint64_t interval_ns = self->broker.heartbeat_ms * ms;
+    if (self->pirates.is_there)
+        interval_ns = 60 * second;
     for (uint32_t i = 0; i < self->workers; i++) {
         const struct worker_config *config = &self->worker[i].config;
         if (config->heartbeat_ms * ms > interval_ns)

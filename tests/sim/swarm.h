@@ -10,6 +10,9 @@
 
 #include "broker_core.h"
 #include "client_core.h"
+#include "lazy_core.h"
+#include "pirate_queue_core.h"
+#include "pirate_worker_core.h"
 #include "titanic_core.h"
 #include "worker_core.h"
 
@@ -49,7 +52,9 @@ enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
     X(FAULT_WALL_STEP, "wall_step") /* the wall clock is set to another time */                    \
     X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */             \
     X(FAULT_DISK_FAULT, "disk_fault")     /* a store that only an operator can mend */             \
-    X(FAULT_DRAIN_TITANIC, "drain_titanic")
+    X(FAULT_DRAIN_TITANIC, "drain_titanic")                                                        \
+    X(FAULT_FLOOD, "flood") /* a client that waits for no reply */                                 \
+    X(FAULT_TWICE, "twice") /* a server that replies twice */
 
 enum fault {
 #define X(name, text) name,
@@ -69,6 +74,7 @@ struct options {
     uint32_t brokers_max, workers_max, clients_max;
     uint64_t faults_off; // a bit for each kind
     bool is_hostile;
+    bool is_pirates;
     bool is_tracing;
     bool shows_notes; // of a run that fails
 };
@@ -123,6 +129,43 @@ struct titanic_plan {
     struct client_plan durable[DURABLES_MAX];
 };
 
+// ---- pirates ----------------------------------------------------------------------------------
+// Instead of brokers there are sites: queues with workers of their own, and plain servers.
+
+struct site_plan {
+    bool is_queue;
+    struct pirate_queue_config queue;
+    struct clock_plan clock;
+    uint64_t start_ns;
+};
+
+struct pirate_plan { // a queue's worker
+    struct pirate_worker_config config;
+    struct clock_plan clock;
+    uint32_t site;
+    bool is_req;      // the Guide's, which can neither beat nor leave what came to nothing
+    bool is_blocking; // it looks at no socket while it works
+    uint64_t start_ns;
+};
+
+struct lazy_plan {
+    struct lazy_config config;
+    struct clock_plan clock;
+    uint32_t sites[BROKERS_MAX];
+    uint64_t think_ns; // between calls
+    uint64_t start_ns;
+};
+
+struct pirates_plan {
+    bool is_there;
+    bool has_stranger; // who keeps to no rule
+    uint32_t workers, lazies;
+    uint64_t call_ns_max; // that any call takes
+    struct site_plan site[BROKERS_MAX];
+    struct pirate_plan worker[WORKERS_MAX];
+    struct lazy_plan lazy[CLIENTS_MAX];
+};
+
 struct plan {
     uint64_t seed;
     bool is_hostile;       // some of these three are there:
@@ -148,6 +191,7 @@ struct plan {
     uint64_t broker_start_ns[BROKERS_MAX];
     struct disk_plan disk; // of each node that has one
     struct titanic_plan titanic;
+    struct pirates_plan pirates;
     struct worker_plan worker[WORKERS_MAX];
     struct client_plan client[CLIENTS_MAX];
 };
@@ -163,6 +207,9 @@ enum tsp_service swarm_front(uint32_t number);
 
 // swarm_owner is whom a client of Titanic belongs to; 0: nobody says.
 uint32_t swarm_owner(const struct plan *self, uint32_t client);
+
+// swarm_lazy_ns is how long a call of a lazy client takes at most, on its clock.
+uint64_t swarm_lazy_ns(const struct lazy_config *config);
 
 // swarm_patience is the longest that any peer of this plan may be silent.
 uint64_t swarm_patience_ns(const struct plan *self);

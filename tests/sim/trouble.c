@@ -8,6 +8,7 @@
 #include "trouble.h"
 
 #include "nodes.h"
+#include "pirates.h"
 
 static const uint64_t ms = 1000000;
 static const uint64_t second = 1000000000;
@@ -28,7 +29,7 @@ pick(struct world *world, const char *kind)
     uint64_t first = roll(world, STREAM_TROUBLE, world->node_count);
     for (uint32_t i = 0; i < world->node_count; i++) {
         struct node *node = world->nodes[(first + i) % world->node_count];
-        if (node->is_alive && (kind == NULL || strcmp(node->kind->name, kind) == 0))
+        if (node->is_alive && (kind == NULL || node_is(node, kind)))
             return node;
     }
     return NULL;
@@ -94,6 +95,16 @@ stall_one(struct world *world, bool is_long)
         pipe_stall(pipe, lanes, world->now_ns + while_ns);
 }
 
+static void
+clog_router(struct world *world, const struct router *router)
+{
+    list_each (node, &router->pipes) {
+        struct pipe *pipe = list_object(node, struct pipe, in_broker);
+        if (!pipe->is_cut && roll(world, STREAM_TROUBLE, 4) != 0)
+            pipe_stall(pipe, 3, world->now_ns + roll(world, STREAM_TROUBLE, 3 * second));
+    }
+}
+
 // clog_all is what happens to a switch: everything to one broker stands still, and goes on
 // one after the other.
 static void
@@ -102,11 +113,9 @@ clog_all(struct world *world)
     struct node *broker = pick(world, "broker");
     if (broker == NULL)
         return;
-    list_each (node, &links_router(world, broker->index)->pipes) {
-        struct pipe *pipe = list_object(node, struct pipe, in_broker);
-        if (!pipe->is_cut && roll(world, STREAM_TROUBLE, 4) != 0)
-            pipe_stall(pipe, 3, world->now_ns + roll(world, STREAM_TROUBLE, 3 * second));
-    }
+    for (uint32_t i = 0; i < ROUTERS_MAX; i++)
+        if (links_router(world, i)->node == broker)
+            clog_router(world, links_router(world, i));
 }
 
 static void
@@ -174,7 +183,8 @@ static void
 drain_broker(struct world *world)
 {
     struct node *node = pick(world, "broker");
-    if (node == NULL || roll(world, STREAM_TROUBLE, 4) != 0)
+    if (node == NULL || roll(world, STREAM_TROUBLE, 4) != 0 ||
+        strcmp(node->kind->name, "server") == 0)
         return;
     note(world, node, "is told to drain", 0, 0, 0);
     broker_node_drain(node);
@@ -192,7 +202,10 @@ stop_worker(struct world *world, void *object, uint64_t life)
         return;
     }
     note(world, node, "leaves", 0, 0, 0);
-    worker_node_stop(node);
+    if (strcmp(node->kind->name, "worker") == 0)
+        worker_node_stop(node);
+    else
+        pirate_node_stop(node);
     world_at(world, world->now_ns + roll(world, STREAM_TROUBLE, 3 * second), start_again, node,
              node->life);
 }
@@ -204,8 +217,10 @@ drain_worker(struct world *world)
     if (node == NULL || node->stands_until_ns > world->now_ns ||
         node->frozen_until_ns > world->now_ns)
         return;
-    note(world, node, "is told to drain", 0, 0, 0);
-    worker_node_drain(node);
+    if (strcmp(node->kind->name, "worker") == 0) { // a pirate leaves without
+        note(world, node, "is told to drain", 0, 0, 0);
+        worker_node_drain(node);
+    }
     world_at(world, world->now_ns + roll(world, STREAM_TROUBLE, 3 * second), stop_worker, node,
              node->life);
 }
@@ -313,6 +328,8 @@ trouble_end(struct world *world)
         node->stands_until_ns = node->frozen_until_ns = 0;
         if (strcmp(node->kind->name, "worker") == 0)
             worker_node_release(node);
+        else if (world->plan.pirates.is_there)
+            pirate_node_release(node);
         node_poke(node);
     }
 }

@@ -233,6 +233,24 @@ world_add_node(struct world *self, struct node *node, const struct node_kind *ki
     self->nodes[self->node_count++] = node;
 }
 
+bool
+node_is(const struct node *self, const char *kind)
+{
+    static const struct {
+        const char *name, *kind;
+    } pirates[] = {{"queue", "broker"},
+                   {"server", "broker"},
+                   {"pirate", "worker"},
+                   {"req", "worker"},
+                   {"lazy", "client"}};
+    if (strcmp(self->kind->name, kind) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof pirates / sizeof *pirates; i++)
+        if (strcmp(self->kind->name, pirates[i].name) == 0 && strcmp(pirates[i].kind, kind) == 0)
+            return true;
+    return false;
+}
+
 static void wake(struct world *world, void *object, uint64_t serial);
 
 static void

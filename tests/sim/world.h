@@ -211,6 +211,8 @@ node_now(const struct node *self)
     return clock_of(&self->clock, self->world->now_ns);
 }
 
+// node_is: is it of the kind of that name, or what is there in its place in a world of pirates?
+bool node_is(const struct node *self, const char *kind);
 void node_start(struct node *self);
 void node_kill(struct node *self);
 // node_poke: something has arrived, or the deadline may be another.
