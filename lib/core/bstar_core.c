@@ -279,9 +279,7 @@ bstar_core_deadline(const struct bstar_core *self)
     if (self->pulse.is_over)
         return BSTAR_NEVER;
     if (self->config.mode == BSTAR_WITNESS)
-        return self->voter.state == VOTER_AMNESIA || self->voter.state == VOTER_HELD
-                   ? self->voter.hold_ns
-                   : BSTAR_NEVER;
+        return voter_deadline(self);
     if (self->config.mode == BSTAR_GUARDED && self->guarded.state == GUARDED_START)
         return BSTAR_NEVER;
     // A loop that wakes up much later than this has slept.

@@ -98,6 +98,8 @@ void voter_unstored(struct bstar_core *self);
 void voter_malformed(struct bstar_core *self);
 // voter_advance frees a hold that has run out.
 void voter_advance(struct bstar_core *self);
+// voter_deadline is when its wait or hold runs out; while it writes, that has to wait for the disk.
+uint64_t voter_deadline(const struct bstar_core *self);
 uint64_t voter_left_ns(const struct bstar_core *self);
 // voter_answer adds the REPLY that a verdict makes of a request.
 void voter_answer(struct bstar_core *self, enum voter_verdict verdict, struct bstar_nonce nonce,

@@ -321,10 +321,16 @@ voter_malformed(struct bstar_core *self)
 void
 voter_advance(struct bstar_core *self)
 {
+    if (self->now_ns >= voter_deadline(self))
+        run(self, RUNS_OUT);
+}
+
+uint64_t
+voter_deadline(const struct bstar_core *self)
+{
     const struct bstar_voter *voter = &self->voter;
     bool is_bound = voter->state == VOTER_AMNESIA || voter->state == VOTER_HELD;
-    if (is_bound && !voter->is_storing && self->now_ns >= voter->hold_ns)
-        run(self, RUNS_OUT);
+    return is_bound && !voter->is_storing ? voter->hold_ns : BSTAR_NEVER;
 }
 
 uint64_t
