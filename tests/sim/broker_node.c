@@ -4,6 +4,7 @@
 #include "check.h"
 #include "must.h"
 #include "nodes.h"
+#include "pairs.h"
 #include "workload.h"
 
 enum { TICKS_MAX = 256, FRAMES_MAX = 256 };
@@ -45,7 +46,8 @@ end_of(struct broker_node *self, const struct broker_effect *effect, struct parc
                               .command = effect->record.command,
                               .token = effect->token,
                               .parcel = given,
-                              .is_gone = sent == SENT_GONE};
+                              .is_gone = sent == SENT_GONE,
+                              .is_withheld = sent == SENT_WITHHELD};
     refuse(self, &refused);
 }
 
@@ -61,6 +63,16 @@ draft_stack(struct draft *draft, struct view stack)
     }
 }
 
+// give_to_router asks the half first, by the clock of this moment.
+static enum sent
+give_to_router(struct broker_node *self, bool is_of_reign, enum mdp_side side, struct view id,
+               const struct draft *draft)
+{
+    if (is_of_reign && self->half.member != NULL && !pair_may_send(self, side))
+        return SENT_WITHHELD;
+    return router_send(self->router, id, draft);
+}
+
 static void
 send_box(struct broker_node *self, struct box *box)
 {
@@ -72,7 +84,8 @@ send_box(struct broker_node *self, struct box *box)
     if (box->has_delimiter)
         draft_add(&draft, VIEW_NONE);
     draft_pack(&draft, pack);
-    enum sent sent = router_send(self->router, view_of(box->id, box->id_size), &draft);
+    enum sent sent = give_to_router(self, box->is_of_reign, pack->entries[0].side,
+                                    view_of(box->id, box->id_size), &draft);
     if (sent != SENT_TAKEN && pack->entry_count > 1)
         mark(self->node.world, MARK_UNSENT_PACK);
     for (size_t i = 0; i < pack->entry_count; i++) {
@@ -87,9 +100,11 @@ send_box(struct broker_node *self, struct box *box)
                                   .command = entry->command,
                                   .token = entry->token,
                                   .parcel = entry->parcel,
-                                  .is_gone = sent == SENT_GONE};
+                                  .is_gone = sent == SENT_GONE,
+                                  .is_withheld = sent == SENT_WITHHELD};
         refuse(self, &refused);
     }
+    box->is_of_reign = false;
     pack_clear(pack);
 }
 
@@ -110,6 +125,7 @@ box_for(struct broker_node *self, const struct broker_route *to)
     box->pack.world = world;
     box->number = to->number;
     box->serial = to->serial;
+    box->is_of_reign = false;
     box->id_size = (uint8_t)to->routing_id.size;
     memcpy(box->id, to->routing_id.data, to->routing_id.size);
     return box;
@@ -129,6 +145,7 @@ pack(struct broker_node *self, const struct broker_effect *effect, struct mdp_re
     struct pack_entry entry = {record->side, record->command, effect->token,
                                is_kept ? given : NULL};
     pack_add(&box->pack, record, &entry);
+    box->is_of_reign = box->is_of_reign || effect->is_of_reign;
     if (!is_kept)
         parcel_free(given);
 }
@@ -192,6 +209,20 @@ send_to_pirate(struct broker_node *self, const struct broker_effect *effect, str
     end_of(self, effect, given, router_send(router, effect->to->routing_id, &draft));
 }
 
+// add_fields puts those that came with the body behind the core's own.
+static void
+add_fields(struct broker_node *self, struct mdp_record *record, struct view fields)
+{
+    size_t own = record->fields.size;
+    if (fields.size == 0 || own + fields.size > sizeof self->fields)
+        return;
+    if (own > 0)
+        memcpy(self->fields, record->fields.data, own);
+    memcpy(self->fields + own, fields.data, fields.size);
+    record->fields = view_of(self->fields, own + fields.size);
+    record->flags |= MDP_FLAG_FIELDS;
+}
+
 static void
 send(struct broker_node *self, struct broker_effect *effect)
 {
@@ -209,13 +240,13 @@ send(struct broker_node *self, struct broker_effect *effect)
         draft_begin(&draft);
         draft_stack(&draft, effect->to->stack);
         draft_record(&draft, record, effect->has_delimiter, parcel);
-        end_of(self, effect, given, router_send(self->router, effect->to->routing_id, &draft));
+        enum sent sent =
+            give_to_router(self, effect->is_of_reign, record->side, effect->to->routing_id, &draft);
+        end_of(self, effect, given, sent);
         return;
     }
-    if (parcel != NULL && record->command != MDP_PARTIAL) {
-        record->fields = parcel_fields(parcel);
-        record->flags |= record->fields.size > 0 ? MDP_FLAG_FIELDS : 0;
-    }
+    if (parcel != NULL && record->command != MDP_PARTIAL)
+        add_fields(self, record, parcel_fields(parcel));
     struct view frames[MDP_PARTS_MAX];
     if (parcel != NULL)
         join_bodies(record, parcel, frames);
@@ -247,9 +278,13 @@ carry_out(struct broker_node *self, struct broker_effect *effect)
         self->is_stopped = true;
         break;
     case BROKER_QUIET:
+        self->half.is_quiet = true;
+        break;
     case BROKER_FENCED:
+        self->half.is_fenced = true;
+        break;
     case BROKER_QUESTION:
-        must(false); // it is no half of a pair
+        must(false); // nobody asks
     }
 }
 
@@ -264,6 +299,12 @@ step(struct broker_node *self, struct broker_event *event)
     for (size_t i = 0; i < self->effects.count; i++)
         carry_out(self, &self->effects.list[i]);
     check_broker_step(self, event);
+}
+
+void
+broker_node_step(struct broker_node *self, struct broker_event *event)
+{
+    step(self, event);
 }
 
 static void
@@ -285,7 +326,8 @@ give_back(struct broker_node *self)
                                      .command = refused.command,
                                      .token = refused.token,
                                      .cargo = refused.parcel,
-                                     .is_gone = refused.is_gone};
+                                     .is_gone = refused.is_gone,
+                                     .is_withheld = refused.is_withheld};
         step(self, &event);
     }
 }
@@ -309,7 +351,11 @@ on_record(struct broker_node *self, const struct mdp_envelope *from, struct mdp_
         event.cargo = parcel;
         event.cargo_bytes = parcel->cost;
     }
+    if (self->half.member != NULL)
+        pair_before_record(self, record);
     step(self, &event);
+    if (self->half.member != NULL)
+        pair_after_record(self);
 }
 
 static void
@@ -412,6 +458,8 @@ start(struct node *node)
     self->is_drain_asked = self->is_draining = self->is_stopped = false;
     self->box_count = self->refused_count = 0;
     check_broker_start(self);
+    if (self->half.member != NULL)
+        pair_start(self);
 }
 
 static void
@@ -420,6 +468,8 @@ kill(struct node *node)
     struct broker_node *self = self_of(node);
     links_end_of_broker(node->world, node);
     check_broker_end(self);
+    if (self->half.member != NULL)
+        pair_kill(self);
     for (size_t i = 0; i < self->box_count; i++)
         pack_clear(&self->boxes[i].pack);
     self->box_count = self->refused_count = 0;
@@ -455,6 +505,8 @@ static void
 wake(struct node *node)
 {
     struct broker_node *self = self_of(node);
+    if (self->half.member != NULL)
+        pair_begin_turn(self);
     if (self->back != NULL)
         read_router(self, self->back);
     read_router(self, self->router);
@@ -465,8 +517,12 @@ wake(struct node *node)
     }
     for (int i = 0; i < TICKS_MAX && broker_core_deadline(self->core) <= node_now(node); i++)
         step_kind(self, BROKER_TICK);
+    if (self->half.member != NULL)
+        pair_before_sending(self);
     flush(self);
     give_back(self);
+    if (self->half.member != NULL)
+        pair_end_turn(self);
     check_broker_turn(self);
     if (self->is_stopped)
         stop(self);
@@ -478,7 +534,11 @@ deadline(const struct node *node)
     const struct broker_node *self = (const struct broker_node *)node;
     bool has_more =
         self->router->inbox.count > 0 || (self->back != NULL && self->back->inbox.count > 0);
-    return has_more ? 0 : broker_core_deadline(self->core);
+    uint64_t deadline_ns = has_more ? 0 : broker_core_deadline(self->core);
+    if (self->half.member == NULL)
+        return deadline_ns;
+    uint64_t half_ns = pair_deadline(self);
+    return half_ns < deadline_ns ? half_ns : deadline_ns;
 }
 
 static void

@@ -395,12 +395,19 @@ is_told(const struct broker_node *broker, const struct parcel *parcel, enum brok
          (unsigned long long)parcel->call, broker_dump_text(why));
 }
 
+// is_over: a half of a pair that serves no longer drops what is open (mdp.md, 3.9).
+static bool
+is_over(const struct broker_node *broker)
+{
+    return broker->half.member != NULL && broker->half.phase != HALF_SERVES;
+}
+
 static bool
 may_be_given_up(const struct broker_node *broker, const struct asked *asked)
 {
     bool is_spent = asked->given >= attempts_of(broker, asked->service);
     bool is_begun = asked->has_parts && !settings_of(broker, asked->service)->may_resume;
-    return is_spent || is_begun || broker->is_draining;
+    return is_spent || is_begun || broker->is_draining || is_over(broker);
 }
 
 // ends_rightly (B11): "a lost worker's request is re-queued or reported as its policy says".
@@ -431,7 +438,7 @@ ends_rightly(struct broker_node *broker, const struct parcel *parcel, enum broke
             fail(broker, "B11 nothing_forgotten", "call %llu is cancelled by nobody", call);
         break;
     case BROKER_DUMP_REFUSED:
-        if (!broker->is_draining)
+        if (!broker->is_draining && !is_over(broker))
             fail(broker, "B11 nothing_forgotten", "call %llu is refused late", call);
         break;
     case BROKER_DUMP_UNSENT:

@@ -95,6 +95,9 @@ void check_client_turn(struct client_node *client);
 void check_client_audit(const struct client_node *client);
 void check_client_end(struct client_node *client);
 
+// check_no_late_effect (S4): this peer takes something of that epoch, 0: of none.
+void check_no_late_effect(struct node *node, uint64_t *highest_io, uint64_t epoch);
+
 // ---- (end) --------------------------------------------------------------------------------------
 
 // check_bound is how long after healing everything must be over: the bound of B10, and the

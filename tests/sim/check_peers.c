@@ -1,6 +1,7 @@
 // check_peers.c - what must hold of workers, of clients, and of the world in the end.
 
 #include "check.h"
+#include "mdp_epoch.h"
 #include "workload.h"
 
 #include <stdarg.h>
@@ -150,6 +151,7 @@ check_worker_start(struct worker_node *worker)
 {
     memset(worker->spoke_ns, 0, sizeof worker->spoke_ns);
     worker->breaches = 0;
+    worker->epoch = 0;
 }
 
 void
@@ -176,6 +178,8 @@ check_worker_delivers(struct worker_node *worker, const struct worker_effect *ef
 {
     const struct parcel *parcel = effect->cargo;
     const struct call *call = call_at(worker->node.world, parcel->call);
+    if (worker->node.world->pair != NULL && effect->attempt > 0)
+        check_no_late_effect(&worker->node, &worker->epoch, parcel->epoch);
     if (call != NULL && call->service != worker->plan->service && !call->is_tainted)
         check_fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
                    (unsigned long long)parcel->call);
@@ -211,6 +215,8 @@ no_breach(struct worker_node *worker)
         check_fail(&worker->node, "B2 credit_kept", "its broker broke the protocol");
     if (stats->silences > 0)
         worker->node.world->marks[MARK_WORKER_GAVE_UP_BROKER] = 1;
+    if (stats->fenced > 0)
+        worker->node.world->marks[MARK_WORKER_FENCED] = 1;
 }
 
 // bounds_kept (B6), at the worker, whatever its brokers send: one body for each request that
@@ -254,6 +260,8 @@ void
 check_client_start(struct client_node *client)
 {
     client->first_open = 0;
+    client->epoch = 0;
+    client->heard = NULL;
 }
 
 // attempts_bounded (P1): "sends at most `attempts`". What no broker has had is not one: the
@@ -315,6 +323,7 @@ check_client_hears(struct client_node *client, uint32_t endpoint, const struct m
 {
     note(client->node.world, &client->node, "hears command %llu from its broker %llu, id %llu",
          record->command, endpoint, record->id);
+    client->heard = record;
     if (record->fault != MDP_SOUND || record->dialect != MDP_G1)
         return;
     struct call *call = call_of(client, record->id);
@@ -491,6 +500,13 @@ all_answered(const struct client_node *client, const struct call *call, int resu
                    call->service, result);
 }
 
+static uint64_t
+epoch_of(const struct mdp_record *record)
+{
+    struct mdp_epoch epoch;
+    return mdp_epoch_find(record->fields, &epoch) ? epoch.number : 0;
+}
+
 void
 check_client_answer(struct client_node *client, const struct client_effect *effect)
 {
@@ -505,6 +521,10 @@ check_client_answer(struct client_node *client, const struct client_effect *effe
         return;
     }
     call->is_open = call->is_out = false;
+    // S4, at the client; 0.1 and 0.2 have no fields.
+    if (effect->result == GALLEON_OK && client->node.world->pair != NULL && client->heard != NULL &&
+        client->heard->dialect == MDP_G1)
+        check_no_late_effect(&client->node, &client->epoch, epoch_of(client->heard));
     if (effect->result == GALLEON_OK)
         right_reply(client, call, effect);
     else if (effect->status != 0 && effect->status != MDP_PASSIVE)
@@ -518,6 +538,7 @@ void
 check_client_step(struct client_node *client, const struct client_event *event)
 {
     (void)event;
+    client->heard = NULL;
     // B5: a client without calls has no bodies.
     if (client_core_open_count(client->core) == 0 && client->node.core_parcels > 0)
         check_fail(&client->node, "B5 cargo_conserved", "%llu bodies are left and no call is open",

@@ -556,6 +556,11 @@ client_node_add_probe(struct world *world, uint32_t broker)
         .endpoint_count = 1,
     };
     plan->config.deadline_ms = plan->config.timeout_ms;
+    if (world->plan.pair.is_there) { // whoever of the two is asked first
+        plan->brokers[1] = 1 - broker;
+        plan->names[1] = swarm_broker(1 - broker);
+        plan->config.endpoint_count = 2;
+    }
     struct client_node *self = add(world, broker, plan, &probe_kind);
     self->is_probe = true;
     return &self->node;

@@ -18,7 +18,7 @@ enum { ROUTERS_MAX = 2 * BROKERS_MAX };
 
 enum lane { LANE_UP, LANE_DOWN, LANES }; // to the broker, and from it
 
-enum sent { SENT_TAKEN, SENT_FULL, SENT_GONE };
+enum sent { SENT_TAKEN, SENT_FULL, SENT_GONE, SENT_WITHHELD }; // the last by ourselves
 
 enum link_news { LINK_QUIET, LINK_MADE, LINK_BROKEN };
 

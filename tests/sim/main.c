@@ -2,8 +2,8 @@
 //
 //     sim [--seed N] [--seeds N] [--minutes M] [--profile hostile] [--jobs J] [--trace] ...
 //
-// Worlds of pirates are worlds of their own, with seeds of their own: a run that begins with no
-// seed given has some of them behind the others.
+// Worlds of pirates and those with a pair are worlds of their own, with seeds of their own: a run
+// that begins with no seed given has some of them behind the others.
 //
 // Seeds are dealt out to processes, because one world is one thread. The first seed that
 // fails is shown: one command that repeats it, the last lines of its trace, and the
@@ -22,14 +22,16 @@
 enum {
     JOBS_MAX = 64,
     SEEDS_FOR_MARKS = 300,
-    PIRATES_FOR_MARKS = 100,
-    PIRATES_SHARE = 5, // of the seeds, so many times fewer worlds of pirates
+    OTHERS_FOR_MARKS = 100,
+    OTHERS_SHARE = 5, // of the seeds, so many times fewer worlds of pirates, and with a pair
     SEEDS_IN_FILE_MAX = 4096
 };
 
+enum world_kind { WORLD_OF_BROKERS, WORLD_OF_PIRATES, WORLD_OF_PAIR, WORLD_KINDS };
+
 struct seed {
     uint64_t number;
-    bool is_pirates;
+    enum world_kind kind;
 };
 
 struct task {
@@ -47,7 +49,7 @@ struct task {
 struct share {
     bool has_failed;
     struct seed failed_seed;
-    uint64_t seeds, pirates, events, calls, virtual_ns;
+    uint64_t seeds, of_kind[WORLD_KINDS], events, calls, virtual_ns;
     uint64_t marks[MARKS];
 };
 
@@ -61,9 +63,11 @@ print_help(void)
         "\n"
         "  --seed N         begin with this seed (1)\n"
         "  --seeds N        and run so many (1 where --seed is given, else 500); where it is not,\n"
-        "                   and no profile is, a fifth of it are worlds of pirates besides\n"
+        "                   and no profile is, a fifth of it are worlds of pirates besides, and\n"
+        "                   as many worlds with a pair\n"
         "  --seeds-file F   run the seeds of this file, one in a line\n"
-        "  --profile P      normal, hostile: some break every rule, or pirates: their own worlds\n"
+        "  --profile P      normal, hostile: some break every rule, pirates or pairs: their own\n"
+        "                   worlds\n"
         "  --minutes M      of virtual trouble at most (10)\n"
         "  --events N       at most (100000)\n"
         "  --jobs J         processes (as many as there are processors)\n"
@@ -146,7 +150,9 @@ read_profile(struct task *task, const char *name)
 {
     task->options.is_hostile = strcmp(name, "hostile") == 0;
     task->options.is_pirates = strcmp(name, "pirates") == 0;
-    if (!task->options.is_hostile && !task->options.is_pirates && strcmp(name, "normal") != 0)
+    task->options.is_pairs = strcmp(name, "pairs") == 0;
+    if (!task->options.is_hostile && !task->options.is_pirates && !task->options.is_pairs &&
+        strcmp(name, "normal") != 0)
         complain("no profile is called", name);
 }
 
@@ -202,6 +208,8 @@ print_command(const struct task *task, const struct options *options)
         printf(" --profile hostile");
     if (options->is_pirates)
         printf(" --profile pirates");
+    if (options->is_pairs)
+        printf(" --profile pairs");
     if (options->minutes != 10)
         printf(" --minutes %llu", (unsigned long long)options->minutes);
     if (options->events_max != 100000)
@@ -232,7 +240,8 @@ show_failure(const struct task *task, struct seed seed)
     struct options options = task->options;
     struct outcome outcome;
     options.seed = seed.number;
-    options.is_pirates = seed.is_pirates;
+    options.is_pirates = seed.kind == WORLD_OF_PIRATES;
+    options.is_pairs = seed.kind == WORLD_OF_PAIR;
     options.shows_notes = true;
     run_twice(&options, &outcome);
     printf("\nseed %llu fails after %llu virtual seconds, %llu events:\n%s\n\n    ",
@@ -257,10 +266,12 @@ show_failure(const struct task *task, struct seed seed)
 static bool
 is_judged(const struct task *task, const struct share *sum, enum mark mark)
 {
+    if (mark >= PAIR_MARKS_FROM)
+        return sum->of_kind[WORLD_OF_PAIR] >= OTHERS_FOR_MARKS;
     if (mark >= PIRATE_MARKS_FROM)
-        return sum->pirates >= PIRATES_FOR_MARKS;
+        return sum->of_kind[WORLD_OF_PIRATES] >= OTHERS_FOR_MARKS;
     bool is_of_hostile = mark == MARK_LIAR_ANSWERED || mark == MARK_FALSE_BROKER_SPOKE;
-    return sum->seeds - sum->pirates >= SEEDS_FOR_MARKS &&
+    return sum->of_kind[WORLD_OF_BROKERS] >= SEEDS_FOR_MARKS &&
            is_of_hostile == task->options.is_hostile;
 }
 
@@ -273,8 +284,10 @@ print_sum(const struct task *task, const struct share *sum, double seconds)
            "%.2f virtual hours per second\n",
            (unsigned long long)sum->seeds, (unsigned long long)sum->events,
            (unsigned long long)sum->calls, hours, seconds, 2 * hours / seconds);
-    if (sum->pirates > 0)
-        printf("%llu of them are of pirates\n", (unsigned long long)sum->pirates);
+    if (sum->of_kind[WORLD_OF_PIRATES] > 0)
+        printf("%llu of them are of pirates\n", (unsigned long long)sum->of_kind[WORLD_OF_PIRATES]);
+    if (sum->of_kind[WORLD_OF_PAIR] > 0)
+        printf("%llu of them have a pair\n", (unsigned long long)sum->of_kind[WORLD_OF_PAIR]);
     bool is_all = true;
     for (int i = 0; i < MARKS; i++) {
         if (sum->marks[i] > 0 || !is_judged(task, sum, (enum mark)i))
@@ -293,15 +306,17 @@ run_one(const struct task *task, struct seed seed, struct share *share)
     struct options options = task->options;
     struct outcome outcome;
     options.seed = seed.number;
-    options.is_pirates = seed.is_pirates;
+    options.is_pirates = seed.kind == WORLD_OF_PIRATES;
+    options.is_pairs = seed.kind == WORLD_OF_PAIR;
     run_twice(&options, &outcome);
     share->seeds++;
-    share->pirates += seed.is_pirates ? 1 : 0;
+    share->of_kind[seed.kind]++;
     share->events += outcome.events;
     share->calls += outcome.calls;
     share->virtual_ns += outcome.end_ns;
-    // What both kinds of world can reach has to be reached by those of brokers.
-    for (int i = seed.is_pirates ? PIRATE_MARKS_FROM : 0; i < MARKS; i++)
+    // What all kinds of world can reach has to be reached by those of brokers.
+    int first = seed.kind == WORLD_OF_BROKERS ? 0 : PIRATE_MARKS_FROM;
+    for (int i = first; i < MARKS; i++)
         share->marks[i] += outcome.marks[i];
     if (outcome.has_failed) {
         share->has_failed = true;
@@ -354,7 +369,7 @@ run_all(const struct task *task, const struct seed *seeds, struct share *shares)
 static bool
 is_before(struct seed a, struct seed b)
 {
-    return a.is_pirates != b.is_pirates ? b.is_pirates : a.number < b.number;
+    return a.kind != b.kind ? a.kind < b.kind : a.number < b.number;
 }
 
 static void
@@ -362,7 +377,8 @@ add_up(const struct task *task, const struct share *shares, struct share *sum)
 {
     for (uint32_t i = 0; i < task->jobs; i++) {
         sum->seeds += shares[i].seeds;
-        sum->pirates += shares[i].pirates;
+        for (int at = 0; at < WORLD_KINDS; at++)
+            sum->of_kind[at] += shares[i].of_kind[at];
         sum->events += shares[i].events;
         sum->calls += shares[i].calls;
         sum->virtual_ns += shares[i].virtual_ns;
@@ -376,29 +392,47 @@ add_up(const struct task *task, const struct share *shares, struct share *sum)
     }
 }
 
+static enum world_kind
+kind_of(const struct options *options)
+{
+    if (options->is_pairs)
+        return WORLD_OF_PAIR;
+    return options->is_pirates ? WORLD_OF_PIRATES : WORLD_OF_BROKERS;
+}
+
 // list_seeds fills in one after the other.
 static void
 list_seeds(struct task *task, struct seed *seeds)
 {
     const struct options *options = &task->options;
-    bool is_mixed = !task->has_first && !options->is_hostile && !options->is_pirates;
-    uint64_t more = is_mixed ? task->seeds / PIRATES_SHARE : 0;
+    bool is_mixed =
+        !task->has_first && !options->is_hostile && kind_of(options) == WORLD_OF_BROKERS;
+    uint64_t more = is_mixed ? task->seeds / OTHERS_SHARE : 0;
     for (uint64_t i = 0; i < task->seeds; i++)
-        seeds[i] = (struct seed){options->seed + i, options->is_pirates};
-    for (uint64_t i = 0; i < more; i++)
-        seeds[task->seeds + i] = (struct seed){options->seed + i, true};
-    task->seeds += more;
+        seeds[i] = (struct seed){options->seed + i, kind_of(options)};
+    for (uint64_t i = 0; i < more; i++) {
+        seeds[task->seeds + i] = (struct seed){options->seed + i, WORLD_OF_PIRATES};
+        seeds[task->seeds + more + i] = (struct seed){options->seed + i, WORLD_OF_PAIR};
+    }
+    task->seeds += 2 * more;
 }
 
-// read_line reads a line of a file: a number, or the word "pirates" and a number.
+// read_line reads a line of a file: a number, or the word "pirates" or "pairs" and a number.
 static bool
 read_line(struct seed *seed, const struct task *task, const char *line)
 {
-    static const char word[] = "pirates ";
-    bool is_pirates = strncmp(line, word, sizeof word - 1) == 0;
-    const char *number = is_pirates ? line + sizeof word - 1 : line;
+    static const char *const words[WORLD_KINDS] = {
+        [WORLD_OF_PIRATES] = "pirates ", [WORLD_OF_PAIR] = "pairs "};
+    const char *number = line;
+    seed->kind = kind_of(&task->options);
+    for (int i = 1; i < WORLD_KINDS; i++) {
+        size_t size = strlen(words[i]);
+        if (strncmp(line, words[i], size) != 0)
+            continue;
+        seed->kind = (enum world_kind)i;
+        number = line + size;
+    }
     seed->number = strtoull(number, NULL, 10);
-    seed->is_pirates = is_pirates || task->options.is_pirates;
     return *number >= '0' && *number <= '9';
 }
 

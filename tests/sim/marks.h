@@ -157,12 +157,31 @@
     X(MARK_PIRATE_LIAR, "request handed to a worker that lies")                                    \
     X(MARK_REQ_LOST, "REQ worker that its keeper starts again")
 
+// Those of a world with a pair.
+#define PAIR_MARK_MAP(X)                                                                           \
+    X(MARK_REIGN, "reign of a half")                                                               \
+    X(MARK_TAKEOVER, "takeover by vote")                                                           \
+    X(MARK_LEASE_ENDED, "lease that ran out, or was overtaken")                                    \
+    X(MARK_SOFT_DRAIN, "reign that is handed over")                                                \
+    X(MARK_DRAIN_DONE, "hand-over whose drain was done")                                           \
+    X(MARK_ASKED_PASSIVE, "request to a half that does not serve")                                 \
+    X(MARK_WITHHELD, "send withheld because the reign is over")                                    \
+    X(MARK_WORKER_FENCED, "request refused by a worker for its epoch")                             \
+    X(MARK_LETTER_LATE, "late letter between members")                                             \
+    X(MARK_KILLED_WRITING, "member killed while it writes its record")                             \
+    X(MARK_MEMBER_KILLED, "member killed")                                                         \
+    X(MARK_ALL_MEMBERS_KILLED, "all three members killed at once")                                 \
+    X(MARK_MEMBER_PAUSED, "member that stood still")                                               \
+    X(MARK_CUT_ONE_WAY, "one way between members cut")                                             \
+    X(MARK_CUT_BOTH_WAYS, "both ways between members cut")
+
 enum mark {
 #define X(name, text) name,
-    MARK_MAP(X) PIRATE_MARK_MAP(X)
+    MARK_MAP(X) PIRATE_MARK_MAP(X) PAIR_MARK_MAP(X)
 #undef X
         MARKS,
-    PIRATE_MARKS_FROM = MARK_LAZY_ANSWERED
+    PIRATE_MARKS_FROM = MARK_LAZY_ANSWERED,
+    PAIR_MARKS_FROM = MARK_REIGN
 };
 
 const char *mark_text(enum mark mark);

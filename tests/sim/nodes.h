@@ -21,6 +21,7 @@ struct box { // a pack for one peer
     uint32_t number;
     uint64_t serial;
     bool has_delimiter;
+    bool is_of_reign; // some record in it is
     uint8_t id[ROUTING_ID_MAX];
     uint8_t id_size;
 };
@@ -33,6 +34,24 @@ struct refused { // that the core is to be told, latest first
     uint64_t token;
     struct parcel *parcel;
     bool is_gone;
+    bool is_withheld;
+};
+
+// What the core of a half was told last.
+enum half_phase { HALF_HOLDS, HALF_SERVES, HALF_FINISHES };
+
+struct member;
+
+struct broker_half {       // pairs.h
+    struct member *member; // NULL: it is no half of a pair
+    enum half_phase phase;
+    bool is_quiet;
+    bool is_fenced;
+    bool owes_drained;
+    bool is_leaving;
+    bool has_left;
+    bool has_more; // for another turn, at once
+    uint64_t epoch;
 };
 
 struct broker_node {
@@ -54,11 +73,15 @@ struct broker_node {
     const struct site_plan *site;
     struct router *back;
     struct pirate_queue_settings settings;
+    struct broker_half half;
+    uint8_t fields[MDP_FIELDS_BYTES_MAX]; // of a record, the core's first
 };
 
 void broker_node_add(struct world *world, uint32_t index);
 void broker_node_add_queue(struct world *world, uint32_t index);
 void broker_node_drain(struct node *node);
+// broker_node_step steps the core of a half with what its half says.
+void broker_node_step(struct broker_node *self, struct broker_event *event);
 // broker_node_of: NULL where it is a false one, or a plain server.
 struct broker_node *broker_node_of(struct world *world, uint32_t index);
 
@@ -94,6 +117,7 @@ struct worker_node {
     // check_peers.c
     uint64_t spoke_ns[LINKS_OF_NODE]; // to its brokers; 0: it is not registered
     uint64_t breaches;                // that were none of its broker's doing
+    uint64_t epoch;                   // check_pairs.c: the highest of what it took
     // Where another node is its application: it is handed what is asked, and answers.
     void (*take)(struct worker_node *self, uint64_t token, struct parcel *request);
     void *context;
@@ -129,7 +153,9 @@ struct client_node {
     uint64_t broken;       // a call of whose answer a part was lost to memory; 0: none
     uint64_t next_call_ns; // the world's time
     size_t first_open;     // check_peers.c: calls before it are over
-    bool is_probe;         // it calls each service once, and wants an answer
+    uint64_t epoch;        // check_pairs.c: the highest of what it took
+    const struct mdp_record *heard;
+    bool is_probe; // it calls each service once, and wants an answer
     uint32_t probed;
     // Where something else is its application: what it does when it wakes, and what it hears.
     void (*act)(struct client_node *self);

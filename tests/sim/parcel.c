@@ -2,6 +2,8 @@
 
 #include "parcel.h"
 
+#include "mdp_epoch.h"
+
 enum { COST_OF_ONE = 64 };
 
 static struct parcel *
@@ -29,6 +31,9 @@ struct parcel *
 parcel_of_record(struct node *node, const struct mdp_record *record)
 {
     struct parcel *self = make(node, mdp_body_packed_bytes(&record->body));
+    struct mdp_epoch epoch;
+    if (record->fields.size > 0 && mdp_epoch_find(record->fields, &epoch))
+        self->epoch = epoch.number;
     if (record->fields.size > 0) {
         self->fields = world_take(node->world, record->fields.size);
         self->field_bytes = mdp_fields_clean(self->fields, record->fields);

@@ -48,8 +48,9 @@ struct parcel {
     uint8_t *data;
     uint8_t *fields;
     size_t field_bytes;
-    uint64_t call; // that it is the request or an answer of; 0: nobody's
-    uint64_t run;  // of an answer: which run of the application made it
+    uint64_t call;  // that it is the request or an answer of; 0: nobody's
+    uint64_t run;   // of an answer: which run of the application made it
+    uint64_t epoch; // of the message that it came with; 0: none
     struct asked asked;
 };
 

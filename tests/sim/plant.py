@@ -298,6 +298,30 @@ PIRATE_PLANTS = {
          "                                            : &paranoid_rules[said];"),
 }
 
+# Those that only a world with a pair can find: some mutants of reliability.md, 2.5, and others.
+PAIR_PLANTS = {
+    111: ("bstar_voter.c", "no wait after a voter's restart",
+          "        .state = VOTER_AMNESIA,",
+          "        .state = planted(111) ? VOTER_FREE : VOTER_AMNESIA,"),
+    112: ("bstar_voter.c", "the vote is not durable",
+          "        .epoch = voter->next_epoch,\n        .holder = voter->next_holder,\n",
+          "        .epoch = planted(112) ? voter->epoch : voter->next_epoch,\n"
+          "        .holder = planted(112) ? voter->holder : voter->next_holder,\n"),
+    115: ("bstar_guarded.c", "release while still serving",
+          "    self->guarded.is_soft = true;\n",
+          "    self->guarded.is_soft = true;\n    if (planted(115)) {\n        bstar_release(self);\n"
+          "        bstar_close_rounds(self);\n    }\n"),
+    116: ("bstar_voter.c", "a renewal does not bind the voter for longer",
+          "    hold(self);\n    return VOTER_YES;",
+          "    if (!planted(116))\n        hold(self);\n    return VOTER_YES;"),
+    117: ("bstar_voter.c", "a voter that is bound to another gives its vote away",
+          "        return is_holder ? VOTE_HOLDER : VOTE_OTHER;",
+          "        return is_holder || planted(117) ? VOTE_HOLDER : VOTE_OTHER;"),
+    118: ("fence.c", "workers and clients ignore epochs",
+          "    } else if (epoch->number < highest->number) {",
+          "    } else if (epoch->number < highest->number && !planted(118)) {"),
+}
+
 DRILL_PLANTS = {
     100: ("broker_dispatch.c", "requests of a client that is gone run",
           "    if (request->client->is_gone) {\n        // Nobody would hear the answer.",
@@ -309,10 +333,11 @@ DRILL_PLANTS = {
 }
 
 PLANTED = plant.Plants(
-    __doc__, {**PLANTS, **PIRATE_PLANTS}, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
+    __doc__, {**PLANTS, **PIRATE_PLANTS, **PAIR_PLANTS}, more=DRILL_PLANTS, unit="seed", found=r"^seed (\d+) fails.*\n(.*)",
     command=lambda number, seeds, first: ["--plant", str(number), "--seed", str(first),
                                           "--seeds", str(seeds), "--no-shrink",
                                           "--profile",
+                                          "pairs" if number in PAIR_PLANTS else
                                           "pirates" if number in PIRATE_PLANTS else "normal"])
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 #include "check_durable.h"
 #include "must.h"
+#include "pairs.h"
 #include "pirates.h"
 #include "trouble.h"
 
@@ -76,6 +77,8 @@ add_nodes(struct world *world)
 {
     if (world->plan.pirates.is_there)
         pirate_nodes_add(world);
+    else if (world->plan.pair.is_there)
+        pair_nodes_add(world);
     else
         add_brokers(world);
     for (uint32_t i = 0; i < world->plan.workers; i++)
@@ -163,6 +166,20 @@ end_durables(struct world *world)
     }
 }
 
+// settle_pair (L1, L5): "a connected majority with one healthy half in it elects exactly one
+// ACTIVE", and the other half reaches PASSIVE. A hold-off after a demote is five leases, a voter
+// that was started again waits for one, and what was late may come four leases later.
+static void
+settle_pair(struct world *world)
+{
+    uint64_t until_ns = world->now_ns + 20 * world->plan.pair.lease_ms * ms + 10 * second;
+    while (!check_pair_serves(world)) {
+        if (world->now_ns >= until_ns)
+            check_pair_unsettled(world);
+        (void)go_on(world, world->now_ns + world->plan.pair.lease_ms * ms / 4, UINT64_MAX);
+    }
+}
+
 // all_answered (B10): "after healing every request is answered, expired or refused within
 // 60 virtual seconds plus twice the longest patience". A request of a client that has gone
 // is only found out when a worker takes it, so where a service has no worker it waits for
@@ -235,6 +252,9 @@ probe_all(struct world *world, uint64_t healed_ns)
             continue;
         probes[i] = client_node_add_probe(world, i);
         node_start(probes[i]);
+        // Both ask the half that serves, and a limit may leave room for one.
+        while (world->pair != NULL && !client_node_is_done(probes[i]))
+            (void)go_on(world, world->now_ns + second, UINT64_MAX);
     }
     for (uint32_t i = 0; i < world->plan.brokers; i++)
         while (probes[i] != NULL && !client_node_is_done(probes[i]))
@@ -299,6 +319,8 @@ run(struct world *world)
     (void)go_on(world, world->plan.trouble_ns, world->plan.events_max);
     uint64_t healed_ns = world->now_ns;
     trouble_end(world);
+    if (world->pair != NULL)
+        settle_pair(world);
     end_durables(world);
     all_answered(world);
     probe_all(world, healed_ns);

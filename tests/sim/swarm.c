@@ -14,6 +14,8 @@ static const uint64_t second = 1000000000;
         (const uint8_t *)(text), sizeof(text) - 1                                                  \
     }
 
+enum { PAIR_PEERS_MAX = 4 }; // workers, and clients, of a pair
+
 // What a stream of numbers is for. Nodes have one each, so that one less changes no other.
 enum part {
     PART_FAULTS = 1,
@@ -25,7 +27,8 @@ enum part {
     PART_DISK,
     PART_HOSTILE,
     PART_TITANIC,
-    PART_PIRATES
+    PART_PIRATES,
+    PART_PAIR
 };
 
 uint32_t
@@ -566,6 +569,33 @@ draw_pirates(struct plan *self)
         draw_lazy(self, i);
 }
 
+// ---- a pair -------------------------------------------------------------------------------------
+
+// hurry: a client that asks the other half before what was late is lost.
+static void
+hurry(const struct plan *self, struct client_config *config)
+{
+    config->timeout_ms = smaller(config->timeout_ms, self->pair.lease_ms);
+}
+
+// draw_pair makes the halves of a pair of two brokers. Its times are those of a lease: what members
+// say to each other takes a small part of one.
+static void
+draw_pair(struct plan *self)
+{
+    struct prng dice = dice_of(self, PART_PAIR, 0);
+    struct pair_plan *plan = &self->pair;
+    plan->is_there = true;
+    plan->number = 7;
+    plan->lease_ms = (uint32_t)spread(&dice, 200, 4000);
+    plan->beat_ms = plan->lease_ms / 10;
+    plan->latency_ns_max = spread(&dice, plan->lease_ms * ms / 1000, plan->lease_ms * ms / 32);
+    plan->fault_gap_ns = spread(&dice, plan->lease_ms / 4, plan->lease_ms * 32) * ms;
+    plan->witness_clock = draw_clock(self, &dice);
+    self->broker.is_paired = true;
+    self->trouble_ns = self->trouble_ns < 120 * second ? self->trouble_ns : 120 * second;
+}
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 static void
@@ -610,6 +640,12 @@ draw_sizes(struct plan *self, const struct options *options)
     // Besides a false one there is at least one that is not.
     bool has_false = self->false_broker != UINT32_MAX && options->brokers_max > 1;
     self->brokers = smaller(has_false && brokers < 2 ? 2 : brokers, options->brokers_max);
+    if (options->is_pairs) {
+        self->brokers = 2;
+        workers = 1 + workers % PAIR_PEERS_MAX;
+        clients = 1 + clients % PAIR_PEERS_MAX;
+        self->services = smaller(self->services, workers);
+    }
     self->false_broker = has_false ? self->brokers - 1 : UINT32_MAX;
     self->workers = smaller(workers, options->workers_max);
     self->clients = smaller(clients, options->clients_max);
@@ -639,12 +675,17 @@ swarm_draw(struct plan *self, const struct options *options)
     }
     draw_broker(self);
     draw_services(self);
+    if (options->is_pairs)
+        draw_pair(self);
     draw_disk(self);
     for (uint32_t i = 0; i < self->workers; i++)
         draw_worker(self, i);
     for (uint32_t i = 0; i < self->clients; i++)
         draw_client(self, i);
-    draw_titanic(self);
+    if (!options->is_pairs)
+        draw_titanic(self);
+    for (uint32_t i = 0; i < self->clients && options->is_pairs; i++)
+        hurry(self, &self->client[i].config);
 }
 
 uint64_t

@@ -53,8 +53,14 @@ enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
     X(FAULT_RECEIVE_MARK, "receive_mark") /* one that does not read is sent no more */             \
     X(FAULT_DISK_FAULT, "disk_fault")     /* a store that only an operator can mend */             \
     X(FAULT_DRAIN_TITANIC, "drain_titanic")                                                        \
-    X(FAULT_FLOOD, "flood") /* a client that waits for no reply */                                 \
-    X(FAULT_TWICE, "twice") /* a server that replies twice */
+    X(FAULT_FLOOD, "flood")           /* a client that waits for no reply */                       \
+    X(FAULT_TWICE, "twice")           /* a server that replies twice */                            \
+    X(FAULT_PAIR_CUT, "pair_cut")     /* one member of a pair is not heard by another */           \
+    X(FAULT_PAIR_LOSE, "pair_lose")   /* letters between members are lost */                       \
+    X(FAULT_PAIR_LATE, "pair_late")   /* or late */                                                \
+    X(FAULT_PAIR_PAUSE, "pair_pause") /* a member stands still for about a lease */                \
+    X(FAULT_PAIR_KILL, "pair_kill")                                                                \
+    X(FAULT_WORDS, "words") /* an operator says this and that */
 
 enum fault {
 #define X(name, text) name,
@@ -75,6 +81,7 @@ struct options {
     uint64_t faults_off; // a bit for each kind
     bool is_hostile;
     bool is_pirates;
+    bool is_pairs;
     bool is_tracing;
     bool shows_notes; // of a run that fails
 };
@@ -166,6 +173,16 @@ struct pirates_plan {
     struct lazy_plan lazy[CLIENTS_MAX];
 };
 
+// A guarded pair, of which the two brokers are the halves.
+struct pair_plan {
+    bool is_there;
+    uint64_t number; // of the pair
+    uint32_t beat_ms, lease_ms;
+    uint64_t latency_ns_max; // between members, and of a record's way to the disk
+    uint64_t fault_gap_ns;
+    struct clock_plan witness_clock;
+};
+
 struct plan {
     uint64_t seed;
     bool is_hostile;       // some of these three are there:
@@ -192,6 +209,7 @@ struct plan {
     struct disk_plan disk; // of each node that has one
     struct titanic_plan titanic;
     struct pirates_plan pirates;
+    struct pair_plan pair;
     struct worker_plan worker[WORKERS_MAX];
     struct client_plan client[CLIENTS_MAX];
 };

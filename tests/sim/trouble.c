@@ -8,6 +8,7 @@
 #include "trouble.h"
 
 #include "nodes.h"
+#include "pairs.h"
 #include "pirates.h"
 
 static const uint64_t ms = 1000000;
@@ -302,6 +303,8 @@ void
 trouble_begin(struct world *world)
 {
     go_wrong(world, NULL, 0);
+    if (world->pair != NULL)
+        pair_trouble_begin(world);
 }
 
 void
@@ -332,4 +335,6 @@ trouble_end(struct world *world)
             pirate_node_release(node);
         node_poke(node);
     }
+    if (world->pair != NULL)
+        pair_trouble_end(world);
 }

@@ -32,6 +32,7 @@ enum stream {
     STREAM_MEMORY,
     STREAM_DISK,
     STREAM_TITANIC,
+    STREAM_PAIR,
     STREAMS
 };
 
@@ -127,6 +128,7 @@ struct world {
     struct book *book;         // of durable requests
     struct inbox *inbox;       // of the workers that keep one
     struct oracle *oracle;     // of the audit chain
+    struct pair *pair;         // NULL: there is none
     struct list parcels;       // all cargo there is
     uint64_t parcel_count;
 

@@ -1,0 +1,226 @@
+// check_pairs.c - what must hold of a pair: reliability.md, 2.5.
+
+#include "check.h"
+#include "pairs.h"
+
+// ---- leases and epochs --------------------------------------------------------------------------
+
+static bool
+has_lease(const struct member *member)
+{
+    const struct bstar_guarded *guarded = &member->core.guarded;
+    bool may_hold = guarded->state == GUARDED_ACTIVATING || guarded->state == GUARDED_ACTIVE ||
+                    (guarded->state == GUARDED_DRAINING && guarded->is_soft);
+    return member->node->is_alive && may_hold && node_now(member->node) < guarded->lease_ns;
+}
+
+// one_lease (S1): "at most one half holds a valid lease at any instant, with clocks drifting up to
+// rho".
+static void
+one_lease(const struct member *member)
+{
+    const struct pair *pair = member->node->world->pair;
+    if (has_lease(&pair->members[0]) && has_lease(&pair->members[1]))
+        check_fail(member->node, "S1 one_lease", "epochs %llu and %llu have valid leases",
+                   (unsigned long long)pair->members[0].core.guarded.epoch,
+                   (unsigned long long)pair->members[1].core.guarded.epoch);
+}
+
+// one_owner (S2): "no epoch is ever owned by two halves".
+static void
+one_owner(const struct member *member)
+{
+    struct pair *pair = member->node->world->pair;
+    uint64_t epoch = member->core.guarded.epoch;
+    if (!has_lease(member) || epoch >= OWNERS_MAX)
+        return;
+    uint64_t *owner = &pair->owners[epoch];
+    if (*owner != 0 && *owner != member->core.config.node)
+        check_fail(member->node, "S2 one_owner", "epoch %llu was the other half's",
+                   (unsigned long long)epoch);
+    *owner = member->core.config.node;
+}
+
+// epochs_rise (S3): "epochs strictly increase at each voter, across restarts".
+static void
+epochs_rise(struct member *member)
+{
+    const struct bstar_voter *voter = &member->core.voter;
+    if (voter->epoch < member->best_epoch ||
+        (voter->epoch == member->best_epoch && voter->holder != member->best_holder))
+        check_fail(member->node, "S3 epochs_rise", "epoch %llu of %llu is granted after %llu",
+                   (unsigned long long)voter->epoch, (unsigned long long)voter->holder,
+                   (unsigned long long)member->best_epoch);
+    member->best_epoch = voter->epoch;
+    member->best_holder = voter->holder;
+}
+
+// amnesia_wait (S9): "a restarted voter grants no new holder for one LEASE", unless the holder that
+// its record names has released it.
+static void
+amnesia_wait(const struct member *member)
+{
+    uint64_t waited_ns = node_now(member->node) - member->restarted_ns;
+    if (member->restarted_ns != 0 && waited_ns < member->core.config.lease_ns &&
+        member->core.voter.holder != member->bound_to)
+        check_fail(member->node, "S9 amnesia_wait", "it grants another %llu ms after its start",
+                   (unsigned long long)(waited_ns / 1000000));
+}
+
+static void
+judge_grant(struct member *member, const struct bstar_voter *was)
+{
+    const struct bstar_voter *voter = &member->core.voter;
+    if (voter->epoch == was->epoch && voter->holder == was->holder)
+        return;
+    epochs_rise(member);
+    amnesia_wait(member);
+}
+
+// ---- states -------------------------------------------------------------------------------------
+
+// no_exit (S8): "nothing from the network ends a process".
+static void
+no_exit(const struct member *member)
+{
+    if (member->core.pulse.is_over && !member->was_stopped)
+        check_fail(member->node, "S8 no_exit", "it is over, and nobody has stopped it");
+}
+
+// fault_sticks (S10): "FAULT is left only by the operator".
+static void
+fault_sticks(struct member *member, const struct bstar_event *event)
+{
+    bool is_fault = member->core.guarded.state == GUARDED_FAULT;
+    bool may_leave = event->kind == BSTAR_ON_CLEAR || event->kind == BSTAR_ON_LOADED;
+    if (member->was_fault && !is_fault && !may_leave)
+        check_fail(member->node, "S10 fault_sticks", "it has left FAULT by itself");
+    member->was_fault = is_fault;
+}
+
+// no_false_votes (S12): "worker, heartbeat and mmi traffic never cause a transition; in guarded no
+// client traffic does". What the clock causes stands before it among the facts.
+static void
+no_false_votes(const struct member *member, const struct bstar_event *event)
+{
+    const struct bstar_effects *effects = &member->effects;
+    if ((event->kind != BSTAR_ON_TRAFFIC && event->kind != BSTAR_ON_CLIENT) ||
+        effects->fact_count == 0)
+        return;
+    const struct bstar_fact *fact = &effects->facts[effects->fact_count - 1];
+    if (fact->was != fact->is)
+        check_fail(member->node, "S12 no_false_votes", "a client moves it from %u to %u", fact->was,
+                   fact->is);
+}
+
+// no_bugs: what the table calls a bug never happens.
+static void
+no_bugs(const struct member *member)
+{
+    if (member->core.stats.bugs > 0)
+        check_fail(member->node, "S0 no_bugs", "a cell that says bug");
+}
+
+static void
+mark_rows(const struct member *member)
+{
+    const struct bstar_effects *effects = &member->effects;
+    struct world *world = member->node->world;
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct bstar_effect *effect = &effects->list[i];
+        if (effect->kind != BSTAR_DO_CHANGE)
+            continue;
+        if (effect->is == GUARDED_ACTIVE && effect->epoch > 1)
+            mark(world, MARK_TAKEOVER);
+        if (effect->is == GUARDED_DRAINING)
+            mark(world, member->core.guarded.is_soft ? MARK_SOFT_DRAIN : MARK_LEASE_ENDED);
+        if (effect->was == GUARDED_DRAINING && effect->is == GUARDED_PASSIVE)
+            mark(world, MARK_DRAIN_DONE);
+    }
+}
+
+void
+check_member_started(struct member *member)
+{
+    member->restarted_ns = member->node->life > 1 ? node_now(member->node) : 0;
+    member->was_fault = member->was_stopped = false;
+}
+
+void
+check_member_step(struct member *member, const struct bstar_event *event,
+                  const struct bstar_voter *was)
+{
+    bool is_release = event->kind == BSTAR_ON_MESSAGE && event->fault == BSTAR_SOUND &&
+                      event->message->command == BSTAR_RELEASE &&
+                      event->message->node == member->best_holder &&
+                      event->message->epoch == member->best_epoch;
+    if (is_release)
+        member->restarted_ns = 0;
+    if (event->kind == BSTAR_ON_LOADED) {
+        // What was being written when it ended may be there, though nobody was told.
+        epochs_rise(member);
+        member->bound_to = member->core.voter.holder;
+    } else {
+        judge_grant(member, was);
+    }
+    member->was_stopped = member->was_stopped || event->kind == BSTAR_ON_STOP;
+    no_exit(member);
+    if (member->number == MEMBER_WITNESS)
+        return;
+    fault_sticks(member, event);
+    no_false_votes(member, event);
+    one_lease(member);
+    one_owner(member);
+    no_bugs(member);
+    mark_rows(member);
+}
+
+// ---- what is served -----------------------------------------------------------------------------
+
+// passive_is_quiet (S11): "only ACTIVE (or a soft drain, for what was already out) answers".
+void
+check_pair_sends(const struct broker_node *broker, enum mdp_side side)
+{
+    const struct member *member = broker->half.member;
+    bool is_active = member->core.guarded.state == GUARDED_ACTIVE;
+    bool is_draining = member->core.guarded.state == GUARDED_DRAINING && side == MDP_CLIENT_SIDE;
+    if (!has_lease(member) || !(is_active || is_draining))
+        check_fail(&broker->node, "S11 passive_is_quiet", "it serves in state %u",
+                   member->core.guarded.state);
+}
+
+// no_late_effect (S4): "at no receiver does an effect with epoch e follow one with a higher epoch".
+void
+check_no_late_effect(struct node *node, uint64_t *highest_io, uint64_t epoch)
+{
+    if (epoch == 0)
+        check_fail(node, "S4 no_late_effect", "it takes what carries no epoch");
+    if (epoch < *highest_io)
+        check_fail(node, "S4 no_late_effect", "it takes what is of epoch %llu after %llu",
+                   (unsigned long long)epoch, (unsigned long long)*highest_io);
+    *highest_io = epoch;
+}
+
+// ---- when all is mended -------------------------------------------------------------------------
+
+bool
+check_pair_serves(const struct world *world)
+{
+    uint32_t active = 0, passive = 0;
+    for (uint32_t i = 0; i < MEMBER_WITNESS; i++) {
+        const struct member *member = &world->pair->members[i];
+        if (!member->node->is_alive)
+            continue;
+        active += member->core.guarded.state == GUARDED_ACTIVE ? 1 : 0;
+        passive += member->core.guarded.state == GUARDED_PASSIVE ? 1 : 0;
+    }
+    return active == 1 && passive == 1;
+}
+
+void
+check_pair_unsettled(struct world *world)
+{
+    world_fail(world, "L1 one_serves", "after all is mended the halves are in states %u and %u",
+               world->pair->members[0].core.guarded.state,
+               world->pair->members[1].core.guarded.state);
+}

@@ -1,0 +1,251 @@
+// pair_member.c - bstar.c and bstar_witness.c, without sockets, disks and threads.
+//
+// Letters between members are lost, late and out of order, and each way can be cut. A record is on
+// the disk a while after it is asked for; a process that ends before has it there or not.
+
+#include "check.h"
+#include "pairs.h"
+
+static struct pair *
+pair_of(const struct member *self)
+{
+    return self->node->world->pair;
+}
+
+// ---- letters ------------------------------------------------------------------------------------
+
+static void
+arrive(struct world *world, void *object, uint64_t argument)
+{
+    struct letter *letter = object;
+    struct member *to = &world->pair->members[letter->to];
+    (void)argument;
+    if (!to->node->is_alive || to->node->life != letter->life) {
+        world_give(world, letter);
+        return;
+    }
+    if (to->last == NULL)
+        to->first = letter;
+    else
+        to->last->next = letter;
+    to->last = letter;
+    node_poke(to->node);
+}
+
+static uint64_t
+delay(struct world *world)
+{
+    const struct pair_plan *plan = &world->plan.pair;
+    if (has(world, FAULT_PAIR_LATE) && roll(world, STREAM_PAIR, 20) == 0) {
+        mark(world, MARK_LETTER_LATE);
+        return roll(world, STREAM_PAIR, 4 * (uint64_t)plan->lease_ms * 1000000);
+    }
+    return roll_between(world, STREAM_PAIR, plan->latency_ns_max / 8, plan->latency_ns_max);
+}
+
+static void
+post(struct member *self, uint32_t to, const struct bstar_message *message)
+{
+    struct world *world = self->node->world;
+    bool is_lost = has(world, FAULT_PAIR_LOSE) && roll(world, STREAM_PAIR, 20) == 0;
+    const struct node *receiver = pair_of(self)->members[to].node;
+    if (is_lost || pair_of(self)->cut_until_ns[self->number][to] > world->now_ns ||
+        !receiver->is_alive)
+        return;
+    struct letter *letter = world_take_zeroed(world, sizeof *letter);
+    letter->from = self->number;
+    letter->to = to;
+    letter->life = receiver->life;
+    letter->size = bstar_message_encode(message, letter->bytes);
+    world_at(world, world->now_ns + delay(world), arrive, letter, 0);
+}
+
+static void
+read_letter(struct member *self, const struct letter *letter)
+{
+    struct view frame = view_of(letter->bytes, letter->size);
+    struct bstar_message message;
+    struct bstar_event event = {.kind = BSTAR_ON_MESSAGE,
+                                .fault = bstar_message_decode(&frame, 1, &message),
+                                .message = &message,
+                                .sender = letter->from == MEMBER_WITNESS ? BSTAR_FROM_WITNESS
+                                                                         : BSTAR_FROM_PEER,
+                                .route = letter->from};
+    member_step(self, event);
+}
+
+static void
+read_letters(struct member *self)
+{
+    struct letter *letter;
+    while ((letter = self->first) != NULL) {
+        self->first = letter->next;
+        if (self->first == NULL)
+            self->last = NULL;
+        read_letter(self, letter);
+        world_give(self->node->world, letter);
+    }
+}
+
+// ---- the disk -----------------------------------------------------------------------------------
+
+static void
+on_disk(struct world *world, void *object, uint64_t serial)
+{
+    struct member *self = object;
+    (void)world;
+    if (!self->is_writing || self->write_serial != serial)
+        return;
+    self->disk = self->writing;
+    self->is_writing = false;
+    self->is_written = true;
+    node_poke(self->node);
+}
+
+static void
+write_record(struct member *self, const struct bstar_record *record)
+{
+    struct world *world = self->node->world;
+    self->writing = *record;
+    self->is_writing = true;
+    uint64_t takes_ns = roll(world, STREAM_PAIR, world->plan.pair.latency_ns_max) + 1;
+    world_at(world, world->now_ns + takes_ns, on_disk, self, ++self->write_serial);
+}
+
+// ---- stepping the core --------------------------------------------------------------------------
+
+static void
+change(struct member *self, const struct bstar_effect *effect)
+{
+    struct world *world = self->node->world;
+    bool is_half = self->number != MEMBER_WITNESS;
+    note(world, self->node, "was in state %llu of the pair, is in %llu, epoch %llu", effect->was,
+         effect->is, bstar_core_epoch(&self->core));
+    // A soft drain whose time is over ends without being asked to.
+    if (is_half && effect->was == GUARDED_DRAINING && self->is_draining) {
+        self->is_draining = false;
+        self->must_drop = true;
+    }
+}
+
+static void
+carry_out(struct member *self, const struct bstar_effect *effect)
+{
+    switch (effect->kind) {
+    case BSTAR_DO_SEND:
+        post(self, effect->to == BSTAR_FROM_WITNESS ? MEMBER_WITNESS : 1 - self->number,
+             &effect->message);
+        break;
+    case BSTAR_DO_REPLY:
+        post(self, (uint32_t)effect->route, &effect->message);
+        break;
+    case BSTAR_DO_STORE:
+        write_record(self, &effect->record);
+        break;
+    case BSTAR_DO_CHANGE:
+        change(self, effect);
+        break;
+    case BSTAR_DO_SERVE:
+        self->is_served = true;
+        break;
+    case BSTAR_DO_DRAIN:
+        self->is_draining = self->must_finish = true;
+        break;
+    case BSTAR_DO_DROP:
+        self->is_draining = self->must_drop = true;
+        break;
+    default:
+        break;
+    }
+}
+
+void
+member_step(struct member *self, struct bstar_event event)
+{
+    struct bstar_voter was = self->core.voter;
+    event.now_ns = node_now(self->node);
+    bstar_core_step(&self->core, &event, &self->effects);
+    check_member_step(self, &event, &was);
+    for (size_t i = 0; i < self->effects.count; i++)
+        carry_out(self, &self->effects.list[i]);
+}
+
+void
+member_turn(struct member *self)
+{
+    if (self->is_written) {
+        self->is_written = false;
+        member_step(self, (struct bstar_event){.kind = BSTAR_ON_STORED});
+    }
+    read_letters(self);
+    member_step(self, (struct bstar_event){.kind = BSTAR_ON_TICK});
+}
+
+uint64_t
+member_deadline(const struct member *self)
+{
+    return self->first != NULL || self->is_written ? 0 : bstar_core_deadline(&self->core);
+}
+
+// ---- what it is asked ---------------------------------------------------------------------------
+
+bool
+member_may_serve(struct member *self)
+{
+    self->is_served = false;
+    member_step(self, (struct bstar_event){.kind = BSTAR_ON_CLIENT});
+    return self->is_served;
+}
+
+bool
+member_is_serving(const struct member *self)
+{
+    return bstar_core_may_serve(&self->core, node_now(self->node));
+}
+
+bool
+member_may_send(const struct member *self, bool is_finishing, bool is_request)
+{
+    if (is_finishing && !is_request)
+        return bstar_core_may_finish(&self->core, node_now(self->node));
+    return member_is_serving(self);
+}
+
+// ---- its beginning and its end ------------------------------------------------------------------
+
+void
+member_start(struct member *self)
+{
+    struct world *world = self->node->world;
+    const struct pair_plan *plan = &world->plan.pair;
+    bool is_witness = self->number == MEMBER_WITNESS;
+    struct bstar_config config;
+    bstar_config_init(&config, is_witness ? BSTAR_WITNESS : BSTAR_GUARDED, self->number == 0, false,
+                      plan->beat_ms, 0, plan->lease_ms);
+    config.pair = plan->number;
+    config.node = self->number + 1;
+    self->disk.pair = plan->number;
+    swarm_seed(config.seed, world->plan.seed, 500 + self->number, self->node->life);
+    bstar_core_init(&self->core, &config, node_now(self->node));
+    self->must_finish = self->must_drop = self->is_draining = false;
+    check_member_started(self);
+    member_step(self, (struct bstar_event){.kind = BSTAR_ON_LOADED, .record = &self->disk});
+}
+
+void
+member_kill(struct member *self)
+{
+    struct world *world = self->node->world;
+    struct letter *letter;
+    // What was being written is there, or not.
+    if (self->is_writing && roll(world, STREAM_PAIR, 2) == 0)
+        self->disk = self->writing;
+    if (self->is_writing)
+        mark(world, MARK_KILLED_WRITING);
+    self->is_writing = self->is_written = false;
+    while ((letter = self->first) != NULL) {
+        self->first = letter->next;
+        world_give(world, letter);
+    }
+    self->last = NULL;
+}

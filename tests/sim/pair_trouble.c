@@ -1,0 +1,172 @@
+// pair_trouble.c - what happens to a pair besides the faults of any broker: each way between two
+// members is cut, members stand still for about as long as a lease, the witness ends, and an
+// operator says this and that.
+
+#include "pairs.h"
+#include "trouble.h"
+
+static const uint64_t ms = 1000000;
+
+// a_while is about a lease: from a small part of one to eight of them.
+static uint64_t
+a_while(struct world *world)
+{
+    uint64_t lease_ns = world->plan.pair.lease_ms * ms;
+    return roll(world, STREAM_PAIR, lease_ns >> 4 << roll(world, STREAM_PAIR, 8)) + 1;
+}
+
+static struct member *
+any(struct world *world, uint32_t count)
+{
+    return &world->pair->members[roll(world, STREAM_PAIR, count)];
+}
+
+static void
+cut(struct world *world, uint32_t from, uint32_t to, uint64_t until_ns)
+{
+    note(world, NULL, "member %llu is not heard by %llu until %llu ms", from, to, until_ns / ms);
+    if (world->pair->cut_until_ns[from][to] < until_ns)
+        world->pair->cut_until_ns[from][to] = until_ns;
+}
+
+// isolate is what happens to a half behind a switch that stands still: what it has sent comes when
+// another may serve.
+static void
+isolate(struct world *world, uint32_t half, uint64_t until_ns)
+{
+    uint64_t later_ns = until_ns + a_while(world);
+    list_each (node, &links_router(world, half)->pipes) {
+        struct pipe *pipe = list_object(node, struct pipe, in_broker);
+        if (!pipe->is_cut)
+            pipe_stall(pipe, 3, later_ns);
+    }
+}
+
+// cut_some cuts one way, both ways between two, or one off from both others.
+static void
+cut_some(struct world *world)
+{
+    uint32_t from = (uint32_t)roll(world, STREAM_PAIR, MEMBERS);
+    uint32_t to = (from + 1 + (uint32_t)roll(world, STREAM_PAIR, 2)) % MEMBERS;
+    uint64_t kind = roll(world, STREAM_PAIR, 4);
+    uint64_t until_ns = world->now_ns + a_while(world);
+    cut(world, from, to, until_ns);
+    mark(world, kind == 0 ? MARK_CUT_ONE_WAY : MARK_CUT_BOTH_WAYS);
+    if (kind != 0)
+        cut(world, to, from, until_ns);
+    if (kind != 3)
+        return;
+    cut(world, from, MEMBERS - from - to, until_ns);
+    cut(world, MEMBERS - from - to, from, until_ns);
+    if (from < MEMBER_WITNESS)
+        isolate(world, from, until_ns);
+}
+
+static void
+pause_one(struct world *world)
+{
+    struct node *node = any(world, MEMBERS)->node;
+    uint64_t while_ns = a_while(world);
+    if (!node->is_alive)
+        return;
+    note(world, node, "of the pair stands still for %llu us", while_ns / 1000, 0, 0);
+    mark(world, MARK_MEMBER_PAUSED);
+    node_stand(node, world->now_ns + while_ns);
+}
+
+static void
+start_again(struct world *world, void *object, uint64_t life)
+{
+    (void)world;
+    struct node *node = object;
+    if (node->life == life)
+        node_start(node);
+}
+
+// kill_some ends a member, or all three, as with the power.
+static void
+kill_some(struct world *world)
+{
+    uint32_t which = (uint32_t)roll(world, STREAM_PAIR, MEMBERS + 1);
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        struct node *node = world->pair->members[i].node;
+        if ((which != i && which != MEMBERS) || !node->is_alive)
+            continue;
+        node_kill(node);
+        world_at(world, world->now_ns + a_while(world), start_again, node, node->life);
+    }
+    mark(world, which == MEMBERS ? MARK_ALL_MEMBERS_KILLED : MARK_MEMBER_KILLED);
+}
+
+// stall_one lets what a half has sent, or is sent, come after a reign that is over.
+static void
+stall_one(struct world *world)
+{
+    struct pipe *pipe = links_pick(world, roll(world, STREAM_PAIR, PIPES_MAX));
+    uint32_t lanes = (uint32_t)roll_between(world, STREAM_PAIR, 1, 3);
+    uint64_t while_ns = a_while(world);
+    if (pipe != NULL)
+        pipe_stall(pipe, lanes, world->now_ns + while_ns);
+}
+
+static void
+say_something(struct world *world)
+{
+    static const enum bstar_event_kind words[] = {BSTAR_ON_PROMOTE, BSTAR_ON_DEMOTE,
+                                                  BSTAR_ON_FREEZE, BSTAR_ON_THAW};
+    struct broker_node *half =
+        broker_node_of(world, (uint32_t)roll(world, STREAM_PAIR, MEMBER_WITNESS));
+    enum bstar_event_kind word = words[roll(world, STREAM_PAIR, sizeof words / sizeof *words)];
+    bool stands =
+        half->node.stands_until_ns > world->now_ns || half->node.frozen_until_ns > world->now_ns;
+    if (half->node.is_alive && !stands)
+        pair_says(half, word);
+}
+
+static void
+go_wrong(struct world *world, void *object, uint64_t argument)
+{
+    (void)object;
+    (void)argument;
+    if (world->is_healed)
+        return;
+    switch (roll(world, STREAM_PAIR, 5)) {
+    case 0:
+        if (has(world, FAULT_PAIR_CUT))
+            cut_some(world);
+        break;
+    case 1:
+        if (has(world, FAULT_PAIR_PAUSE))
+            pause_one(world);
+        break;
+    case 2:
+        if (has(world, FAULT_PAIR_KILL))
+            kill_some(world);
+        break;
+    case 3:
+        if (has(world, FAULT_WORDS))
+            say_something(world);
+        break;
+    default:
+        if (has(world, FAULT_CLOG))
+            stall_one(world);
+    }
+    uint64_t gap_ns = roll_gap(world, STREAM_PAIR, world->plan.pair.fault_gap_ns);
+    world_at(world, world->now_ns + gap_ns, go_wrong, NULL, 0);
+}
+
+void
+pair_trouble_begin(struct world *world)
+{
+    go_wrong(world, NULL, 0);
+}
+
+// pair_trouble_end: the operator's freezes end too.
+void
+pair_trouble_end(struct world *world)
+{
+    memset(world->pair->cut_until_ns, 0, sizeof world->pair->cut_until_ns);
+    for (uint32_t i = 0; i < MEMBER_WITNESS; i++)
+        if (broker_node_of(world, i)->node.is_alive)
+            pair_says(broker_node_of(world, i), BSTAR_ON_THAW);
+}

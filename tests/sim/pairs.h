@@ -1,0 +1,97 @@
+// pairs.h - a guarded pair: two brokers of which one serves, and their witness.
+//
+// A member is bstar_core with its mail, its disk and its clock (pair_member.c). Two of them stand
+// in a broker each, as lib/shell/broker_pair.c has it, and the third is a node of its own
+// (pair_node.c). What holds of them is in check_pairs.c.
+
+#ifndef GALLEON_PAIRS_H
+#define GALLEON_PAIRS_H
+
+#include "bstar_core.h"
+#include "nodes.h"
+
+enum { MEMBER_WITNESS = 2, MEMBERS = 3, OWNERS_MAX = 4096 };
+
+struct letter {
+    struct letter *next;
+    uint32_t from, to;
+    uint32_t life; // of the member that it goes to: a connection does not outlive a process
+    size_t size;
+    uint8_t bytes[BSTAR_MESSAGE_BYTES_MAX];
+};
+
+struct member {
+    struct node *node;
+    uint32_t number;
+    struct bstar_core core;
+    struct bstar_effects effects;
+    struct letter *first, *last; // that have arrived
+    // The disk, which outlives a process.
+    struct bstar_record disk, writing;
+    uint64_t write_serial;
+    bool is_writing;
+    bool is_written; // and not told yet
+    // What the last step asked for.
+    bool must_finish, must_drop;
+    bool is_draining;
+    bool is_served;
+    // check_pairs.c
+    uint64_t best_epoch, best_holder; // that it granted last
+    uint64_t bound_to;                // whom its record named when it started,
+    uint64_t restarted_ns;            // and when; 0: it has released, or was never killed
+    bool was_fault, was_stopped;
+};
+
+struct pair {
+    struct member members[MEMBERS];
+    uint64_t cut_until_ns[MEMBERS][MEMBERS]; // from, to
+    uint64_t owners[OWNERS_MAX];             // of each epoch: who had a lease for it
+    uint64_t settled_ns;                     // since when exactly one serves, when all is mended
+};
+
+// ---- members (pair_member.c) --------------------------------------------------------------------
+
+void member_start(struct member *self);
+void member_kill(struct member *self);
+// member_turn: what the disk has done, all that has arrived, TICK.
+void member_turn(struct member *self);
+void member_step(struct member *self, struct bstar_event event);
+uint64_t member_deadline(const struct member *self);
+// member_may_serve is a client's knock: in guarded it is no vote.
+bool member_may_serve(struct member *self);
+bool member_may_send(const struct member *self, bool is_finishing, bool is_request);
+bool member_is_serving(const struct member *self);
+
+// ---- nodes (pair_node.c) ------------------------------------------------------------------------
+
+void pair_nodes_add(struct world *world);
+// Of a broker that is a half, around its own loop.
+void pair_start(struct broker_node *self);
+void pair_kill(struct broker_node *self);
+void pair_begin_turn(struct broker_node *self);
+void pair_before_record(struct broker_node *self, const struct mdp_record *record);
+void pair_after_record(struct broker_node *self);
+void pair_before_sending(struct broker_node *self);
+void pair_end_turn(struct broker_node *self);
+uint64_t pair_deadline(const struct broker_node *self);
+bool pair_may_send(const struct broker_node *self, enum mdp_side side);
+// pair_says is what an operator says to a half.
+void pair_says(struct broker_node *self, enum bstar_event_kind word);
+
+// ---- trouble (pair_trouble.c) -------------------------------------------------------------------
+
+void pair_trouble_begin(struct world *world);
+void pair_trouble_end(struct world *world);
+
+// ---- invariants (check_pairs.c) -----------------------------------------------------------------
+
+void check_member_started(struct member *member);
+void check_member_step(struct member *member, const struct bstar_event *event,
+                       const struct bstar_voter *was);
+// check_pair_sends: this broker's socket is given something that depends on its reign.
+void check_pair_sends(const struct broker_node *broker, enum mdp_side side);
+// check_pair_serves (L1): is exactly one half ACTIVE, and the other one passive (L5)?
+bool check_pair_serves(const struct world *world);
+_Noreturn void check_pair_unsettled(struct world *world);
+
+#endif
