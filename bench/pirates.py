@@ -8,16 +8,14 @@ for each repeat. Prints a table of medians, and which targets are reached. Exit 
 anything was lost or wrong.
 """
 
-import argparse
 import dataclasses
 import os
-import signal
 import statistics
 import sys
 
 import rpc_report
-from rpc import REPEATS, on_interrupt, run_all
 from rpc_cells import FREE, RELAY, SPLIT, Cell
+from rpc_command import Command
 from rpc_report import Target, ratio_text, short, table, time_text
 from rpc_run import ANY_PORT, Machine, Programs
 
@@ -129,69 +127,11 @@ def targets(results):
                      results.ratio(cell, cell.guide()))
 
 
-def report(results, machine, programs):
-    parts = [rpc_report.wrapped(rpc_report.facts(results, machine, programs))]
-    if results.runs:
-        parts += [main_table(results),
-                  table(["target", "wanted", "measured", ""],
-                        [target.row() for target in targets(results)
-                         if target.value is not None or not results.is_partial])]
-    if results.failures:
-        parts.append("Runs that failed, and are in no figure:")
-        parts.append("\n".join(f"- {failure}" for failure in results.failures))
-    return "\n\n".join(parts)
-
-
-# ---- The command --------------------------------------------------------------------------------
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(prog="./dev bench pirates",
-                                     description="Measures the pirates' queues.")
-    parser.add_argument("--repeats", type=int, default=REPEATS, metavar="N",
-                        help=f"of every cell ({REPEATS})")
-    parser.add_argument("--measure", type=int, default=1000, metavar="MS",
-                        help="of each run (1000)")
-    parser.add_argument("--warmup", type=int, default=300, metavar="MS", help="before it (300)")
-    parser.add_argument("--only", metavar="TEXT", help="cells whose name has TEXT in it")
-    parser.add_argument("--list", action="store_true", help="name the cells, run nothing")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table into FILE, too")
-    parser.add_argument("--build", metavar="FOLDER",
-                        default=os.environ.get("GALLEON_BUILD", "build/release"),
-                        help="where the programs are (build/release)")
-    arguments = parser.parse_args()
-    arguments.full = False
-    return arguments
-
-
 def main():
-    arguments = parse_arguments()
     machine = Machine()
-    cells = [cell for cell in cells_of(machine)
-             if not arguments.only or arguments.only in cell.name()]
-    if arguments.list:
-        print("\n".join(cell.name() for cell in cells))
-        return 0
-    programs = QueuePrograms(arguments.build)
-    missing = programs.missing()
-    if missing:
-        print(f"pirates.py: {missing} is not built: use ./dev bench pirates", file=sys.stderr)
-        return 2
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_interrupt)
-    results = rpc_report.Results()
-    results.is_partial = bool(arguments.only)
-    try:
-        run_all(cells, programs, machine, arguments, results)
-    except KeyboardInterrupt:
-        print("\npirates.py: interrupted; this is what there is", file=sys.stderr)
-        print(report(results, machine, programs))
-        return 130
-    text = report(results, machine, programs)
-    print(text)
-    if arguments.markdown:
-        rpc_report.write_markdown(arguments.markdown, text, BEGIN, END, NEW_FILE)
-    return 1 if results.failures else 0
+    command = Command("pirates", "Measures the pirates' queues.", main_table,
+                      targets, (BEGIN, END, NEW_FILE))
+    return command.run(cells_of(machine), QueuePrograms, machine)
 
 
 if __name__ == "__main__":
