@@ -144,6 +144,13 @@ say(struct bstar_stage *self, int half, enum bstar_word word)
     return bstar_say(self->halves[half], word, galleon_now_ns());
 }
 
+static bool
+one_leads(struct bstar_stage *self, int half)
+{
+    (void)half;
+    return bstar_stage_leads(self, STAGE_PRIMARY) || bstar_stage_leads(self, STAGE_BACKUP);
+}
+
 static void
 a_demoted_half_is_followed_at_once(void **state)
 {
@@ -152,10 +159,15 @@ a_demoted_half_is_followed_at_once(void **state)
     struct bstar_answer answer = say(self, STAGE_BACKUP, BSTAR_SAY_PROMOTE);
     assert_false(answer.is_accepted);
     assert_string_equal(answer.why, "the peer is alive: demote it");
-    bstar_stage_until(self, hears_peer, STAGE_PRIMARY);
-    assert_true(say(self, STAGE_PRIMARY, BSTAR_SAY_DEMOTE).is_accepted);
-    assert_false(bstar_is_serving(self->halves[STAGE_PRIMARY], galleon_now_ns()));
-    bstar_stage_until(self, bstar_stage_leads, STAGE_BACKUP);
+    // A beat from when the backup still waited may be on its way: by the table the primary then
+    // leads again, and is told once more.
+    for (int i = 0; i < 5 && !bstar_stage_leads(self, STAGE_BACKUP); i++) {
+        bstar_stage_until(self, hears_peer, STAGE_PRIMARY);
+        assert_true(say(self, STAGE_PRIMARY, BSTAR_SAY_DEMOTE).is_accepted);
+        assert_false(bstar_is_serving(self->halves[STAGE_PRIMARY], galleon_now_ns()));
+        bstar_stage_until(self, one_leads, STAGE_BACKUP);
+    }
+    assert_true(bstar_stage_leads(self, STAGE_BACKUP));
 }
 
 static void
