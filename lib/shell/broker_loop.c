@@ -14,9 +14,10 @@
 #include <sys/random.h>
 
 enum {
-    TICKS_MAX = 256,         // in one turn: the rest of a long job waits for the next
-    WAIT_MS_MAX = 1000,      // so that a signal just before the wait is seen
-    TURNS_BETWEEN_LOOKS = 32 // at signals and commands, while messages keep coming
+    TICKS_MAX = 256,          // in one turn: the rest of a long job waits for the next
+    WAIT_MS_MAX = 1000,       // so that a signal just before the wait is seen
+    TURNS_BETWEEN_LOOKS = 32, // at signals and commands, while messages keep coming
+    LAST_WORDS_MS = 1000      // what was said last, to workers and clients, may go out
 };
 
 // ---- making one -------------------------------------------------------------------------------
@@ -194,14 +195,17 @@ wait_ms(const struct broker_loop *self)
     return ms < WAIT_MS_MAX ? (int)ms : WAIT_MS_MAX;
 }
 
-bool
-broker_loop_is_pressed(struct broker_loop *self, bool is_busy)
+// is_pressed: messages wait, and nothing else has to be looked at in this turn.
+static bool
+is_pressed(struct broker_loop *self, bool is_busy)
 {
     return is_busy && ++self->busy_turns % TURNS_BETWEEN_LOOKS != 0;
 }
 
-void
-broker_loop_pump_doors(struct broker_loop *self)
+// pump_doors looks at the doors' own events before the first turn: their descriptors are edges,
+// which say nothing before the first look.
+static void
+pump_doors(struct broker_loop *self)
 {
     for (size_t i = 0; i < self->door_count; i++)
         listener_pump(&self->doors[i]->listener);
@@ -218,8 +222,10 @@ on_readable(struct broker_loop *self, int fd)
             listener_pump(&self->doors[i]->listener);
 }
 
-bool
-broker_loop_wait(struct broker_loop *self, bool is_busy)
+// wait_for_any waits until there is something to do, not at all where something is. False: the
+// process was interrupted.
+static bool
+wait_for_any(struct broker_loop *self, bool is_busy)
 {
     struct epoll_event events[2 + 2 * LOOP_DOORS_MAX];
     int count =
@@ -229,6 +235,36 @@ broker_loop_wait(struct broker_loop *self, bool is_busy)
     for (int i = 0; i < count; i++)
         on_readable(self, events[i].data.fd);
     return true;
+}
+
+// rest waits until there is something to do. False: leave.
+static bool
+rest(struct broker_loop *self, const struct broker_owner *owner)
+{
+    bool is_busy = owner->has_input(owner->self);
+    // Under load other descriptors are looked at now and then.
+    if (is_pressed(self, is_busy))
+        return !zsys_interrupted;
+    // The pipe's descriptor is an edge too: it says nothing before the first look.
+    while (owner->pipe != NULL && (zsock_events(owner->pipe) & ZMQ_POLLIN))
+        if (!owner->on_command(owner->self))
+            return false;
+    return wait_for_any(self, is_busy);
+}
+
+int
+broker_loop_run(struct broker_loop *self, const struct broker_owner *owner)
+{
+    pump_doors(self);
+    do {
+        owner->turn(owner->self);
+        if (self->is_stopped) {
+            for (size_t i = 0; i < self->door_count; i++)
+                sockets_set(self->doors[i]->handle, ZMQ_LINGER, LAST_WORDS_MS);
+            return GALLEON_OK;
+        }
+    } while (rest(self, owner));
+    return GALLEON_INTERRUPTED;
 }
 
 void

@@ -6,9 +6,8 @@
 //     broker_loop_begin_turn(loop);
 //     ... broker_loop_step(loop, &event) for each record ...
 //     broker_loop_end_turn(loop);
-//     if (!broker_loop_is_pressed(loop, is_busy) && !broker_loop_wait(loop, is_busy))
-//         leave;
 //
+// and broker_loop_run makes one after the other, and waits in between.
 // The clock is read once a turn.
 
 #ifndef GALLEON_BROKER_LOOP_H
@@ -73,14 +72,20 @@ void broker_loop_step(struct broker_loop *self, struct broker_event *event);
 // broker_loop_end_turn ticks, writes what is packed, and gives back what was refused.
 void broker_loop_end_turn(struct broker_loop *self);
 
-// broker_loop_is_pressed: messages wait, and nothing else has to be looked at in this turn.
-bool broker_loop_is_pressed(struct broker_loop *self, bool is_busy);
-// broker_loop_wait waits until there is something to do, not at all where something is. False:
-// the process was interrupted.
-bool broker_loop_wait(struct broker_loop *self, bool is_busy);
-// broker_loop_pump_doors looks at the doors' own events. To be called once before the first turn:
-// their descriptors are edges, which say nothing before the first look.
-void broker_loop_pump_doors(struct broker_loop *self);
+// What broker_loop_run asks of the owner.
+struct broker_owner {
+    void *self;
+    void (*turn)(void *self);
+    // Is there more to read? A socket's descriptor is an edge, not a level, so what is there has to
+    // be asked for before each wait.
+    bool (*has_input)(void *self);
+    zsock_t *pipe;                  // of the actor, NULL where there is none
+    bool (*on_command)(void *self); // obeys one that came over the pipe; false: leave
+};
+
+// broker_loop_run serves until a drain is over (GALLEON_OK; what was said last may still go out),
+// or it is interrupted, or told to leave.
+int broker_loop_run(struct broker_loop *self, const struct broker_owner *owner);
 
 // broker_loop_drain has the next turn begin a drain. It is safe from a signal handler and from
 // other threads.

@@ -6,8 +6,8 @@
 //     ... broker_pair_step(pair, &event, &inbox) for each record ...
 //     broker_pair_end_turn(pair);        as broker_loop_end_turn, and who is done says so
 //
-// in place of broker_loop's own calls; broker_loop_wait stays. Nothing that depends on the reign
-// of this half goes out without a look at the clock just before.
+// in place of broker_loop's own calls; broker_loop_run stays. Nothing that depends on the reign of
+// this half goes out without a look at the clock just before.
 
 #ifndef GALLEON_BROKER_PAIR_H
 #define GALLEON_BROKER_PAIR_H

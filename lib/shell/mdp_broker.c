@@ -260,8 +260,9 @@ drain_socket(mdp_broker_t *self)
 
 // turn handles a batch of what has arrived and writes what came of it.
 static void
-turn(mdp_broker_t *self)
+turn(void *object)
 {
+    mdp_broker_t *self = object;
     if (self->pair.half == NULL) {
         broker_loop_begin_turn(&self->loop);
         drain_socket(self);
@@ -274,18 +275,18 @@ turn(mdp_broker_t *self)
     publish_stats(self);
 }
 
-// has_input: is there more to read? A socket's descriptor is an edge, not a level, so
-// what is there has to be asked for before each wait.
 static bool
-has_input(mdp_broker_t *self)
+has_input(void *object)
 {
+    mdp_broker_t *self = object;
     return !self->reader.is_done || (sockets_events(self->door.handle) & ZMQ_POLLIN);
 }
 
 // on_command obeys the actor's owner; false on $TERM or interruption.
 static bool
-on_command(mdp_broker_t *self)
+on_command(void *object)
 {
+    mdp_broker_t *self = object;
     char *command = NULL, *endpoint = NULL;
     (void)zstr_recvx(self->pipe, &command, &endpoint, NULL);
     bool goes_on = command != NULL && !streq(command, "$TERM");
@@ -309,34 +310,15 @@ on_command(mdp_broker_t *self)
     return goes_on;
 }
 
-// rest waits until there is something to do. False: leave.
-static bool
-rest(mdp_broker_t *self)
-{
-    bool is_busy = has_input(self);
-    // Under load other descriptors are looked at now and then.
-    if (broker_loop_is_pressed(&self->loop, is_busy))
-        return !zsys_interrupted;
-    // The pipe's descriptor is an edge too: it says nothing before the first look.
-    while (self->pipe != NULL && (zsock_events(self->pipe) & ZMQ_POLLIN))
-        if (!on_command(self))
-            return false;
-    return broker_loop_wait(&self->loop, is_busy);
-}
-
 int
 mdp_broker_run(mdp_broker_t *self)
 {
-    broker_loop_pump_doors(&self->loop);
-    do {
-        turn(self);
-        if (self->loop.is_stopped) {
-            // What was said last (DISCONNECT to the workers) may go out.
-            sockets_set(self->door.handle, ZMQ_LINGER, 1000);
-            return GALLEON_OK;
-        }
-    } while (rest(self));
-    return GALLEON_INTERRUPTED;
+    const struct broker_owner owner = {.self = self,
+                                       .turn = turn,
+                                       .has_input = has_input,
+                                       .pipe = self->pipe,
+                                       .on_command = on_command};
+    return broker_loop_run(&self->loop, &owner);
 }
 
 // ---- the rest of the API ---------------------------------------------------------------

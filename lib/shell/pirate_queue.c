@@ -200,8 +200,9 @@ publish_stats(pirate_queue_t *self)
 }
 
 static void
-turn(pirate_queue_t *self)
+turn(void *object)
 {
+    pirate_queue_t *self = object;
     broker_loop_begin_turn(&self->loop);
     drain_door(self, PIRATE_BACKEND);
     drain_door(self, PIRATE_FRONTEND);
@@ -209,11 +210,10 @@ turn(pirate_queue_t *self)
     publish_stats(self);
 }
 
-// has_input: is there more to read? A socket's descriptor is an edge, not a level, so what is
-// there has to be asked for before each wait.
 static bool
-has_input(pirate_queue_t *self)
+has_input(void *object)
 {
+    pirate_queue_t *self = object;
     int events = 0;
     for (int i = 0; i < PIRATE_SOCKETS; i++)
         events |= sockets_events(self->doors[i].handle);
@@ -231,8 +231,9 @@ bind_as_told(pirate_queue_t *self, enum pirate_socket socket, const char *endpoi
 
 // on_command obeys the actor's owner; false on $TERM or interruption.
 static bool
-on_command(pirate_queue_t *self)
+on_command(void *object)
 {
+    pirate_queue_t *self = object;
     char *command = NULL, *endpoint = NULL;
     (void)zstr_recvx(self->pipe, &command, &endpoint, NULL);
     bool goes_on = command != NULL && !streq(command, "$TERM");
@@ -254,34 +255,15 @@ on_command(pirate_queue_t *self)
     return goes_on;
 }
 
-// rest waits until there is something to do. False: leave.
-static bool
-rest(pirate_queue_t *self)
-{
-    bool is_busy = has_input(self);
-    if (broker_loop_is_pressed(&self->loop, is_busy))
-        return !zsys_interrupted;
-    // The pipe's descriptor is an edge: it says nothing before the first look.
-    while (self->pipe != NULL && (zsock_events(self->pipe) & ZMQ_POLLIN))
-        if (!on_command(self))
-            return false;
-    return broker_loop_wait(&self->loop, is_busy);
-}
-
 int
 pirate_queue_run(pirate_queue_t *self)
 {
-    broker_loop_pump_doors(&self->loop);
-    do {
-        turn(self);
-        if (self->loop.is_stopped) {
-            // The last replies may go out.
-            for (int i = 0; i < PIRATE_SOCKETS; i++)
-                sockets_set(self->doors[i].handle, ZMQ_LINGER, 1000);
-            return GALLEON_OK;
-        }
-    } while (rest(self));
-    return GALLEON_INTERRUPTED;
+    const struct broker_owner owner = {.self = self,
+                                       .turn = turn,
+                                       .has_input = has_input,
+                                       .pipe = self->pipe,
+                                       .on_command = on_command};
+    return broker_loop_run(&self->loop, &owner);
 }
 
 // ---- the rest of the API ---------------------------------------------------------------
