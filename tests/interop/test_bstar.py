@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -14,7 +15,7 @@ import unittest
 import zmq
 
 from peers import DEADLINE
-from support import Program, run
+from support import Program, program, run
 
 PRIMARY, BACKUP, ACTIVE, PASSIVE = b"1", b"2", b"3", b"4"
 
@@ -303,6 +304,15 @@ class Starwitness(PairTest):
         self.fails(*usual, code=75, says="damaged")
         os.truncate(state, 0)
         self.fails(*usual, code=75, says="damaged")
+
+    def test_a_limit_on_the_size_of_files_leaves_nothing_behind(self):
+        state = self.folder / "vote"
+        limited = subprocess.run(
+            ["prlimit", "--fsize=0", program("starwitness"), "--bind", "tcp://127.0.0.1:*",
+             "--state", state, "--pair-init"], capture_output=True, timeout=DEADLINE, check=False)
+        self.assertEqual(limited.returncode, 1, limited.stderr)
+        self.assertIn(b"cannot make %s: File too large" % bytes(state), limited.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_it_ends_by_a_signal(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
