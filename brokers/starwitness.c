@@ -141,7 +141,10 @@ main(int argc, char **argv)
     } else {
         process_drain_on_signals(stop);
         fprintf(stderr, "starwitness: ready on %s\n", bstar_witness_endpoint(witness));
-        code = bstar_witness_run(witness) ? EXIT_DONE : EXIT_FAILED;
+        static const int codes[] = {[BSTAR_WITNESS_STOPPED] = EXIT_DONE,
+                                    [BSTAR_WITNESS_STUCK] = EXIT_FAILED,
+                                    [BSTAR_WITNESS_DOUBTS] = EXIT_DOUBT};
+        code = codes[bstar_witness_run(witness)];
     }
     bstar_witness_destroy(&witness);
     serving_release(&settings.endpoints);

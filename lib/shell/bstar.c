@@ -197,12 +197,14 @@ read_all(bstar_t *self)
 static void
 take_stored(bstar_t *self)
 {
-    bool is_stored;
-    if (!self->has_keeper || !bstar_keeper_is_done(&self->keeper, &is_stored))
+    int error;
+    if (!self->has_keeper || !bstar_keeper_is_done(&self->keeper, &error))
         return;
-    if (!is_stored)
+    if (error != 0) {
         self->trouble = BSTAR_RECORD_FAILED;
-    step(self, (struct bstar_event){.kind = is_stored ? BSTAR_ON_STORED : BSTAR_ON_UNSTORED});
+        bstar_record_complain(self->state_file, self->trouble, error);
+    }
+    step(self, (struct bstar_event){.kind = error == 0 ? BSTAR_ON_STORED : BSTAR_ON_UNSTORED});
 }
 
 // leave_behind: after a gap what is on its way to us is of before it, in the kernel's hands too.
@@ -507,9 +509,7 @@ begin_guarded(bstar_t *self, bool is_first)
     if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->keeper.done_fd, &done) != 0)
         return errno;
     if (!is_loaded)
-        log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\" error=\"%s\"", self->state_file,
-                  bstar_trouble_text(self->trouble),
-                  self->file.error == 0 ? "" : strerror(self->file.error));
+        bstar_record_complain(self->state_file, self->trouble, self->file.error);
     struct bstar_event event = {.kind = is_loaded ? BSTAR_ON_LOADED : BSTAR_ON_FAILED,
                                 .record = &record};
     // Whoever had the record before us may have granted until now: our wait begins here.

@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import resource
 import signal
 import shutil
 import subprocess
@@ -257,6 +258,18 @@ class Guarded(PairTest):
         self.programs[active].stop()
         self.until(lambda: self.is_active(other), "the other serves")
         witness.stop()
+
+    def test_a_witness_that_cannot_write_ends_and_votes_when_it_is_started_again(self):
+        witness, active, other = self.start_all()
+        none = (0, resource.RLIM_INFINITY)
+        resource.prlimit(witness.process.pid, resource.RLIMIT_FSIZE, none)
+        self.programs[active].stop()
+        self.assertEqual(witness.wait(), 75)
+        record = self.folder / "witness.vote"
+        self.assertIn(f'error PAIR-RECORD file="{record}" why="the record cannot be read or '
+                      'written" error="File too large"', witness.error_text())
+        self.witness()
+        self.until(lambda: self.is_active(other), "the other serves")
 
 
 class Starwitness(PairTest):

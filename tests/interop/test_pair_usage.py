@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -196,6 +197,20 @@ class Operator(PairTest):
         record.mkdir()
         half = self.start("primary")
         self.assertIn('error="Is a directory"', half.error_text())
+
+    def test_a_record_that_cannot_be_written_names_the_error(self):
+        self.start_all()
+        half = self.halves["backup"]
+        limit = resource.RLIMIT_FSIZE
+        resource.prlimit(half.process.pid, limit, (0, resource.RLIM_INFINITY))
+        self.ha("primary", "demote")
+        self.await_state("backup", "FAULT")
+        self.assertIn(f'error PAIR-RECORD file="{self.folder}/backup.vote" why="the record cannot '
+                      'be read or written" error="File too large"', half.error_text())
+        self.ha("backup", "clear", code=1)
+        resource.prlimit(half.process.pid, limit, (resource.RLIM_INFINITY,) * 2)
+        self.ha("backup", "clear")
+        self.await_state("backup", "ACTIVE")
 
     def test_a_half_of_another_pair_is_told_apart_once(self):
         self.start_witness("--pair-init")
