@@ -32,6 +32,18 @@ write_record(bstar_t *self, const struct bstar_record *record)
     bstar_keeper_write(&self->keeper, record);
 }
 
+static void
+send_message(bstar_t *self, const struct bstar_effect *effect)
+{
+    enum bstar_command command = effect->message.command;
+    bool is_question = command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW;
+    if (!self->has_mail)
+        return;
+    bstar_mail_send(&self->mail, effect->to, &effect->message);
+    if (is_question && effect->to == BSTAR_FROM_WITNESS)
+        bstar_log_asked(&self->silences, self->now_ns);
+}
+
 // drain asks for what is out to be finished, or dropped. Without hooks nothing is out.
 static void
 drain(bstar_t *self, void (*hook)(void *ctx))
@@ -66,8 +78,7 @@ carry_out(bstar_t *self, const struct bstar_effect *effect)
             bstar_beats_say(&self->beats, &effect->beat);
         break;
     case BSTAR_DO_SEND:
-        if (self->has_mail)
-            bstar_mail_send(&self->mail, effect->to, &effect->message);
+        send_message(self, effect);
         break;
     case BSTAR_DO_REPLY:
         bstar_mail_reply(&self->mail, effect->route, &effect->message);
@@ -250,7 +261,8 @@ bstar_pump(bstar_t *self, uint64_t now_ns)
     if (self->has_beats)
         bstar_beats_turn(&self->beats, self->core.pulse.progress, self->now_ns);
     look_after(self);
-    bstar_log_silences(&self->silences, &self->core);
+    bool is_joined = self->has_mail && bstar_mail_reaches(&self->mail, BSTAR_FROM_WITNESS);
+    bstar_log_silences(&self->silences, &self->core, is_joined);
     return GALLEON_OK;
 }
 

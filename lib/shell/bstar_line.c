@@ -11,8 +11,8 @@
 
 enum {
     EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
-             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+             ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 };
 
 // An attempt to connect takes up to a second.
@@ -22,6 +22,7 @@ static int
 begin(struct bstar_line *self)
 {
     self->is_up = false;
+    self->is_joined = false;
     self->quiet_ns = 0;
     self->handle = bstar_socket_new(self->type, self->endpoint, self->is_guide);
     if (self->handle == NULL)
@@ -71,7 +72,8 @@ bstar_line_look(struct bstar_line *self, uint64_t now_ns)
         self->quiet_ns = now_ns;
     uint16_t number;
     while (self->monitor != NULL && (number = monitor_next(self->monitor)) != 0) {
-        self->is_up = number == ZMQ_EVENT_CONNECTED;
+        self->is_joined = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        self->is_up = self->is_joined || number == ZMQ_EVENT_CONNECTED;
         self->quiet_ns = now_ns;
     }
     if (!self->is_up && now_ns > self->quiet_ns + quiet_ns_max)

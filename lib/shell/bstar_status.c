@@ -45,15 +45,17 @@ peer_text(const bstar_t *self)
     return bstar_core_peer_is_silent(core) ? "silent" : "alive";
 }
 
-// witness_text: who asks the witness nothing cannot know whether it is there.
+// witness_text: a half that asks nothing knows only whether the witness is connected.
 static const char *
 witness_text(const bstar_t *self)
 {
     if (!self->is_guarded)
         return "none";
+    if (self->silences.is_witness_silent)
+        return "silent";
     if (!bstar_core_witness_is_silent(&self->core))
         return "alive";
-    return bstar_asks_witness(&self->core) ? "silent" : "not asked";
+    return self->silences.asked_ns != 0 ? "asked" : "not asked";
 }
 
 static void
