@@ -225,12 +225,17 @@ class Operator(PairTest):
 
     def test_a_pair_of_which_one_has_no_witness_is_seen(self):
         self.start_witness("--pair-init")
-        self.start("primary", "--pair-init")
+        primary = self.start("primary", "--pair-init")
         options = self.half("backup", witness=None, pair_state=None)
         backup = self.run_program("mdbroker", *options)
         self.endpoints["backup"] = backup.ready()
         _, errors = self.status("primary", "backup")
         self.assertIn("only one of these halves has a witness", errors)
+        for half, peer in ((primary, "backup"), (backup, "primary")):
+            self.until_said(half, "PAIR-HANDSHAKE")
+            text = self.until_said(half, "of a process that is stopped")
+            self.assertRegex(text, f"warn PAIR-HANDSHAKE endpoint={self.end(peer)} attempts=2 "
+                             'perhaps="only one of the two halves has --witness, or')
 
     def test_two_halves_of_one_role_wait_for_the_operator(self):
         for role in OTHER:
