@@ -423,6 +423,10 @@ bstar_say(bstar_t *self, enum bstar_word word, uint64_t now_ns)
     step(self, event);
     if (is_cleared && !self->answer.is_accepted)
         self->answer.why = bstar_why(self);
+    if (word == BSTAR_SAY_FREEZE && self->answer.is_accepted)
+        log_warn("PAIR-FROZEN", "state=%s", bstar_core_state_name(&self->core));
+    if (word == BSTAR_SAY_THAW && self->answer.is_accepted)
+        log_warn("PAIR-THAWED", "state=%s", bstar_core_state_name(&self->core));
     return self->answer;
 }
 

@@ -162,6 +162,9 @@ class Operator(PairTest):
         self.ha("backup", "freeze")
         self.assertIn("409: it is frozen: thaw it", self.ha("backup", "promote", code=1)[1])
         self.ha("backup", "thaw")
+        self.until_said(self.halves["backup"], "warn PAIR-THAWED state=PASSIVE\n")
+        self.assertEqual(self.halves["backup"].error_text().count(
+            "warn PAIR-FROZEN state=PASSIVE\n"), 1)
 
     def test_the_last_of_three_serves_by_the_operators_word(self):
         self.start_all()
