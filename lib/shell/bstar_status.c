@@ -62,6 +62,7 @@ static void
 add_lease(const bstar_t *self, uint64_t now_ns, struct text *text)
 {
     uint64_t lease_ns = self->core.guarded.lease_ns;
+    add_count(text, "pair-lease-ms", self->core.config.lease_ns / 1000000);
     add_count(text, "lease-ms", lease_ns > now_ns ? (lease_ns - now_ns) / 1000000 : 0);
     add_words(text, "voter", bstar_table_state(BSTAR_TABLE_VOTER, self->core.voter.state));
     add_count(text, "voter-epoch", self->core.voter.epoch);
