@@ -150,29 +150,9 @@ hear_beats(bstar_t *self)
         if (fault == BSTAR_SOUND && !self->core.config.is_bare &&
             beat.node == self->core.config.node)
             fault = BSTAR_OWN_NODE;
-        if (fault != BSTAR_SOUND)
-            bstar_log_rejected(&self->strangers, fault, beat.node, self->now_ns);
         step(self, (struct bstar_event){.kind = BSTAR_ON_BEAT, .fault = fault, .beat = &beat});
+        bstar_log_strangers(&self->strangers, &self->core, beat.node);
     }
-}
-
-// rejected is how many messages the core has dropped.
-static uint64_t
-rejected(const bstar_t *self)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < BSTAR_FAULTS; i++)
-        count += self->core.stats.faults[i];
-    return count;
-}
-
-// fault_of is what the core has dropped a letter for.
-static enum bstar_fault
-fault_of(const bstar_t *self, const struct bstar_letter *letter)
-{
-    if (letter->fault != BSTAR_SOUND)
-        return letter->fault;
-    return letter->message.pair != self->core.config.pair ? BSTAR_BAD_PAIR : BSTAR_OWN_NODE;
 }
 
 // read_mail looks at the clock once more when each message is there: we may have been stopped since
@@ -183,16 +163,13 @@ read_mail(bstar_t *self)
     struct bstar_letter letter;
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
-        uint64_t before = rejected(self);
         take_clock(self, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
                                         .sender = letter.sender,
                                         .route = letter.route});
-        if (rejected(self) != before)
-            bstar_log_rejected(&self->strangers, fault_of(self, &letter), letter.message.node,
-                               self->now_ns);
+        bstar_log_strangers(&self->strangers, &self->core, letter.message.node);
     }
 }
 

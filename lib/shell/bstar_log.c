@@ -218,16 +218,19 @@ hint_of(enum bstar_fault fault)
 }
 
 void
-bstar_log_rejected(struct bstar_strangers *self, enum bstar_fault fault, uint64_t node,
-                   uint64_t now_ns)
+bstar_log_strangers(struct bstar_strangers *self, const struct bstar_core *core, uint64_t node)
 {
     static const uint64_t pause_ns = 60 * UINT64_C(1000000000);
-    bool is_same = self->said_ns != 0 && self->fault == fault && self->node == node;
-    self->count = is_same ? self->count + 1 : 1;
-    if (is_same && now_ns - self->said_ns < pause_ns)
-        return;
-    log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx messages=%llu perhaps=\"%s\"",
-             bstar_fault_text(fault), (unsigned long long)node, (unsigned long long)self->count,
-             hint_of(fault));
-    *self = (struct bstar_strangers){.fault = fault, .node = node, .said_ns = now_ns};
+    for (size_t i = BSTAR_SOUND + 1; i < BSTAR_FAULTS; i++) {
+        uint64_t count = core->stats.faults[i] - self->said[i];
+        bool is_new = core->stats.faults[i] != self->seen[i];
+        self->seen[i] = core->stats.faults[i];
+        if (!is_new || (self->said_ns[i] != 0 && core->now_ns - self->said_ns[i] < pause_ns))
+            continue;
+        log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx messages=%llu perhaps=\"%s\"",
+                 bstar_fault_text((enum bstar_fault)i), (unsigned long long)node,
+                 (unsigned long long)count, hint_of((enum bstar_fault)i));
+        self->said[i] = core->stats.faults[i];
+        self->said_ns[i] = core->now_ns;
+    }
 }

@@ -30,17 +30,16 @@ void bstar_log_asked(struct bstar_silences *self, uint64_t now_ns);
 // serves for long.
 void bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core, bool is_joined);
 
-// Who was rejected last, and how often since it was said.
+// How many messages were dropped, for each reason.
 struct bstar_strangers {
-    enum bstar_fault fault;
-    uint64_t node;
-    uint64_t said_ns; // 0: nobody was
-    uint64_t count;
+    uint64_t seen[BSTAR_FAULTS];
+    uint64_t said[BSTAR_FAULTS];    // of them
+    uint64_t said_ns[BSTAR_FAULTS]; // when; 0: never
 };
 
-// bstar_log_rejected is about a message that is not of the pair: at once, and of who goes on in
-// the same way once a minute.
-void bstar_log_rejected(struct bstar_strangers *self, enum bstar_fault fault, uint64_t node,
-                        uint64_t now_ns);
+// bstar_log_strangers is called after each message that may have been dropped, with the node that
+// it names: a line at once, and for each reason one in a minute, whoever sends.
+void bstar_log_strangers(struct bstar_strangers *self, const struct bstar_core *core,
+                         uint64_t node);
 
 #endif

@@ -82,15 +82,12 @@ turn(struct bstar_witness *self)
     listener_pump(&self->mail.door);
     bstar_mail_begin(&self->mail);
     while (!self->is_in_doubt && bstar_mail_next(&self->mail, &letter)) {
-        if (letter.fault != BSTAR_SOUND || letter.message.pair != self->core.config.pair)
-            bstar_log_rejected(&self->strangers,
-                               letter.fault != BSTAR_SOUND ? letter.fault : BSTAR_BAD_PAIR,
-                               letter.message.node, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
                                         .sender = letter.sender,
                                         .route = letter.route});
+        bstar_log_strangers(&self->strangers, &self->core, letter.message.node);
     }
     step(self, (struct bstar_event){.kind = BSTAR_ON_TICK});
     log_catch_up(self->core.now_ns);

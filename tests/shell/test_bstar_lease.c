@@ -575,6 +575,41 @@ noise_is_counted_and_nothing_else(void **state)
 }
 
 static bool
+has_another_pair(struct bstar_stage *self, int half)
+{
+    return strtoull(bstar_stage_row(self, half, "unknown_pair"), NULL, 10) >= 50;
+}
+
+static void
+strangers_are_said_once_for_each_reason(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    zsock_t *stranger = zsock_new(ZMQ_DEALER);
+    assert_int_equal(zsock_connect(stranger, "%s", self->ends[STAGE_PRIMARY]), 0);
+    bstar_stage_begin_log(&log);
+    for (uint64_t node = 1; node <= 50; node++) {
+        struct bstar_message beat = {
+            .command = BSTAR_BEAT, .state = 1, .pair = 4711, .node = node, .epoch = 1};
+        uint8_t frame[BSTAR_MESSAGE_BYTES_MAX];
+        size_t size = bstar_message_encode(&beat, frame);
+        zmq_send(zsock_resolve(stranger), frame, size, 0);
+        zmq_send(zsock_resolve(stranger), "garbage", 7, 0);
+    }
+    bstar_stage_until(self, has_another_pair, STAGE_PRIMARY);
+    bstar_stage_end_log(&log, text, sizeof text);
+    int lines = 0;
+    for (const char *at = text; (at = strstr(at, "PAIR-MESSAGE-REJECTED")) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, 2);
+    assert_said(text, "warn PAIR-MESSAGE-REJECTED why=\"unknown_pair\" node=0000000000000001 "
+                      "messages=1 perhaps=");
+    zsock_destroy(&stranger);
+}
+
+static bool
 has_wrong_sender(struct bstar_stage *self, int half)
 {
     return strtoull(bstar_stage_row(self, half, "wrong_sender"), NULL, 10) > 0;
@@ -719,6 +754,7 @@ main(void)
         TEST(a_record_has_one_half_and_is_made_once),
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),
+        TEST(strangers_are_said_once_for_each_reason),
         TEST(grants_come_from_who_was_asked),
         TEST(a_vote_is_held_from_when_it_was_there),
         TEST(a_witness_comes_back_after_something_else_was_there),
