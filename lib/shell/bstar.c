@@ -9,6 +9,7 @@
 #include "bstar_beats.h"
 #include "bstar_half.h"
 #include "bstar_keeper.h"
+#include "bstar_lease.h"
 #include "bstar_log.h"
 #include "bstar_mail.h"
 #include "clock.h"
@@ -465,7 +466,9 @@ make_config(bstar_t *self, bstar_role_t role, const bstar_options_t *options,
             return errno;
     if (getrandom(config->seed, sizeof config->seed, 0) != sizeof config->seed)
         return errno;
-    return bstar_config_check(config) == NULL ? 0 : EINVAL;
+    bool is_lease_short =
+        self->is_guarded && options->lease_ms != 0 && options->lease_ms < bstar_lease_ms_min();
+    return !is_lease_short && bstar_config_check(config) == NULL ? 0 : EINVAL;
 }
 
 static int

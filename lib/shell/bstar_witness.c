@@ -5,6 +5,7 @@
 
 #include "bstar_witness.h"
 
+#include "bstar_lease.h"
 #include "bstar_log.h"
 #include "bstar_mail.h"
 #include "clock.h"
@@ -167,7 +168,8 @@ begin(struct bstar_witness *self, const struct bstar_witness_options *options,
     bstar_config_init(&config, BSTAR_WITNESS, false, false, 0, 0, options->lease_ms);
     config.node = owner.node;
     config.pair = bstar_pair_of(view_of(options->pair, strlen(options->pair)));
-    if (bstar_config_check(&config) != NULL)
+    bool is_lease_short = options->lease_ms != 0 && options->lease_ms < bstar_lease_ms_min();
+    if (is_lease_short || bstar_config_check(&config) != NULL)
         return EINVAL;
     owner = (struct bstar_owner){.pair = config.pair, .member = 'W'};
     int error = options->init ? bstar_record_make(options->state_file, owner) : 0;

@@ -293,8 +293,11 @@ class Starwitness(PairTest):
         self.fails("--bind", "tcp://127.0.0.1:*", code=2, says="--state is wanted")
         self.fails("--bind", "tcp://0.0.0.0:*", "--state", state, code=2,
                    says="can be reached from other machines")
-        self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-lease", "10",
-                   code=2, says="lease")
+        self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-lease", "102",
+                   code=2, says="whole number from 103 to 600000")
+        for name in ("", "x" * 65):
+            self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-name", name,
+                       code=2, says="1 to 64 bytes")
         self.fails("--bind", "tcp://127.0.0.1:*", "--insecure", "--state", state, code=2,
                    says="no option --insecure")
         self.assertFalse(state.exists())
