@@ -242,6 +242,15 @@ class Operator(PairTest):
             self.assertRegex(text, f"warn PAIR-HANDSHAKE endpoint={self.end(peer)} attempts=2 "
                              'perhaps="only one of the two halves has --witness, or')
 
+    def test_two_halves_that_both_serve_are_seen(self):
+        for role in OTHER:
+            options = self.half(role, witness=None, pair_state=None, pair_peer=self.end("nobody"))
+            self.endpoints[role] = self.run_program("mdbroker", *options).ready()
+        self.ha("primary", "promote")
+        self.assertEqual(self.status(*OTHER)[1], "")
+        self.ha("backup", "promote")
+        self.assertIn("more than one of these says that it serves", self.status(*OTHER)[1])
+
     def test_two_halves_of_one_role_wait_for_the_operator(self):
         for role in OTHER:
             options = self.half(role, witness=None, pair_state=None, pair="primary")

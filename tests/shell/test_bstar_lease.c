@@ -4,6 +4,7 @@
 
 #include "bstar_half.h"
 #include "bstar_stage.h"
+#include "monitor.h"
 
 #include <galleon/status.h>
 
@@ -338,6 +339,7 @@ a_half_that_stood_still_does_not_blame_the_witness(void **state)
     assert_string_equal(bstar_stage_row(self, active, "state"), "DRAINING");
     assert_null(strstr(text, "PAIR-WITNESS-SILENT"));
     assert_said(text, "warn PAIR-GAP limit_ms=375 gaps=");
+    assert_said(text, "warn PAIR-PEER-HEARD state=ACTIVE\n");
 }
 
 static void
@@ -575,6 +577,37 @@ noise_is_counted_and_nothing_else(void **state)
 }
 
 static bool
+has_wrong_size(struct bstar_stage *self, int half)
+{
+    const uint64_t *faults = self->halves[half]->core.stats.faults;
+    return faults[BSTAR_BAD_SIZE] + faults[BSTAR_BAD_HEADER] > 0;
+}
+
+static void
+a_message_that_is_too_large_ends_its_connection(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    zsock_t *stranger = zsock_new(ZMQ_DEALER);
+    void *handle = zsock_resolve(stranger);
+    void *monitor = monitor_open(handle, ZMQ_EVENT_DISCONNECTED);
+    assert_non_null(monitor);
+    assert_int_equal(zsock_connect(stranger, "%s", self->ends[STAGE_PRIMARY]), 0);
+    static const uint8_t noise[BSTAR_BYTES_MAX + 1];
+    zmq_send(handle, noise, BSTAR_BYTES_MAX, 0);
+    bstar_stage_until(self, has_wrong_size, STAGE_PRIMARY);
+    assert_int_equal(monitor_next(monitor), 0);
+    zmq_send(handle, noise, BSTAR_BYTES_MAX + 1, 0);
+    uint64_t end_ns = galleon_now_ns() + 10000000000u;
+    while (monitor_next(monitor) == 0) {
+        assert_true(galleon_now_ns() < end_ns);
+        bstar_stage_turn(self);
+    }
+    monitor_close(handle, &monitor);
+    zsock_destroy(&stranger);
+}
+
+static bool
 has_another_pair(struct bstar_stage *self, int half)
 {
     return strtoull(bstar_stage_row(self, half, "unknown_pair"), NULL, 10) >= 50;
@@ -754,6 +787,7 @@ main(void)
         TEST(a_record_has_one_half_and_is_made_once),
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),
+        TEST(a_message_that_is_too_large_ends_its_connection),
         TEST(strangers_are_said_once_for_each_reason),
         TEST(grants_come_from_who_was_asked),
         TEST(a_vote_is_held_from_when_it_was_there),
