@@ -11,7 +11,7 @@ has_lease(const struct member *member)
     const struct bstar_guarded *guarded = &member->core.guarded;
     bool may_hold = guarded->state == GUARDED_ACTIVATING || guarded->state == GUARDED_ACTIVE ||
                     (guarded->state == GUARDED_DRAINING && guarded->is_soft);
-    return member->node->is_alive && may_hold && node_now(member->node) < guarded->lease_ns;
+    return member->node->is_alive && may_hold && member_now(member) < guarded->lease_ns;
 }
 
 // one_lease (S1): "at most one half holds a valid lease at any instant, with clocks drifting up to

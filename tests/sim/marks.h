@@ -167,7 +167,9 @@
     X(MARK_ASKED_PASSIVE, "request to a half that does not serve")                                 \
     X(MARK_WITHHELD, "send withheld because the reign is over")                                    \
     X(MARK_WORKER_FENCED, "request refused by a worker for its epoch")                             \
+    X(MARK_CLIENT_FENCED, "answer of an older epoch dropped by a client")                          \
     X(MARK_LETTER_LATE, "late letter between members")                                             \
+    X(MARK_WAY_SLOW, "way between members slow")                                                   \
     X(MARK_KILLED_WRITING, "member killed while it writes its record")                             \
     X(MARK_MEMBER_KILLED, "member killed")                                                         \
     X(MARK_ALL_MEMBERS_KILLED, "all three members killed at once")                                 \

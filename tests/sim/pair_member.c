@@ -33,9 +33,11 @@ arrive(struct world *world, void *object, uint64_t argument)
 }
 
 static uint64_t
-delay(struct world *world)
+delay(struct world *world, uint32_t from, uint32_t to)
 {
     const struct pair_plan *plan = &world->plan.pair;
+    if (world->pair->slow_until_ns[from][to] > world->now_ns)
+        return world->pair->slow_ns[from][to];
     if (has(world, FAULT_PAIR_LATE) && roll(world, STREAM_PAIR, 20) == 0) {
         mark(world, MARK_LETTER_LATE);
         return roll(world, STREAM_PAIR, 4 * (uint64_t)plan->lease_ms * 1000000);
@@ -57,7 +59,7 @@ post(struct member *self, uint32_t to, const struct bstar_message *message)
     letter->to = to;
     letter->life = receiver->life;
     letter->size = bstar_message_encode(message, letter->bytes);
-    world_at(world, world->now_ns + delay(world), arrive, letter, 0);
+    world_at(world, world->now_ns + delay(world, self->number, to), arrive, letter, 0);
 }
 
 static void
@@ -163,7 +165,7 @@ void
 member_step(struct member *self, struct bstar_event event)
 {
     struct bstar_voter was = self->core.voter;
-    event.now_ns = node_now(self->node);
+    event.now_ns = member_now(self);
     bstar_core_step(&self->core, &event, &self->effects);
     check_member_step(self, &event, &was);
     for (size_t i = 0; i < self->effects.count; i++)
@@ -182,9 +184,18 @@ member_turn(struct member *self)
 }
 
 uint64_t
+member_now(const struct member *self)
+{
+    return node_now(self->node) - self->still_ns;
+}
+
+uint64_t
 member_deadline(const struct member *self)
 {
-    return self->first != NULL || self->is_written ? 0 : bstar_core_deadline(&self->core);
+    uint64_t deadline_ns = bstar_core_deadline(&self->core);
+    if (self->first != NULL || self->is_written)
+        return 0;
+    return deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns + self->still_ns;
 }
 
 // ---- what it is asked ---------------------------------------------------------------------------
@@ -200,14 +211,14 @@ member_may_serve(struct member *self)
 bool
 member_is_serving(const struct member *self)
 {
-    return bstar_core_may_serve(&self->core, node_now(self->node));
+    return bstar_core_may_serve(&self->core, member_now(self));
 }
 
 bool
 member_may_send(const struct member *self, bool is_finishing, bool is_request)
 {
     if (is_finishing && !is_request)
-        return bstar_core_may_finish(&self->core, node_now(self->node));
+        return bstar_core_may_finish(&self->core, member_now(self));
     return member_is_serving(self);
 }
 
@@ -226,7 +237,7 @@ member_start(struct member *self)
     config.node = self->number + 1;
     self->disk.pair = plan->number;
     swarm_seed(config.seed, world->plan.seed, 500 + self->number, self->node->life);
-    bstar_core_init(&self->core, &config, node_now(self->node));
+    bstar_core_init(&self->core, &config, member_now(self));
     self->must_finish = self->must_drop = self->is_draining = false;
     check_member_started(self);
     member_step(self, (struct bstar_event){.kind = BSTAR_ON_LOADED, .record = &self->disk});

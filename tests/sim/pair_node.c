@@ -46,7 +46,8 @@ is_over(const struct broker_node *self)
     const struct bstar_core *core = &member_of(self)->core;
     if (self->half.phase == HALF_SERVES)
         return !member_is_serving(member_of(self)) || bstar_core_epoch(core) != self->half.epoch;
-    return self->half.phase == HALF_FINISHES && !bstar_core_may_finish(core, node_now(&self->node));
+    return self->half.phase == HALF_FINISHES &&
+           !bstar_core_may_finish(core, member_now(self->half.member));
 }
 
 static bool
@@ -127,17 +128,20 @@ pair_after_record(struct broker_node *self)
     follow(self);
 }
 
-// pair_before_sending: now and then its machine sleeps between what was decided and what is sent.
-void
-pair_before_sending(struct broker_node *self)
+bool
+pair_sleeps(struct broker_node *self)
 {
     struct world *world = self->node.world;
-    if (!has(world, FAULT_SUSPEND) || roll(world, STREAM_PAIR, 500) != 0)
-        return;
-    uint64_t slept_ns = roll(world, STREAM_PAIR, 4 * (uint64_t)world->plan.pair.lease_ms * 1000000);
-    note(world, &self->node, "sleeps for %llu us in the middle of a turn", slept_ns / 1000, 0, 0);
-    self->node.clock.offset_ns += slept_ns;
-    check_slept(&self->node, slept_ns);
+    bool has_slept = self->half.is_halfway;
+    self->half.is_halfway = false;
+    if (has_slept || !has(world, FAULT_SUSPEND) || roll(world, STREAM_PAIR, 500) != 0)
+        return false;
+    uint64_t sleeps_ns =
+        roll(world, STREAM_PAIR, 4 * (uint64_t)world->plan.pair.lease_ms * 1000000);
+    note(world, &self->node, "sleeps for %llu us in the middle of a turn", sleeps_ns / 1000, 0, 0);
+    self->half.is_halfway = true;
+    node_stand(&self->node, world->now_ns + sleeps_ns);
+    return true;
 }
 
 void
@@ -163,7 +167,7 @@ pair_end_turn(struct broker_node *self)
 uint64_t
 pair_deadline(const struct broker_node *self)
 {
-    if (self->half.has_more)
+    if (self->half.has_more || self->half.is_halfway)
         return 0;
     return self->half.has_left ? UINT64_MAX : member_deadline(self->half.member);
 }

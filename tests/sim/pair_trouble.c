@@ -3,6 +3,7 @@
 // operator says this and that.
 
 #include "pairs.h"
+#include "plants.h"
 #include "trouble.h"
 
 static const uint64_t ms = 1000000;
@@ -30,15 +31,16 @@ cut(struct world *world, uint32_t from, uint32_t to, uint64_t until_ns)
 }
 
 // isolate is what happens to a half behind a switch that stands still: what it has sent comes when
-// another may serve.
+// another may serve, and perhaps it is still asked meanwhile.
 static void
 isolate(struct world *world, uint32_t half, uint64_t until_ns)
 {
     uint64_t later_ns = until_ns + a_while(world);
+    uint32_t lanes = roll(world, STREAM_PAIR, 2) == 0 ? 1 << LANE_DOWN : 3;
     list_each (node, &links_router(world, half)->pipes) {
         struct pipe *pipe = list_object(node, struct pipe, in_broker);
         if (!pipe->is_cut)
-            pipe_stall(pipe, 3, later_ns);
+            pipe_stall(pipe, lanes, later_ns);
     }
 }
 
@@ -62,13 +64,79 @@ cut_some(struct world *world)
         isolate(world, from, until_ns);
 }
 
+// slow lets all that one member says to another take as long as a lease, or two: what is granted
+// comes when it is over, or nearly.
+static void
+slow(struct world *world, uint32_t from, uint32_t to, uint64_t until_ns)
+{
+    struct pair *pair = world->pair;
+    uint64_t lease_ns = world->plan.pair.lease_ms * ms;
+    pair->slow_until_ns[from][to] = until_ns;
+    pair->slow_ns[from][to] = roll(world, STREAM_PAIR, lease_ns << roll(world, STREAM_PAIR, 2)) + 1;
+    note(world, NULL, "member %llu is heard by %llu late, by %llu us", from, to,
+         pair->slow_ns[from][to] / 1000);
+    mark(world, MARK_WAY_SLOW);
+}
+
+static void
+break_off(struct world *world, void *half, uint64_t until_ns)
+{
+    uint32_t number = ((const struct member *)half)->number;
+    if (world->is_healed)
+        return;
+    cut(world, number, MEMBER_WITNESS, until_ns);
+    cut(world, MEMBER_WITNESS, number, until_ns);
+    isolate(world, number, until_ns);
+}
+
+// fade is what becomes of the half that serves when its cable goes: the other hears nothing of it,
+// what the witness grants comes late, and then nothing at all.
+static void
+fade(struct world *world)
+{
+    struct member *half = any(world, MEMBER_WITNESS);
+    if (!half->node->is_alive || !member_is_serving(half))
+        half = &world->pair->members[1 - half->number];
+    uint64_t lease_ns = world->plan.pair.lease_ms * ms;
+    uint64_t off_ns = world->now_ns + lease_ns + roll(world, STREAM_PAIR, lease_ns);
+    uint64_t until_ns = off_ns + 2 * lease_ns + a_while(world);
+    cut(world, half->number, 1 - half->number, until_ns);
+    cut(world, 1 - half->number, half->number, until_ns);
+    slow(world, MEMBER_WITNESS, half->number, until_ns);
+    world_at(world, off_ns, break_off, half, until_ns);
+}
+
+static void
+slow_some(struct world *world)
+{
+    uint32_t from = (uint32_t)roll(world, STREAM_PAIR, MEMBERS);
+    uint32_t to = (from + 1 + (uint32_t)roll(world, STREAM_PAIR, 2)) % MEMBERS;
+    if (has(world, FAULT_PAIR_CUT) && roll(world, STREAM_PAIR, 4) != 0)
+        fade(world);
+    else
+        slow(world, from, to, world->now_ns + a_while(world));
+}
+
+// stood is the end of a pause where a bug is planted: CLOCK_MONOTONIC, which does not count what a
+// machine slept.
+static void
+stood(struct world *world, void *member, uint64_t while_ns)
+{
+    if (!world->is_healed)
+        ((struct member *)member)->still_ns += while_ns;
+}
+
+// pause_one is a process that is stopped, or a machine that sleeps: to CLOCK_BOOTTIME it is one.
 static void
 pause_one(struct world *world)
 {
-    struct node *node = any(world, MEMBERS)->node;
+    struct member *member = any(world, MEMBERS);
+    struct node *node = member->node;
     uint64_t while_ns = a_while(world);
-    if (!node->is_alive)
+    if (!node->is_alive || node->stands_until_ns > world->now_ns)
         return;
+    if (plants_is_on(PLANT_STILL_CLOCK))
+        world_at(world, world->now_ns + while_ns, stood, member, while_ns);
     note(world, node, "of the pair stands still for %llu us", while_ns / 1000, 0, 0);
     mark(world, MARK_MEMBER_PAUSED);
     node_stand(node, world->now_ns + while_ns);
@@ -130,7 +198,7 @@ go_wrong(struct world *world, void *object, uint64_t argument)
     (void)argument;
     if (world->is_healed)
         return;
-    switch (roll(world, STREAM_PAIR, 5)) {
+    switch (roll(world, STREAM_PAIR, 6)) {
     case 0:
         if (has(world, FAULT_PAIR_CUT))
             cut_some(world);
@@ -144,6 +212,10 @@ go_wrong(struct world *world, void *object, uint64_t argument)
             kill_some(world);
         break;
     case 3:
+        if (has(world, FAULT_PAIR_LATE))
+            slow_some(world);
+        break;
+    case 4:
         if (has(world, FAULT_WORDS))
             say_something(world);
         break;
@@ -166,6 +238,7 @@ void
 pair_trouble_end(struct world *world)
 {
     memset(world->pair->cut_until_ns, 0, sizeof world->pair->cut_until_ns);
+    memset(world->pair->slow_until_ns, 0, sizeof world->pair->slow_until_ns);
     for (uint32_t i = 0; i < MEMBER_WITNESS; i++)
         if (broker_node_of(world, i)->node.is_alive)
             pair_says(broker_node_of(world, i), BSTAR_ON_THAW);

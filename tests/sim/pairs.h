@@ -11,6 +11,7 @@
 #include "nodes.h"
 
 enum { MEMBER_WITNESS = 2, MEMBERS = 3, OWNERS_MAX = 4096 };
+enum { PLANT_STILL_CLOCK = 119 }; // plant.py: planted in pair_trouble.c
 
 struct letter {
     struct letter *next;
@@ -26,6 +27,7 @@ struct member {
     struct bstar_core core;
     struct bstar_effects effects;
     struct letter *first, *last; // that have arrived
+    uint64_t still_ns;           // that its clock stood still: 0 but for a planted bug
     // The disk, which outlives a process.
     struct bstar_record disk, writing;
     uint64_t write_serial;
@@ -45,8 +47,10 @@ struct member {
 struct pair {
     struct member members[MEMBERS];
     uint64_t cut_until_ns[MEMBERS][MEMBERS]; // from, to
-    uint64_t owners[OWNERS_MAX];             // of each epoch: who had a lease for it
-    uint64_t settled_ns;                     // since when exactly one serves, when all is mended
+    uint64_t slow_until_ns[MEMBERS][MEMBERS];
+    uint64_t slow_ns[MEMBERS][MEMBERS]; // that each letter takes until then
+    uint64_t owners[OWNERS_MAX];        // of each epoch: who had a lease for it
+    uint64_t settled_ns;                // since when exactly one serves, when all is mended
 };
 
 // ---- members (pair_member.c) --------------------------------------------------------------------
@@ -56,6 +60,8 @@ void member_kill(struct member *self);
 // member_turn: what the disk has done, all that has arrived, TICK.
 void member_turn(struct member *self);
 void member_step(struct member *self, struct bstar_event event);
+// member_now is its clock, which counts what it slept.
+uint64_t member_now(const struct member *self);
 uint64_t member_deadline(const struct member *self);
 // member_may_serve is a client's knock: in guarded it is no vote.
 bool member_may_serve(struct member *self);
@@ -71,7 +77,9 @@ void pair_kill(struct broker_node *self);
 void pair_begin_turn(struct broker_node *self);
 void pair_before_record(struct broker_node *self, const struct mdp_record *record);
 void pair_after_record(struct broker_node *self);
-void pair_before_sending(struct broker_node *self);
+// pair_sleeps: does its machine sleep between what was decided and what is sent? Then the turn goes
+// on when it wakes.
+bool pair_sleeps(struct broker_node *self);
 void pair_end_turn(struct broker_node *self);
 uint64_t pair_deadline(const struct broker_node *self);
 bool pair_may_send(const struct broker_node *self, enum mdp_side side);

@@ -303,6 +303,14 @@ PAIR_PLANTS = {
           "        .epoch = voter->next_epoch,\n        .holder = voter->next_holder,\n",
           "        .epoch = planted(112) ? voter->epoch : voter->next_epoch,\n"
           "        .holder = planted(112) ? voter->holder : voter->next_holder,\n"),
+    113: ("bstar_round.c", "the lease is counted from receipt of the grants",
+          "    uint64_t lease_ns = round->sent_ns + self->config.valid_ns;",
+          "    uint64_t lease_ns =\n"
+          "        (planted(113) ? self->now_ns : round->sent_ns) + self->config.valid_ns;"),
+    114: ("bstar_round.c", "no nonce per round: a late grant counts in a new one",
+          "    if (number == BSTAR_ROUNDS) {",
+          "    if (planted(114) && guarded->rounds[guarded->newest].is_open)\n"
+          "        number = guarded->newest;\n    if (number == BSTAR_ROUNDS) {"),
     115: ("bstar_guarded.c", "release while still serving",
           "    self->guarded.is_soft = true;\n",
           "    self->guarded.is_soft = true;\n    if (planted(115)) {\n        bstar_release(self);\n"
@@ -313,6 +321,7 @@ PAIR_PLANTS = {
     117: ("bstar_voter.c", "a voter that is bound to another gives its vote away",
           "        return is_holder ? VOTE_HOLDER : VOTE_OTHER;",
           "        return is_holder || planted(117) ? VOTE_HOLDER : VOTE_OTHER;"),
+    119: ("bstar_core.c", "the clock stands still in a pause", None, None),  # by pair_trouble.c
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),
