@@ -143,13 +143,20 @@ void
 check_member_started(struct member *member)
 {
     member->restarted_ns = member->node->life > 1 ? node_now(member->node) : 0;
-    member->was_fault = member->was_stopped = false;
+    member->was_fault = member->was_stopped = member->has_heard = false;
+    check_apart(member->node->world, member->node->world->now_ns);
 }
 
 void
 check_member_step(struct member *member, const struct bstar_event *event,
                   const struct bstar_voter *was)
 {
+    member->was_stopped = member->was_stopped || event->kind == BSTAR_ON_STOP;
+    no_exit(member);
+    if (member_is_classic(member)) {
+        check_classic_step(member, event);
+        return;
+    }
     bool is_release = event->kind == BSTAR_ON_MESSAGE && event->fault == BSTAR_SOUND &&
                       event->message->command == BSTAR_RELEASE &&
                       event->message->node == member->best_holder &&
@@ -163,8 +170,6 @@ check_member_step(struct member *member, const struct bstar_event *event,
     } else {
         judge_grant(member, was);
     }
-    member->was_stopped = member->was_stopped || event->kind == BSTAR_ON_STOP;
-    no_exit(member);
     if (member->number == MEMBER_WITNESS)
         return;
     fault_sticks(member, event);
@@ -184,9 +189,11 @@ check_pair_sends(const struct broker_node *broker, enum mdp_side side)
     const struct member *member = broker->half.member;
     bool is_active = member->core.guarded.state == GUARDED_ACTIVE;
     bool is_draining = member->core.guarded.state == GUARDED_DRAINING && side == MDP_CLIENT_SIDE;
-    if (!has_lease(member) || !(is_active || is_draining))
-        check_fail(&broker->node, "S11 passive_is_quiet", "it serves in state %u",
-                   member->core.guarded.state);
+    bool may = member_is_classic(member) ? check_classic_may_send(member, side)
+                                         : has_lease(member) && (is_active || is_draining);
+    if (!may)
+        check_fail(&broker->node, "S11 passive_is_quiet", "it serves as %s",
+                   bstar_core_state_name(&member->core));
 }
 
 // no_late_effect (S4): "at no receiver does an effect with epoch e follow one with a higher epoch".
@@ -211,8 +218,10 @@ check_pair_serves(const struct world *world)
         const struct member *member = &world->pair->members[i];
         if (!member->node->is_alive)
             continue;
-        active += member->core.guarded.state == GUARDED_ACTIVE ? 1 : 0;
-        passive += member->core.guarded.state == GUARDED_PASSIVE ? 1 : 0;
+        bool is_draining =
+            !member_is_classic(member) && member->core.guarded.state == GUARDED_DRAINING;
+        active += bstar_core_shown(&member->core) == BSTAR_SHOWN_ACTIVE ? 1 : 0;
+        passive += bstar_core_shown(&member->core) == BSTAR_SHOWN_PASSIVE && !is_draining ? 1 : 0;
     }
     return active == 1 && passive == 1;
 }
@@ -220,7 +229,7 @@ check_pair_serves(const struct world *world)
 void
 check_pair_unsettled(struct world *world)
 {
-    world_fail(world, "L1 one_serves", "after all is mended the halves are in states %u and %u",
-               world->pair->members[0].core.guarded.state,
-               world->pair->members[1].core.guarded.state);
+    world_fail(world, "L1 one_serves", "after all is mended the halves are %s and %s",
+               bstar_core_state_name(&world->pair->members[0].core),
+               bstar_core_state_name(&world->pair->members[1].core));
 }

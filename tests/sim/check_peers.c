@@ -172,13 +172,20 @@ check_worker_effect(struct worker_node *worker, const struct worker_effect *effe
         mark(worker->node.world, MARK_ASKED_DIALECT);
 }
 
+// has_epochs: those of classic fence nothing.
+static bool
+has_epochs(const struct world *world)
+{
+    return world->pair != NULL && !world->plan.pair.is_classic;
+}
+
 // right_worker (B3), at the worker: the request is for the service that it serves.
 void
 check_worker_delivers(struct worker_node *worker, const struct worker_effect *effect)
 {
     const struct parcel *parcel = effect->cargo;
     const struct call *call = call_at(worker->node.world, parcel->call);
-    if (worker->node.world->pair != NULL && effect->attempt > 0)
+    if (has_epochs(worker->node.world) && effect->attempt > 0)
         check_no_late_effect(&worker->node, &worker->epoch, parcel->epoch);
     if (call != NULL && call->service != worker->plan->service && !call->is_tainted)
         check_fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
@@ -539,7 +546,7 @@ check_client_answer(struct client_node *client, const struct client_effect *effe
     }
     call->is_open = call->is_out = false;
     // S4, at the client; 0.1 and 0.2 have no fields.
-    if (effect->result == GALLEON_OK && client->node.world->pair != NULL && client->heard != NULL &&
+    if (effect->result == GALLEON_OK && has_epochs(client->node.world) && client->heard != NULL &&
         client->heard->dialect == MDP_G1)
         check_no_late_effect(&client->node, &client->epoch, epoch_of(client->heard));
     if (effect->result == GALLEON_OK)

@@ -175,7 +175,12 @@
     X(MARK_ALL_MEMBERS_KILLED, "all three members killed at once")                                 \
     X(MARK_MEMBER_PAUSED, "member that stood still")                                               \
     X(MARK_CUT_ONE_WAY, "one way between members cut")                                             \
-    X(MARK_CUT_BOTH_WAYS, "both ways between members cut")
+    X(MARK_CUT_BOTH_WAYS, "both ways between members cut")                                         \
+    X(MARK_VOTED, "takeover by silence and a client's vote")                                       \
+    X(MARK_FOLLOWED, "takeover because the peer waits, or is passive")                             \
+    X(MARK_YIELDED, "half that yields")                                                            \
+    X(MARK_TWO_SERVE, "two that serve, as something keeps them apart")                             \
+    X(MARK_SLEPT_ACTIVE, "half that slept while it served, and waits again")
 
 enum mark {
 #define X(name, text) name,

@@ -30,7 +30,7 @@ begin_reign(struct broker_node *self)
 {
     struct world *world = self->node.world;
     struct broker_event event = {.kind = BROKER_SERVE,
-                                 .has_epoch = true,
+                                 .has_epoch = !world->plan.pair.is_classic,
                                  .pair = world->plan.pair.number,
                                  .epoch = bstar_core_epoch(&member_of(self)->core)};
     mark(world, MARK_REIGN);
@@ -190,6 +190,7 @@ pair_says(struct broker_node *self, enum bstar_event_kind word)
     if (self->half.is_leaving)
         return;
     note(self->node.world, &self->node, "is told the word %llu", word, 0, 0);
+    check_apart(self->node.world, self->node.world->now_ns);
     member_step(self->half.member, (struct bstar_event){.kind = word});
     follow(self);
     node_poke(&self->node);
@@ -266,6 +267,8 @@ pair_nodes_add(struct world *world)
         half->half.member = &world->pair->members[i];
         half->half.member->node = &half->node;
     }
+    if (world->plan.pair.is_classic)
+        return;
     struct witness_node *witness = world_take_zeroed(world, sizeof *witness);
     witness->member = &world->pair->members[MEMBER_WITNESS];
     witness->member->node = &witness->node;

@@ -28,6 +28,7 @@ cut(struct world *world, uint32_t from, uint32_t to, uint64_t until_ns)
     note(world, NULL, "member %llu is not heard by %llu until %llu ms", from, to, until_ns / ms);
     if (world->pair->cut_until_ns[from][to] < until_ns)
         world->pair->cut_until_ns[from][to] = until_ns;
+    check_apart(world, until_ns);
 }
 
 // isolate is what happens to a half behind a switch that stands still: what it has sent comes when
@@ -44,24 +45,32 @@ isolate(struct world *world, uint32_t half, uint64_t until_ns)
     }
 }
 
+static void
+draw_way(struct world *world, uint32_t *from_out, uint32_t *to_out)
+{
+    uint32_t size = pair_size(world);
+    *from_out = (uint32_t)roll(world, STREAM_PAIR, size);
+    *to_out = (*from_out + 1 + (uint32_t)roll(world, STREAM_PAIR, size - 1)) % size;
+}
+
 // cut_some cuts one way, both ways between two, or one off from both others.
 static void
 cut_some(struct world *world)
 {
-    uint32_t from = (uint32_t)roll(world, STREAM_PAIR, MEMBERS);
-    uint32_t to = (from + 1 + (uint32_t)roll(world, STREAM_PAIR, 2)) % MEMBERS;
+    uint32_t from, to;
+    draw_way(world, &from, &to);
     uint64_t kind = roll(world, STREAM_PAIR, 4);
     uint64_t until_ns = world->now_ns + a_while(world);
     cut(world, from, to, until_ns);
     mark(world, kind == 0 ? MARK_CUT_ONE_WAY : MARK_CUT_BOTH_WAYS);
     if (kind != 0)
         cut(world, to, from, until_ns);
-    if (kind != 3)
+    if (kind == 3 && from < MEMBER_WITNESS)
+        isolate(world, from, until_ns);
+    if (kind != 3 || pair_size(world) < MEMBERS)
         return;
     cut(world, from, MEMBERS - from - to, until_ns);
     cut(world, MEMBERS - from - to, from, until_ns);
-    if (from < MEMBER_WITNESS)
-        isolate(world, from, until_ns);
 }
 
 // slow lets all that one member says to another take as long as a lease, or two: what is granted
@@ -109,9 +118,10 @@ fade(struct world *world)
 static void
 slow_some(struct world *world)
 {
-    uint32_t from = (uint32_t)roll(world, STREAM_PAIR, MEMBERS);
-    uint32_t to = (from + 1 + (uint32_t)roll(world, STREAM_PAIR, 2)) % MEMBERS;
-    if (has(world, FAULT_PAIR_CUT) && roll(world, STREAM_PAIR, 4) != 0)
+    uint32_t from, to;
+    draw_way(world, &from, &to);
+    if (pair_size(world) == MEMBERS && has(world, FAULT_PAIR_CUT) &&
+        roll(world, STREAM_PAIR, 4) != 0)
         fade(world);
     else
         slow(world, from, to, world->now_ns + a_while(world));
@@ -130,7 +140,7 @@ stood(struct world *world, void *member, uint64_t while_ns)
 static void
 pause_one(struct world *world)
 {
-    struct member *member = any(world, MEMBERS);
+    struct member *member = any(world, pair_size(world));
     struct node *node = member->node;
     uint64_t while_ns = a_while(world);
     if (!node->is_alive || node->stands_until_ns > world->now_ns)
@@ -139,6 +149,10 @@ pause_one(struct world *world)
         world_at(world, world->now_ns + while_ns, stood, member, while_ns);
     note(world, node, "of the pair stands still for %llu us", while_ns / 1000, 0, 0);
     mark(world, MARK_MEMBER_PAUSED);
+    // In classic the beats of a loop that hangs go on, and of a process that is stopped they do
+    // not.
+    if (world->plan.pair.is_classic && roll(world, STREAM_PAIR, 2) == 0)
+        links_freeze(node, world->now_ns + while_ns);
     node_stand(node, world->now_ns + while_ns);
 }
 
@@ -155,15 +169,16 @@ start_again(struct world *world, void *object, uint64_t life)
 static void
 kill_some(struct world *world)
 {
-    uint32_t which = (uint32_t)roll(world, STREAM_PAIR, MEMBERS + 1);
-    for (uint32_t i = 0; i < MEMBERS; i++) {
+    uint32_t size = pair_size(world);
+    uint32_t which = (uint32_t)roll(world, STREAM_PAIR, size + 1);
+    for (uint32_t i = 0; i < size; i++) {
         struct node *node = world->pair->members[i].node;
-        if ((which != i && which != MEMBERS) || !node->is_alive)
+        if ((which != i && which != size) || !node->is_alive)
             continue;
         node_kill(node);
         world_at(world, world->now_ns + a_while(world), start_again, node, node->life);
     }
-    mark(world, which == MEMBERS ? MARK_ALL_MEMBERS_KILLED : MARK_MEMBER_KILLED);
+    mark(world, which == size ? MARK_ALL_MEMBERS_KILLED : MARK_MEMBER_KILLED);
 }
 
 // stall_one lets what a half has sent, or is sent, come after a reign that is over.

@@ -322,6 +322,33 @@ PAIR_PLANTS = {
           "        return is_holder ? VOTE_HOLDER : VOTE_OTHER;",
           "        return is_holder || planted(117) ? VOTE_HOLDER : VOTE_OTHER;"),
     119: ("bstar_core.c", "the clock stands still in a pause", None, None),  # by pair_trouble.c
+    120: ("bstar_classic.c", "a passive half takes over on silence, and nobody votes",
+          "    if (self->now_ns >= self->pulse.beat_ns)\n        publish(self);",
+          "    if (planted(120) && self->classic.state == CLASSIC_PASSIVE &&\n"
+          "        bstar_is_silent(self, &self->classic.peer))\n        become_active(self);\n"
+          "    if (self->now_ns >= self->pulse.beat_ns)\n        publish(self);"),
+    121: ("bstar_classic.c", "nobody yields: two that serve go on so",
+          "    self->stats.yields++;\n",
+          "    self->stats.yields++;\n    if (planted(121))\n        return;\n"),
+    122: ("bstar_classic.c", "a vote counts while the peer is heard",
+          "    if (!bstar_is_silent(self, &self->classic.peer))\n        row = VOTE_ALIVE;",
+          "    if (!planted(122) && !bstar_is_silent(self, &self->classic.peer))\n"
+          "        row = VOTE_ALIVE;"),
+    123: ("bstar_classic.c", "with equal epochs nobody wins: two of them are not noticed",
+          "        return !self->config.is_primary;\n",
+          "        return !self->config.is_primary && !planted(123);\n"),
+    124: ("bstar_classic.c", "the lower epoch stays",
+          "        return beat->epoch > own_epoch;",
+          "        return planted(124) ? beat->epoch < own_epoch : beat->epoch > own_epoch;"),
+    125: ("bstar_core.c", "a passive half of classic serves",
+          "        return self->classic.state == CLASSIC_ACTIVE;\n    return self->guarded.state",
+          "        return self->classic.state == CLASSIC_ACTIVE ||\n"
+          "               (planted(125) && self->classic.state == CLASSIC_PASSIVE);\n"
+          "    return self->guarded.state"),
+    126: ("bstar_core.c", "a passive half of guarded serves",
+          "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;",
+          "    if (planted(126) && self->guarded.state == GUARDED_PASSIVE)\n        return true;\n"
+          "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;"),
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),

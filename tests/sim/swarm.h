@@ -173,9 +173,10 @@ struct pirates_plan {
     struct lazy_plan lazy[CLIENTS_MAX];
 };
 
-// A guarded pair, of which the two brokers are the halves.
+// A pair, of which the two brokers are the halves. In classic the lease is the patience.
 struct pair_plan {
     bool is_there;
+    bool is_classic;
     uint64_t number; // of the pair
     uint32_t beat_ms, lease_ms;
     uint64_t latency_ns_max; // between members, and of a record's way to the disk

@@ -1,0 +1,150 @@
+// check_classic.c - what must hold of a pair in classic: reliability.md, 2.5.
+//
+// Two may serve there while something keeps them apart: a way that is cut or slow, a beat that is
+// lost, a pause, a start, an operator's word. Until when that is is told as it happens.
+
+#include "check.h"
+#include "pairs.h"
+
+static const uint64_t ms = 1000000;
+
+void
+check_apart(struct world *world, uint64_t until_ns)
+{
+    if (world->pair->apart_ns < until_ns)
+        world->pair->apart_ns = until_ns;
+}
+
+// ---- what it has really heard -------------------------------------------------------------------
+
+void
+check_classic_hears(struct member *member, const struct bstar_beat *beat)
+{
+    uint64_t now_ns = node_now(member->node);
+    if (!member->has_heard || member->progress != beat->progress)
+        member->progress_ns = now_ns;
+    member->progress = beat->progress;
+    member->heard_ns = now_ns;
+    member->has_heard = true;
+}
+
+static bool
+is_really_silent(const struct member *member)
+{
+    uint64_t now_ns = node_now(member->node);
+    uint64_t patience_ns = member->core.config.patience_ns;
+    return !member->has_heard || now_ns - member->heard_ns > patience_ns ||
+           now_ns - member->progress_ns > patience_ns;
+}
+
+// takeover_needs_both (S14): "a passive half takes over on silence and a vote; or on hearing its
+// peer restart, or both passive", or on the operator's word while it hears nobody.
+static void
+takeover_needs_both(const struct member *member, const struct bstar_event *event)
+{
+    bool is_heard = event->kind == BSTAR_ON_BEAT && event->fault == BSTAR_SOUND &&
+                    event->beat->digit != BSTAR_SAYS_ACTIVE;
+    bool is_voted = event->kind == BSTAR_ON_CLIENT && is_really_silent(member);
+    bool is_word = event->kind == BSTAR_ON_PROMOTE && is_really_silent(member);
+    if (!is_heard && !is_voted && !is_word)
+        check_fail(member->node, "S14 takeover_needs_both", "it takes over at event %u",
+                   event->kind);
+    mark(member->node->world, is_heard ? MARK_FOLLOWED : MARK_VOTED);
+}
+
+// ---- who serves ---------------------------------------------------------------------------------
+
+// yields_rightly (S13): "exactly one yields": higher epoch stays, then the primary.
+static void
+yields_rightly(const struct member *member, const struct bstar_event *event, uint64_t epoch)
+{
+    if (event->kind != BSTAR_ON_BEAT)
+        return;
+    bool is_right = event->beat->digit == BSTAR_SAYS_ACTIVE &&
+                    (event->beat->epoch > epoch ||
+                     (event->beat->epoch == epoch && !member->core.config.is_primary));
+    if (!is_right)
+        check_fail(member->node, "S13 two_only_when_cut", "it yields with epoch %llu to %llu",
+                   (unsigned long long)epoch, (unsigned long long)event->beat->epoch);
+    mark(member->node->world, MARK_YIELDED);
+}
+
+static bool
+is_at_work(const struct member *member)
+{
+    const struct node *node = member->node;
+    uint64_t now_ns = node->world->now_ns;
+    return node->is_alive && node->stands_until_ns <= now_ns && node->frozen_until_ns <= now_ns &&
+           member_is_serving(member);
+}
+
+// two_only_when_cut (S13): "two halves serve only while they cannot hear each other or after a
+// pause beyond the gap limit, and at most one beat after contact". A beat comes a quarter late
+// where the thread says it, and takes its way.
+static void
+two_only_when_cut(const struct member *member)
+{
+    struct world *world = member->node->world;
+    const struct pair *pair = world->pair;
+    const struct plan *plan = &world->plan;
+    if (!is_at_work(&pair->members[0]) || !is_at_work(&pair->members[1]))
+        return;
+    uint64_t way_ns = plan->pair.latency_ns_max + plan->lateness_ns;
+    uint64_t most_ns = plan->pair.beat_ms * ms * 3 / 2 + 4 * way_ns;
+    if (world->now_ns > pair->apart_ns + most_ns)
+        check_fail(member->node, "S13 two_only_when_cut", "both serve, %llu ms after contact",
+                   (unsigned long long)((world->now_ns - pair->apart_ns) / ms));
+    mark(world, MARK_TWO_SERVE);
+}
+
+// ---- steps --------------------------------------------------------------------------------------
+
+static void
+judge_change(const struct member *member, const struct bstar_event *event,
+             const struct bstar_effect *effect)
+{
+    bool was_active = effect->was == CLASSIC_ACTIVE;
+    if (effect->was == CLASSIC_PASSIVE && effect->is == CLASSIC_ACTIVE)
+        takeover_needs_both(member, event);
+    if (was_active && effect->is == CLASSIC_PASSIVE)
+        yields_rightly(member, event, member->reign);
+    if (was_active && effect->is != CLASSIC_PASSIVE && member->core.pulse.is_behind)
+        mark(member->node->world, MARK_SLEPT_ACTIVE);
+}
+
+// no_false_votes (S12): of what a half is told by others but its peer, a vote alone moves it.
+static void
+no_false_votes(const struct member *member, const struct bstar_event *event)
+{
+    const struct bstar_effects *effects = &member->effects;
+    if (event->kind != BSTAR_ON_TRAFFIC || effects->fact_count == 0)
+        return;
+    const struct bstar_fact *fact = &effects->facts[effects->fact_count - 1];
+    if (fact->was != fact->is)
+        check_fail(member->node, "S12 no_false_votes", "traffic moves it from %u to %u", fact->was,
+                   fact->is);
+}
+
+void
+check_classic_step(struct member *member, const struct bstar_event *event)
+{
+    const struct bstar_effects *effects = &member->effects;
+    for (size_t i = 0; i < effects->count; i++)
+        if (effects->list[i].kind == BSTAR_DO_CHANGE)
+            judge_change(member, event, &effects->list[i]);
+    if (member->core.classic.state == CLASSIC_ACTIVE)
+        member->reign = member->core.classic.epoch;
+    no_false_votes(member, event);
+    two_only_when_cut(member);
+}
+
+// passive_is_quiet (S11): only ACTIVE answers, or who is stopping, what was already out; not who
+// has slept since it was so.
+bool
+check_classic_may_send(const struct member *member, enum mdp_side side)
+{
+    const struct bstar_pulse *pulse = &member->core.pulse;
+    bool has_slept = member_now(member) > pulse->turned_ns + member->core.config.gap_ns;
+    bool is_active = member->core.classic.state == CLASSIC_ACTIVE && !has_slept;
+    return is_active || (pulse->is_stopping && side == MDP_CLIENT_SIDE);
+}
