@@ -1,7 +1,9 @@
 // check_pairs.c - what must hold of a pair: reliability.md, 2.5.
 
-#include "check.h"
+#include "check_seen.h"
 #include "pairs.h"
+
+static const uint64_t ms = 1000000;
 
 // ---- leases and epochs --------------------------------------------------------------------------
 
@@ -121,6 +123,18 @@ no_bugs(const struct member *member)
         check_fail(member->node, "S0 no_bugs", "a cell that says bug");
 }
 
+static const struct member *
+other_half(const struct member *member)
+{
+    return &member->node->world->pair->members[1 - member->number];
+}
+
+static bool
+is_candidate(const struct member *member)
+{
+    return member->node->is_alive && member->core.guarded.state == GUARDED_CANDIDATE;
+}
+
 static void
 mark_rows(const struct member *member)
 {
@@ -130,6 +144,10 @@ mark_rows(const struct member *member)
         const struct bstar_effect *effect = &effects->list[i];
         if (effect->kind != BSTAR_DO_CHANGE)
             continue;
+        if (effect->is == GUARDED_CANDIDATE && is_candidate(other_half(member)))
+            mark(world, MARK_DUEL);
+        if (effect->is == GUARDED_FAULT)
+            mark(world, MARK_FAULT);
         if (effect->is == GUARDED_ACTIVE && effect->epoch > 1)
             mark(world, MARK_TAKEOVER);
         if (effect->is == GUARDED_DRAINING)
@@ -163,7 +181,14 @@ check_member_step(struct member *member, const struct bstar_event *event,
                       event->message->epoch == member->best_epoch;
     if (is_release)
         member->restarted_ns = 0;
-    if (event->kind == BSTAR_ON_LOADED) {
+    // An operator who clears FAULT has the record read as at a start.
+    bool is_cleared = event->kind == BSTAR_ON_CLEAR && member->was_fault &&
+                      member->core.guarded.state == GUARDED_QUARANTINE;
+    if (is_cleared) {
+        mark(member->node->world, MARK_FAULT_CLEARED);
+        member->restarted_ns = node_now(member->node);
+    }
+    if (event->kind == BSTAR_ON_LOADED || is_cleared) {
         // What was being written when it ended may be there, though nobody was told.
         epochs_rise(member);
         member->bound_to = member->core.voter.holder;
@@ -194,6 +219,26 @@ check_pair_sends(const struct broker_node *broker, enum mdp_side side)
     if (!may)
         check_fail(&broker->node, "S11 passive_is_quiet", "it serves as %s",
                    bstar_core_state_name(&member->core));
+    if (is_draining)
+        mark(broker->node.world, MARK_HANDED_OVER);
+}
+
+bool
+check_pair_finishes(const struct broker_node *broker, const struct asked *asked)
+{
+    const struct member *member = broker->half.member;
+    const struct bstar_guarded *guarded = &member->core.guarded;
+    if (member_is_classic(member) || !has_lease(member) || guarded->state != GUARDED_DRAINING)
+        return false;
+    // The half gives it so long, and the broker as it is configured.
+    uint64_t since_ns = guarded->drain_ns - member->core.config.drain_ns;
+    uint64_t most_ns = since_ns + broker->config.drain_ms * ms;
+    if (member_now(member) >= (most_ns < guarded->drain_ns ? most_ns : guarded->drain_ns))
+        return false;
+    list_each (node, &asked->attempts)
+        if (list_object(node, struct seen_attempt, in_request)->worker != NULL)
+            return true;
+    return false;
 }
 
 // no_late_effect (S4): "at no receiver does an effect with epoch e follow one with a higher epoch".

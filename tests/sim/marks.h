@@ -171,6 +171,10 @@
     X(MARK_LETTER_LATE, "late letter between members")                                             \
     X(MARK_WAY_SLOW, "way between members slow")                                                   \
     X(MARK_KILLED_WRITING, "member killed while it writes its record")                             \
+    X(MARK_DUEL, "two candidates at once")                                                         \
+    X(MARK_FAULT, "half in FAULT")                                                                 \
+    X(MARK_FAULT_CLEARED, "FAULT cleared by an operator")                                          \
+    X(MARK_HANDED_OVER, "answer that came in a hand-over")                                         \
     X(MARK_MEMBER_KILLED, "member killed")                                                         \
     X(MARK_ALL_MEMBERS_KILLED, "all three members killed at once")                                 \
     X(MARK_MEMBER_PAUSED, "member that stood still")                                               \

@@ -47,6 +47,7 @@ struct broker_half {       // pairs.h
     enum half_phase phase;
     bool is_quiet;
     bool is_fenced;
+    bool is_in_fault;
     bool owes_drained;
     bool is_leaving;
     bool has_left;

@@ -137,12 +137,14 @@ static void
 on_disk(struct world *world, void *object, uint64_t serial)
 {
     struct member *self = object;
-    (void)world;
     if (!self->is_writing || self->write_serial != serial)
         return;
-    self->disk = self->writing;
     self->is_writing = false;
-    self->is_written = true;
+    self->is_failed = has(world, FAULT_PAIR_DISK) && roll(world, STREAM_PAIR, 8) == 0;
+    self->is_written = !self->is_failed;
+    // What failed may be there all the same.
+    if (self->is_written || roll(world, STREAM_PAIR, 2) == 0)
+        self->disk = self->writing;
     node_poke(self->node);
 }
 
@@ -224,6 +226,10 @@ member_turn(struct member *self)
         self->is_written = false;
         member_step(self, (struct bstar_event){.kind = BSTAR_ON_STORED});
     }
+    if (self->is_failed) {
+        self->is_failed = false;
+        member_step(self, (struct bstar_event){.kind = BSTAR_ON_UNSTORED});
+    }
     member_read_letters(self);
     member_step(self, (struct bstar_event){.kind = BSTAR_ON_TICK});
     if (member_is_classic(self))
@@ -240,7 +246,7 @@ uint64_t
 member_deadline(const struct member *self)
 {
     uint64_t deadline_ns = bstar_core_deadline(&self->core);
-    if (self->first != NULL || self->is_written)
+    if (self->first != NULL || self->is_written || self->is_failed)
         return 0;
     return deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns + self->still_ns;
 }
@@ -315,6 +321,6 @@ member_kill(struct member *self)
         self->disk = self->writing;
     if (self->is_writing)
         mark(world, MARK_KILLED_WRITING);
-    self->is_writing = self->is_written = false;
+    self->is_writing = self->is_written = self->is_failed = false;
     member_drop_letters(self);
 }

@@ -15,12 +15,21 @@ member_of(const struct broker_node *self)
 
 // ---- what the half says, the core does ----------------------------------------------------------
 
+static bool
+is_in_fault(const struct broker_node *self)
+{
+    return bstar_core_shown(&member_of(self)->core) == BSTAR_SHOWN_FAULT;
+}
+
 static void
 end_reign(struct broker_node *self, enum half_phase phase)
 {
     struct broker_event event = {.kind = phase == HALF_HOLDS ? BROKER_HOLD : BROKER_FINISH,
                                  .text = swarm_broker(1 - self->node.index)};
+    if (is_in_fault(self))
+        event.text = VIEW_NONE;
     self->half.phase = phase;
+    self->half.is_in_fault = is_in_fault(self);
     self->half.is_quiet = false;
     broker_node_step(self, &event);
 }
@@ -46,8 +55,9 @@ is_over(const struct broker_node *self)
     const struct bstar_core *core = &member_of(self)->core;
     if (self->half.phase == HALF_SERVES)
         return !member_is_serving(member_of(self)) || bstar_core_epoch(core) != self->half.epoch;
-    return self->half.phase == HALF_FINISHES &&
-           !bstar_core_may_finish(core, member_now(self->half.member));
+    if (self->half.phase == HALF_HOLDS)
+        return is_in_fault(self) != self->half.is_in_fault; // 503 has another text
+    return !bstar_core_may_finish(core, member_now(self->half.member));
 }
 
 static bool
@@ -191,7 +201,8 @@ pair_says(struct broker_node *self, enum bstar_event_kind word)
         return;
     note(self->node.world, &self->node, "is told the word %llu", word, 0, 0);
     check_apart(self->node.world, self->node.world->now_ns);
-    member_step(self->half.member, (struct bstar_event){.kind = word});
+    const struct bstar_record *record = word == BSTAR_ON_CLEAR ? &self->half.member->disk : NULL;
+    member_step(self->half.member, (struct bstar_event){.kind = word, .record = record});
     follow(self);
     node_poke(&self->node);
 }

@@ -206,6 +206,31 @@ say_something(struct world *world)
         pair_says(half, word);
 }
 
+// mend is what an operator does about records that failed: a half is cleared, a witness started
+// again.
+static void
+mend(struct world *world, struct member *member)
+{
+    if (!member->node->is_alive || member->core.config.mode == BSTAR_CLASSIC)
+        return;
+    bool is_witness = member->number == MEMBER_WITNESS;
+    if (is_witness && member->core.voter.state == VOTER_MUTE) {
+        node_kill(member->node);
+        node_start(member->node);
+    }
+    if (!is_witness && member->core.guarded.state == GUARDED_FAULT)
+        pair_says(broker_node_of(world, member->number), BSTAR_ON_CLEAR);
+}
+
+static void
+mend_one(struct world *world)
+{
+    struct member *member = any(world, pair_size(world));
+    if (member->node->stands_until_ns <= world->now_ns &&
+        member->node->frozen_until_ns <= world->now_ns)
+        mend(world, member);
+}
+
 static void
 go_wrong(struct world *world, void *object, uint64_t argument)
 {
@@ -213,7 +238,7 @@ go_wrong(struct world *world, void *object, uint64_t argument)
     (void)argument;
     if (world->is_healed)
         return;
-    switch (roll(world, STREAM_PAIR, 6)) {
+    switch (roll(world, STREAM_PAIR, 7)) {
     case 0:
         if (has(world, FAULT_PAIR_CUT))
             cut_some(world);
@@ -234,6 +259,10 @@ go_wrong(struct world *world, void *object, uint64_t argument)
         if (has(world, FAULT_WORDS))
             say_something(world);
         break;
+    case 5:
+        if (has(world, FAULT_PAIR_DISK))
+            mend_one(world);
+        break;
     default:
         if (has(world, FAULT_CLOG))
             stall_one(world);
@@ -248,7 +277,7 @@ pair_trouble_begin(struct world *world)
     go_wrong(world, NULL, 0);
 }
 
-// pair_trouble_end: the operator's freezes end too.
+// pair_trouble_end: the operator's freezes end too, and so do disks that fail.
 void
 pair_trouble_end(struct world *world)
 {
@@ -257,4 +286,12 @@ pair_trouble_end(struct world *world)
     for (uint32_t i = 0; i < MEMBER_WITNESS; i++)
         if (broker_node_of(world, i)->node.is_alive)
             pair_says(broker_node_of(world, i), BSTAR_ON_THAW);
+    for (uint32_t i = 0; i < pair_size(world); i++) {
+        struct member *member = &world->pair->members[i];
+        if (member->is_failed)
+            member->disk = member->writing;
+        member->is_written = member->is_written || member->is_failed;
+        member->is_failed = false;
+        mend(world, member);
+    }
 }

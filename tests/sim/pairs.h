@@ -35,6 +35,7 @@ struct member {
     uint64_t write_serial;
     bool is_writing;
     bool is_written; // and not told yet
+    bool is_failed;  // nor of this: it could not be written
     // What the last step asked for.
     bool must_finish, must_drop;
     bool is_draining;
@@ -121,7 +122,7 @@ bool pair_sleeps(struct broker_node *self);
 void pair_end_turn(struct broker_node *self);
 uint64_t pair_deadline(const struct broker_node *self);
 bool pair_may_send(const struct broker_node *self, enum mdp_side side);
-// pair_says is what an operator says to a half.
+// pair_says is what an operator says to a half; CLEAR with its record as it is on the disk.
 void pair_says(struct broker_node *self, enum bstar_event_kind word);
 
 // ---- trouble (pair_trouble.c) -------------------------------------------------------------------

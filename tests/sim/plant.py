@@ -349,6 +349,20 @@ PAIR_PLANTS = {
           "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;",
           "    if (planted(126) && self->guarded.state == GUARDED_PASSIVE)\n        return true;\n"
           "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;"),
+    127: ("bstar_round.c", "FAULT is left without the operator",
+          "    self->stats.beats_in++;\n    bstar_heard(",
+          "    self->stats.beats_in++;\n"
+          "    if (planted(127) && guarded->state == GUARDED_FAULT)\n"
+          "        guarded->state = GUARDED_PASSIVE;\n    bstar_heard("),
+    128: ("bstar_guarded.c", "a hand-over drops what is out",
+          "    move_to(self, GUARDED_DRAINING);\n    bstar_add_effect(self, BSTAR_DO_DRAIN);",
+          "    move_to(self, GUARDED_DRAINING);\n"
+          "    bstar_add_effect(self, planted(128) ? BSTAR_DO_DROP : BSTAR_DO_DRAIN);"),
+    129: ("bstar_classic.c", "a backup that waits never serves",
+          "    if (self->pulse.is_stopping) {\n        bstar_refuse(self, \"stopping\");",
+          "    if (self->pulse.is_stopping ||\n"
+          "        (planted(129) && self->classic.state == CLASSIC_WAIT_B)) {\n"
+          "        bstar_refuse(self, \"stopping\");"),
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),

@@ -60,7 +60,8 @@ enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
     X(FAULT_PAIR_LATE, "pair_late")   /* or late */                                                \
     X(FAULT_PAIR_PAUSE, "pair_pause") /* a member stands still for about a lease */                \
     X(FAULT_PAIR_KILL, "pair_kill")                                                                \
-    X(FAULT_WORDS, "words") /* an operator says this and that */
+    X(FAULT_WORDS, "words")         /* an operator says this and that */                           \
+    X(FAULT_PAIR_DISK, "pair_disk") /* a member's record cannot be written */
 
 enum fault {
 #define X(name, text) name,
