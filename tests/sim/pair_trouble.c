@@ -32,12 +32,10 @@ cut(struct world *world, uint32_t from, uint32_t to, uint64_t until_ns)
 }
 
 // isolate is what happens to a half behind a switch that stands still: what it has sent comes when
-// another may serve, and perhaps it is still asked meanwhile.
+// another may serve. With one lane it is still asked meanwhile.
 static void
-isolate(struct world *world, uint32_t half, uint64_t until_ns)
+isolate(struct world *world, uint32_t half, uint32_t lanes, uint64_t later_ns)
 {
-    uint64_t later_ns = until_ns + a_while(world);
-    uint32_t lanes = roll(world, STREAM_PAIR, 2) == 0 ? 1 << LANE_DOWN : 3;
     list_each (node, &links_router(world, half)->pipes) {
         struct pipe *pipe = list_object(node, struct pipe, in_broker);
         if (!pipe->is_cut)
@@ -66,7 +64,7 @@ cut_some(struct world *world)
     if (kind != 0)
         cut(world, to, from, until_ns);
     if (kind == 3 && from < MEMBER_WITNESS)
-        isolate(world, from, until_ns);
+        isolate(world, from, 3, until_ns + a_while(world));
     if (kind != 3 || pair_size(world) < MEMBERS)
         return;
     cut(world, from, MEMBERS - from - to, until_ns);
@@ -91,11 +89,13 @@ static void
 break_off(struct world *world, void *half, uint64_t until_ns)
 {
     uint32_t number = ((const struct member *)half)->number;
+    uint64_t lease_ns = world->plan.pair.lease_ms * ms;
     if (world->is_healed)
         return;
     cut(world, number, MEMBER_WITNESS, until_ns);
     cut(world, MEMBER_WITNESS, number, until_ns);
-    isolate(world, number, until_ns);
+    isolate(world, number, 1 << LANE_DOWN,
+            world->now_ns + lease_ns + roll(world, STREAM_PAIR, 4 * lease_ns));
 }
 
 // fade is what becomes of the half that serves when its cable goes: the other hears nothing of it,
