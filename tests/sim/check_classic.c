@@ -17,10 +17,19 @@ check_apart(struct world *world, uint64_t until_ns)
 
 // ---- what it has really heard -------------------------------------------------------------------
 
+// waits_in_our_role: that is no sign of life of a peer, but of one who is none.
+static bool
+waits_in_our_role(const struct member *member, const struct bstar_beat *beat)
+{
+    return beat->digit == (member->core.config.is_primary ? BSTAR_SAYS_PRIMARY : BSTAR_SAYS_BACKUP);
+}
+
 void
 check_classic_hears(struct member *member, const struct bstar_beat *beat)
 {
     uint64_t now_ns = node_now(member->node);
+    if (waits_in_our_role(member, beat))
+        return;
     if (!member->has_heard || member->progress != beat->progress)
         member->progress_ns = now_ns;
     member->progress = beat->progress;
@@ -65,16 +74,23 @@ no_false_votes(const struct member *member, const struct bstar_event *event)
 
 // ---- who serves ---------------------------------------------------------------------------------
 
-// yields_rightly (S13): "exactly one yields": higher epoch stays, then the primary.
+static bool
+wins(const struct member *member, uint64_t epoch, const struct bstar_beat *beat)
+{
+    const struct bstar_config *config = &member->core.config;
+    if (beat->epoch != epoch)
+        return beat->epoch > epoch;
+    return beat->is_primary != config->is_primary ? beat->is_primary : beat->node < config->node;
+}
+
+// yields_rightly (S13): "exactly one yields": the higher epoch stays, then the primary, then the
+// lower node.
 static void
 yields_rightly(const struct member *member, const struct bstar_event *event, uint64_t epoch)
 {
     if (event->kind != BSTAR_ON_BEAT)
         return;
-    bool is_right = event->beat->digit == BSTAR_SAYS_ACTIVE &&
-                    (event->beat->epoch > epoch ||
-                     (event->beat->epoch == epoch && !member->core.config.is_primary));
-    if (!is_right)
+    if (event->beat->digit != BSTAR_SAYS_ACTIVE || !wins(member, epoch, event->beat))
         check_fail(member->node, "S13 two_only_when_cut", "it yields with epoch %llu to %llu",
                    (unsigned long long)epoch, (unsigned long long)event->beat->epoch);
     mark(member->node->world, MARK_YIELDED);
@@ -125,6 +141,26 @@ judge_change(const struct member *member, const struct bstar_event *event,
         mark(member->node->world, MARK_SLEPT_ACTIVE);
 }
 
+// clash_halts: "two primaries or two backups halt with an alarm that names both".
+static void
+clash_halts(struct member *member, const struct bstar_event *event)
+{
+    const struct bstar_effects *effects = &member->effects;
+    const struct bstar_pulse *pulse = &member->core.pulse;
+    for (size_t i = 0; i < effects->count; i++)
+        if (effects->list[i].kind == BSTAR_DO_ALARM && effects->list[i].node != 0)
+            member->has_alarm = true;
+    if (event->kind != BSTAR_ON_BEAT || event->fault != BSTAR_SOUND || pulse->is_behind ||
+        pulse->is_stopping || !waits_in_our_role(member, event->beat))
+        return;
+    enum classic_state is = member->core.classic.state;
+    if (is == CLASSIC_WAIT_P || is == CLASSIC_WAIT_B || !member->has_alarm)
+        check_fail(member->node, "S0 clash_halts", "its peer has its role, and it is %s",
+                   bstar_core_state_name(&member->core));
+    if (is == CLASSIC_HALTED)
+        mark(member->node->world, MARK_HALTED);
+}
+
 void
 check_classic_step(struct member *member, const struct bstar_event *event)
 {
@@ -134,6 +170,7 @@ check_classic_step(struct member *member, const struct bstar_event *event)
             judge_change(member, event, &effects->list[i]);
     if (member->core.classic.state == CLASSIC_ACTIVE)
         member->reign = member->core.classic.epoch;
+    clash_halts(member, event);
     two_only_when_cut(member);
 }
 

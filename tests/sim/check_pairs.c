@@ -161,7 +161,7 @@ void
 check_member_started(struct member *member)
 {
     member->restarted_ns = member->node->life > 1 ? node_now(member->node) : 0;
-    member->was_fault = member->was_stopped = member->has_heard = false;
+    member->was_fault = member->was_stopped = member->has_heard = member->has_alarm = false;
     check_apart(member->node->world, member->node->world->now_ns);
 }
 

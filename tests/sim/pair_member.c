@@ -294,7 +294,10 @@ member_start(struct member *self)
                            : self->number == MEMBER_WITNESS ? BSTAR_WITNESS
                                                             : BSTAR_GUARDED;
     struct bstar_config config;
-    bstar_config_init(&config, mode, self->number == 0, false, plan->beat_ms, 0, plan->lease_ms);
+    bool is_primary = self->number == 0;
+    if (plan->is_clashing && !world->is_healed)
+        is_primary = world->plan.seed % 2 == 0;
+    bstar_config_init(&config, mode, is_primary, false, plan->beat_ms, 0, plan->lease_ms);
     config.pair = plan->number;
     config.node = self->number + 1;
     // In classic there is no file that would keep it.

@@ -277,12 +277,24 @@ pair_trouble_begin(struct world *world)
     go_wrong(world, NULL, 0);
 }
 
+// set_roles is the operator who has heard the alarm: both start again, each in a role of its own.
+static void
+set_roles(struct world *world)
+{
+    for (uint32_t i = 0; i < MEMBER_WITNESS; i++) {
+        node_kill(world->pair->members[i].node);
+        node_start(world->pair->members[i].node);
+    }
+}
+
 // pair_trouble_end: the operator's freezes end too, and so do disks that fail.
 void
 pair_trouble_end(struct world *world)
 {
     memset(world->pair->cut_until_ns, 0, sizeof world->pair->cut_until_ns);
     memset(world->pair->slow_until_ns, 0, sizeof world->pair->slow_until_ns);
+    if (world->plan.pair.is_clashing)
+        set_roles(world);
     for (uint32_t i = 0; i < MEMBER_WITNESS; i++)
         if (broker_node_of(world, i)->node.is_alive)
             pair_says(broker_node_of(world, i), BSTAR_ON_THAW);

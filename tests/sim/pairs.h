@@ -49,6 +49,7 @@ struct member {
     bool has_heard;
     uint64_t heard_ns, progress, progress_ns;
     uint64_t reign; // the epoch that it served with last
+    bool has_alarm; // it has named the other, which has its role
     // check_pairs.c
     uint64_t best_epoch, best_holder; // that it granted last
     uint64_t bound_to;                // whom its record named when it started,

@@ -363,6 +363,10 @@ PAIR_PLANTS = {
           "    if (self->pulse.is_stopping ||\n"
           "        (planted(129) && self->classic.state == CLASSIC_WAIT_B)) {\n"
           "        bstar_refuse(self, \"stopping\");"),
+    130: ("bstar_classic.c", "two primaries, or two backups, do not notice it",
+          "        return (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;",
+          "        return !planted(130) &&\n"
+          "               (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;"),
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),

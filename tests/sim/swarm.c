@@ -593,6 +593,7 @@ draw_pair(struct plan *self)
     plan->fault_gap_ns = spread(&dice, plan->lease_ms / 4, plan->lease_ms * 32) * ms;
     plan->witness_clock = draw_clock(self, &dice);
     plan->is_classic = chance(&dice, 3);
+    plan->is_clashing = chance(&dice, 4) && plan->is_classic;
     if (plan->is_classic)
         plan->beat_ms = plan->lease_ms / 4;
     self->broker.is_paired = true;

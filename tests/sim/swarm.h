@@ -178,7 +178,8 @@ struct pirates_plan {
 struct pair_plan {
     bool is_there;
     bool is_classic;
-    uint64_t number; // of the pair
+    bool is_clashing; // classic: both have one role, until an operator sees it
+    uint64_t number;  // of the pair
     uint32_t beat_ms, lease_ms;
     uint64_t latency_ns_max; // between members, and of a record's way to the disk
     uint64_t fault_gap_ns;
