@@ -65,10 +65,15 @@ function(galleon_library)
 endfunction()
 
 # galleon_program makes the program of a main() in <folder>/<name>.c, linked statically against
-# the floors.
+# the floors. What it has besides, <name>_MORE, is also there as <name>_parts.
 function(galleon_program source)
   cmake_path(GET source STEM name)
-  add_executable(${name} ${source} ${${name}_MORE})
+  add_executable(${name} ${source})
+  if(DEFINED ${name}_MORE)
+    add_library(${name}_parts OBJECT ${${name}_MORE})
+    target_link_libraries(${name}_parts PUBLIC galleon_ops)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_parts>)
+  endif()
   target_link_libraries(${name} PRIVATE galleon_ops)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   add_dependencies(programs ${name})

@@ -47,10 +47,18 @@ broker_loop_watch(struct broker_loop *self, int fd)
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+bool
+broker_loop_watch_half(struct broker_loop *self, int fd)
+{
+    self->half_fd = fd;
+    return broker_loop_watch(self, fd);
+}
+
 void
 broker_loop_blank(struct broker_loop *self)
 {
-    *self = (struct broker_loop){.epoll_fd = -1, .drain_fd = -1, .wake_ns = UINT64_MAX};
+    *self =
+        (struct broker_loop){.epoll_fd = -1, .drain_fd = -1, .half_fd = -1, .wake_ns = UINT64_MAX};
     cargo_pool_init(&self->pool);
 }
 
@@ -217,6 +225,8 @@ on_readable(struct broker_loop *self, int fd)
     uint64_t times;
     if (fd == self->drain_fd)
         self->is_drain_asked = read(self->drain_fd, &times, sizeof times) > 0;
+    if (fd == self->half_fd)
+        self->is_half_readable = true;
     for (size_t i = 0; i < self->door_count; i++)
         if (fd == listener_fd(&self->doors[i]->listener))
             listener_pump(&self->doors[i]->listener);

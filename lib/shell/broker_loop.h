@@ -35,8 +35,10 @@ struct broker_loop {
     struct cargo_pool pool;
     struct broker_outbox outbox;
     uint64_t now_ns;
-    uint64_t wake_ns; // broker_loop_wait waits no longer than until then; UINT64_MAX: for the core
+    uint64_t wake_ns; // it waits no longer than until then; UINT64_MAX: for the core
     uint64_t busy_turns;
+    int half_fd;           // of a half of a pair; -1: none
+    bool is_half_readable; // its owner clears it
 
     // What the core of a half of a pair has said, for its owner to see and to clear.
     bool is_quiet;
@@ -58,8 +60,10 @@ bool broker_loop_init(struct broker_loop *self, struct broker_config *config);
 bool broker_loop_open(struct broker_loop *self, struct broker_door *doors, size_t count,
                       enum broker_manners manners);
 
-// broker_loop_watch has broker_loop_wait end when there is something to read.
+// broker_loop_watch has a wait end when there is something to read.
 bool broker_loop_watch(struct broker_loop *self, int fd);
+// broker_loop_watch_half does so too, and says what it was.
+bool broker_loop_watch_half(struct broker_loop *self, int fd);
 
 // broker_loop_release drains without waiting: workers are told, and what the core still carries
 // comes back, so that a leak is a leak.

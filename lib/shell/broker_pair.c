@@ -14,6 +14,9 @@
 
 enum { CHANGES_MAX = 8 }; // in one go; what is left comes in the next turn
 
+// Under load turns are short, and a look at each of the half's sockets takes a system call.
+static const uint64_t pump_pause_ns = 1000000;
+
 // ---- hooks and gate ---------------------------------------------------------------------
 
 static void
@@ -139,7 +142,7 @@ broker_pair_init(struct broker_pair *self, struct broker_loop *loop, bstar_t *ha
 {
     *self =
         (struct broker_pair){.loop = loop, .redirect = strdup(redirect == NULL ? "" : redirect)};
-    if (self->redirect == NULL || !broker_loop_watch(loop, bstar_fd(half)))
+    if (self->redirect == NULL || !broker_loop_watch_half(loop, bstar_fd(half)))
         return false;
     self->half = half;
     const struct bstar_hooks hooks = {.drain = on_drain, .drop = on_drop, .ctx = self};
@@ -169,14 +172,29 @@ leave(struct broker_pair *self)
     self->loop->is_drain_asked = false;
     if (!self->is_leaving)
         bstar_stop(self->half, self->loop->now_ns);
-    self->is_leaving = true;
+    self->is_leaving = self->is_stirred = true;
+}
+
+// pump pumps the half when there is something for it, or it is time for something, or it was not
+// looked at for a while: its descriptor is not looked at in each turn either.
+static void
+pump(struct broker_pair *self)
+{
+    struct broker_loop *loop = self->loop;
+    if (!loop->is_half_readable && loop->now_ns < loop->wake_ns &&
+        loop->now_ns < self->pumped_ns + pump_pause_ns)
+        return;
+    loop->is_half_readable = false;
+    self->pumped_ns = loop->now_ns;
+    self->is_stirred = true;
+    (void)bstar_pump(self->half, loop->now_ns);
 }
 
 void
 broker_pair_begin_turn(struct broker_pair *self)
 {
     broker_loop_begin_turn(self->loop);
-    (void)bstar_pump(self->half, self->loop->now_ns);
+    pump(self);
     if (self->loop->is_drain_asked && !self->has_left)
         leave(self);
     follow(self);
@@ -196,8 +214,11 @@ broker_pair_end_turn(struct broker_pair *self)
     bool has_gone = self->is_leaving && !self->has_left && bstar_is_over(self->half);
     if (has_gone)
         self->has_left = self->loop->is_drain_asked = true;
-    bool has_more = is_done || has_gone || is_asked;
-    self->loop->wake_ns = has_more ? 0 : bstar_deadline(self->half);
+    if (is_done || has_gone || is_asked)
+        self->loop->wake_ns = 0;
+    else if (self->is_stirred)
+        self->loop->wake_ns = bstar_deadline(self->half);
+    self->is_stirred = false;
 }
 
 // ---- records ----------------------------------------------------------------------------
@@ -235,6 +256,7 @@ obey(struct broker_pair *self, enum broker_word word, struct text *text)
                                             [BROKER_WORD_THAW] = BSTAR_SAY_THAW,
                                             [BROKER_WORD_CLEAR] = BSTAR_SAY_CLEAR};
     struct bstar_answer answer = bstar_say(self->half, words[word], self->loop->now_ns);
+    self->is_stirred = true;
     if (answer.is_accepted)
         return 200;
     add_words(text, answer.why == NULL ? "refused" : answer.why);
@@ -277,6 +299,7 @@ broker_pair_step(struct broker_pair *self, struct broker_event *event, const str
 {
     if (self->phase == PAIR_HOLDS && !self->is_leaving && is_vote(event->record)) {
         (void)bstar_may_serve(self->half, self->loop->now_ns);
+        self->is_stirred = true;
         follow(self);
     }
     broker_loop_step(self->loop, event);
@@ -285,6 +308,7 @@ broker_pair_step(struct broker_pair *self, struct broker_event *event, const str
     if (self->loop->is_fenced) {
         self->loop->is_fenced = false;
         bstar_fenced(self->half, self->loop->now_ns);
+        self->is_stirred = true;
         follow(self);
     }
 }

@@ -2,7 +2,8 @@
 //
 // A turn with a half is
 //
-//     broker_pair_begin_turn(pair);      the clock, then the half, then what it means
+//     broker_pair_begin_turn(pair);      the clock, then the half where it wants to be pumped,
+//                                        then what it means
 //     ... broker_pair_step(pair, &event, &inbox) for each record ...
 //     broker_pair_end_turn(pair);        as broker_loop_end_turn, and who is done says so
 //
@@ -24,12 +25,14 @@ struct broker_pair {
     struct broker_loop *loop;
     char *redirect; // the other half's endpoint for clients; "": none
     enum pair_phase phase;
-    bool is_in_fault;         // the core's text of 503 is the reason
-    bool must_finish;         // the half has asked for it,
-    bool must_drop;           // or for this,
-    bool owes_drained;        // and wants to know when it is done
-    bool is_leaving;          // bstar_stop was called
-    bool has_left;            // the half is over, and the core drains
+    bool is_in_fault;  // the core's text of 503 is the reason
+    bool must_finish;  // the half has asked for it,
+    bool must_drop;    // or for this,
+    bool owes_drained; // and wants to know when it is done
+    bool is_leaving;   // bstar_stop was called
+    bool has_left;     // the half is over, and the core drains
+    bool is_stirred;   // the half was told or asked something in this turn
+    uint64_t pumped_ns;
     struct bstar_stamp stamp; // of the reign; 0: none
 };
 

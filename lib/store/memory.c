@@ -532,6 +532,8 @@ memory_idle(struct store *base, uint64_t now_ms, bool *has_more_out)
     struct memory_store *self = of(base);
     if (now_ms > self->retain_ms && now_ms - self->retain_ms > self->swept_ms)
         self->swept_ms = now_ms - self->retain_ms;
+    if (now_ms > self->clock_ms)
+        self->clock_ms = now_ms;
     for (size_t at = self->count; at-- > 0;) {
         const struct request *one = self->requests[at];
         bool is_over = one->row.state == DURABLE_DONE || one->row.state == DURABLE_CLOSED;

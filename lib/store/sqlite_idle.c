@@ -77,6 +77,9 @@ sweep(struct sqlite_store *self, uint64_t now_ms, bool *is_lap_over_out)
         if (code == SQLITE_OK && is_found)
             code = sqlite_change_drop(self, &request, AUDIT_DROPPED, now_ms);
     }
+    // What kept a key of our form from being used again is gone, and only the clock does now.
+    if (count > 0 && now_ms > self->progress.clock_ms)
+        self->progress.clock_ms = now_ms;
     return code == SQLITE_OK ? sqlite_store_commit(self) : code;
 }
 

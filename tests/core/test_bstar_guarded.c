@@ -43,6 +43,15 @@ until_it_asks(struct bstar_rig *rig)
         rig_wait(rig, 10);
 }
 
+// start_and_win starts it well, and gives it its majority.
+static void
+start_and_win(struct bstar_rig *rig)
+{
+    start(rig, true, true);
+    until_it_asks(rig);
+    rig_reply(rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+}
+
 // sent finds what was sent to the peer or the witness in the last step.
 static const struct bstar_message *
 sent(const struct bstar_rig *rig, enum bstar_command command, enum bstar_sender to)
@@ -118,9 +127,7 @@ lease_counts_from_when_the_round_was_sent(void **state)
 {
     (void)state;
     struct bstar_rig rig;
-    start(&rig, true, true);
-    until_it_asks(&rig);
-    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    start_and_win(&rig);
     rig_say(&rig, BSTAR_ON_STORED);
     uint64_t sent_ns = rig.now_ns;
     rig_sleep(&rig, 200);
@@ -171,9 +178,7 @@ grant_of_a_round_that_is_closed_counts_nowhere(void **state)
 {
     (void)state;
     struct bstar_rig rig;
-    start(&rig, true, true);
-    until_it_asks(&rig);
-    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    start_and_win(&rig);
     rig_say(&rig, BSTAR_ON_STORED);
     struct bstar_message late = *sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS);
     late.command = BSTAR_GRANT;
@@ -524,9 +529,7 @@ record_that_cannot_be_written_is_fault_until_it_is_cleared(void **state)
 {
     (void)state;
     struct bstar_rig rig;
-    start(&rig, true, true);
-    until_it_asks(&rig);
-    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    start_and_win(&rig);
     rig_say(&rig, BSTAR_ON_UNSTORED);
     assert_int_equal(state_of(&rig), GUARDED_FAULT);
     assert_int_equal(rig.core.voter.state, VOTER_MUTE);
@@ -564,9 +567,7 @@ vote_that_was_given_up_while_it_was_written_is_freed(void **state)
 {
     (void)state;
     struct bstar_rig rig;
-    start(&rig, true, true);
-    until_it_asks(&rig);
-    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    start_and_win(&rig);
     rig_say(&rig, BSTAR_ON_DEMOTE);
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
     rig_say(&rig, BSTAR_ON_STORED);

@@ -17,16 +17,6 @@ enum { A, B, C };
 
 static const uint64_t ms = 1000000;
 
-// serving is a rig whose first broker is connected, in G1.
-static struct rig *
-serving(size_t endpoints)
-{
-    struct rig *rig = rig_new(MDP_G1, endpoints);
-    rig_start(rig);
-    rig_up(rig, A);
-    return rig;
-}
-
 static void
 final_of(struct rig *rig, uint32_t endpoint, uint64_t id, uint16_t status, const char *fields)
 {
@@ -55,7 +45,7 @@ static void
 answer_of_an_older_epoch_is_dropped_and_the_call_goes_elsewhere(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     final_of(rig, A, rig_call(rig, "echo"), 200, EPOCH("6"));
     assert_int_equal(rig->answer_count, 1);
     uint64_t id = rig_call(rig, "echo");
@@ -82,7 +72,7 @@ older_error_is_no_answer_either(void **state)
     (void)state;
     static const uint16_t statuses[] = {404, 408, 429, 500, 502};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
-        struct rig *rig = serving(2);
+        struct rig *rig = rig_serving(2);
         final_of(rig, A, rig_call(rig, "echo"), 200, EPOCH("6"));
         uint64_t id = rig_call(rig, "echo");
         final_of(rig, A, id, statuses[i], EPOCH("5"));
@@ -99,7 +89,7 @@ epochs_that_rise_or_stay_or_are_none_are_answers(void **state)
     static const char *const fields[] = {EPOCH("5"), EPOCH("5"), "", EPOCH("6"),
                                          // Another pair's, and what is no epoch.
                                          "epoch: 0000000000000001:1\n", "epoch: 1\n", EPOCH("7")};
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         final_of(rig, A, rig_call(rig, "echo"), 200, fields[i]);
         assert_int_equal(rig->answer_count, i + 1);
@@ -112,7 +102,7 @@ static void
 answer_that_nobody_waits_for_raises_the_epoch_too(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     uint64_t id = rig_call(rig, "echo");
     final_of(rig, A, id + 7, 200, EPOCH("9"));
     final_of(rig, A, id, 200, EPOCH("8"));
@@ -126,7 +116,7 @@ static void
 passive_half_may_speak_under_any_epoch(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     final_of(rig, A, rig_call(rig, "echo"), 200, EPOCH("6"));
     uint64_t id = rig_call(rig, "echo");
     final_of(rig, A, id, 503, EPOCH("5"));
@@ -147,7 +137,7 @@ static void
 parts_before_an_older_answer_are_dropped_with_it(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     final_of(rig, A, rig_call(rig, "echo"), 200, EPOCH("6"));
     uint64_t id = rig_call(rig, "echo");
     rig_partial(rig, A, id, 0, "stale part");
@@ -169,7 +159,7 @@ static void
 broker_that_is_always_overtaken_is_asked_with_back_off(void **state)
 {
     (void)state;
-    struct rig *rig = serving(1);
+    struct rig *rig = rig_serving(1);
     final_of(rig, A, rig_call(rig, "echo"), 200, EPOCH("6"));
     uint64_t id = rig_call(rig, "echo");
     size_t asked = 0;
@@ -193,7 +183,7 @@ static void
 redirect_to_one_that_has_just_refused_is_not_followed(void **state)
 {
     (void)state;
-    struct rig *rig = serving(3);
+    struct rig *rig = rig_serving(3);
     uint64_t id = rig_call(rig, "echo");
     rig_final(rig, A, id, 503, 0, "b");
     rig_until(rig, rig_ms(rig) + 51);
@@ -218,7 +208,7 @@ static void
 broker_that_names_itself_does_not_keep_its_client(void **state)
 {
     (void)state;
-    struct rig *rig = serving(2);
+    struct rig *rig = rig_serving(2);
     uint64_t id = rig_call(rig, "echo");
     rig_final(rig, A, id, 503, 0, "a");
     rig_until(rig, rig_ms(rig) + 51);

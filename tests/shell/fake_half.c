@@ -8,12 +8,21 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static void
+be(struct bstar *self, struct fake_will will)
+{
+    self->will = will;
+    if (self->will.why == NULL)
+        self->will.why = "";
+}
+
 void
-fake_half_init(struct bstar *self)
+fake_half_init(struct bstar *self, struct fake_will will)
 {
     *self = (struct bstar){.lock = PTHREAD_MUTEX_INITIALIZER,
+                           .has_changed = PTHREAD_COND_INITIALIZER,
                            .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    self->will.why = "";
+    be(self, will);
 }
 
 void
@@ -29,31 +38,31 @@ wake(struct bstar *self)
     (void)!write(self->fd, &once, sizeof once);
 }
 
+// change has the next pump make the change, and waits until it has.
 static void
-be(struct bstar *self, struct fake_will will)
+change(struct bstar *self, struct fake_will will, bool must_drain, bool must_drop)
 {
-    self->will = will;
-    if (self->will.why == NULL)
-        self->will.why = "";
+    pthread_mutex_lock(&self->lock);
+    self->next = will;
+    self->must_drain = must_drain;
+    self->must_drop = must_drop;
+    self->must_change = true;
+    wake(self);
+    while (self->must_change)
+        pthread_cond_wait(&self->has_changed, &self->lock);
+    pthread_mutex_unlock(&self->lock);
 }
 
 void
 fake_half_set(struct bstar *self, struct fake_will will)
 {
-    pthread_mutex_lock(&self->lock);
-    be(self, will);
-    pthread_mutex_unlock(&self->lock);
-    wake(self);
+    change(self, will, false, false);
 }
 
 void
 fake_half_end(struct bstar *self, bool is_soft, struct fake_will will)
 {
-    pthread_mutex_lock(&self->lock);
-    be(self, will);
-    *(is_soft ? &self->must_drain : &self->must_drop) = true;
-    pthread_mutex_unlock(&self->lock);
-    wake(self);
+    change(self, will, is_soft, !is_soft);
 }
 
 struct fake_calls
@@ -93,8 +102,8 @@ bstar_fd(bstar_t *self)
 uint64_t
 bstar_deadline(const bstar_t *self)
 {
-    (void)self;
-    return UINT64_MAX;
+    // Who is late tells it by the clock of the turn, so each turn has to begin with a pump.
+    return will_of(self).is_late ? 0 : UINT64_MAX;
 }
 
 void
@@ -111,7 +120,11 @@ bstar_pump(bstar_t *self, uint64_t now_ns)
     struct bstar *fake = locked(self);
     fake->pumped_ns = now_ns;
     bool must_drain = fake->must_drain, must_drop = fake->must_drop;
-    fake->must_drain = fake->must_drop = false;
+    if (fake->must_change) {
+        be(fake, fake->next);
+        fake->must_change = fake->must_drain = fake->must_drop = false;
+        pthread_cond_broadcast(&fake->has_changed);
+    }
     pthread_mutex_unlock(&fake->lock);
     if (must_drain)
         self->hooks.drain(self->hooks.ctx);

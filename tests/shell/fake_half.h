@@ -35,16 +35,18 @@ struct bstar {
     struct fake_will will;
     struct fake_calls calls;
     struct bstar_hooks hooks;
-    bool must_drain, must_drop; // in the next pump
+    struct fake_will next; // from the next pump on
+    bool must_change, must_drain, must_drop;
+    pthread_cond_t has_changed;
     uint64_t pumped_ns;
 };
 
-void fake_half_init(struct bstar *self);
+void fake_half_init(struct bstar *self, struct fake_will will);
 void fake_half_release(struct bstar *self);
 
-// fake_half_set has it be so, and wakes who waits for it.
+// fake_half_set has it be so from the next pump on, and waits for that: so a half changes.
 void fake_half_set(struct bstar *self, struct fake_will will);
-// fake_half_end has it call a hook in the next pump, and be so from then on.
+// fake_half_end has it call a hook, too.
 void fake_half_end(struct bstar *self, bool is_soft, struct fake_will will);
 struct fake_calls fake_half_calls(struct bstar *self);
 

@@ -31,8 +31,7 @@ static void
 open_at(struct scene *self, const char *bind)
 {
     const mdp_broker_options_t options = {.bstar = &self->half, .pair_redirect = PEER};
-    fake_half_init(&self->half);
-    fake_half_set(&self->half, passive);
+    fake_half_init(&self->half, passive);
     stage_open(&self->stage, bind, &options);
     peer_open(&self->client, self->stage.endpoint, MDP_G1, 0);
     peer_open(&self->worker, self->stage.endpoint, MDP_G1, 0);

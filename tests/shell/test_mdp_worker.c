@@ -68,7 +68,7 @@ static void *
 run_ten_lines(void *argument)
 {
     struct stage *stage = argument;
-    mdp_worker_t *worker = mdp_worker_new(stage->endpoint, "echo", &stage->options);
+    mdp_worker_t *worker = mdp_worker_new(stage->place.endpoint, "echo", &stage->options);
     for (zmsg_t *message; (message = mdp_worker_recv(worker));)
         mdp_worker_reply(worker, &message);
     mdp_worker_destroy(&worker);
@@ -605,7 +605,7 @@ broker_may_come_after_its_worker(void **state)
         struct stage *stage = stage_new(transports[i], MDP_G1);
         stage_stop(stage);
         if (i == 0) // a name that was never there: connections to the old one are made on the spot
-            strcat(stage->endpoint, "-later");
+            strcat(stage->place.endpoint, "-later");
         stage_work(stage);
         stage_pump(stage);
         stage_restart(stage);
@@ -703,7 +703,7 @@ worker_serves_several_brokers(void **state)
     struct stage *one = stage_new("tcp", MDP_G1);
     struct stage *two = stage_new("ipc", MDP_G1);
     char both[600];
-    snprintf(both, sizeof both, "%s, %s", one->endpoint, two->endpoint);
+    snprintf(both, sizeof both, "%s, %s", one->place.endpoint, two->place.endpoint);
     one->worker = mdp_worker_new(both, "echo", &one->options);
     assert_non_null(one->worker);
     stage_expect(one, MDP_READY);

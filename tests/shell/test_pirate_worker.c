@@ -4,6 +4,8 @@
 // One thread: whoever waits for the other pumps it. The queue is a ROUTER and knows the last
 // worker that said something.
 
+#include "place.h"
+
 #include <galleon/pirate_worker.h>
 
 #include <dirent.h>
@@ -26,8 +28,7 @@ static const uint64_t ms_ns = 1000000;
 static const char *const transports[] = {"inproc", "ipc", "tcp"};
 
 struct queue {
-    char folder[64];
-    char endpoint[256];
+    struct place place;
     zsock_t *router;
     bool is_simple;
     zframe_t *id; // of the last worker that was heard
@@ -50,34 +51,20 @@ bind_router(struct queue *self)
     self->router = zsock_new(ZMQ_ROUTER);
     zsock_set_linger(self->router, 0);
     zsock_set_router_mandatory(self->router, 1);
-    // The socket before may still be closing.
-    uint64_t until_ns = galleon_now_ns() + WAIT_MS_MAX * ms_ns;
-    while (zsock_bind(self->router, "%s", self->endpoint) < 0)
-        assert_true(galleon_now_ns() < until_ns);
+    place_bind(&self->place, self->router);
 }
 
 static struct queue *
 queue_new(const char *transport, bool is_simple)
 {
-    static int number;
     struct queue *self = calloc(1, sizeof *self);
     assert_non_null(self);
     zsys_init();
     self->is_simple = is_simple;
     self->options = (pirate_worker_options_t){
         .simple = is_simple, .heartbeat_ms = 100, .on_lost = on_lost, .ctx = self};
-    if (strcmp(transport, "ipc") == 0) {
-        snprintf(self->folder, sizeof self->folder, "/tmp/test-pirate-XXXXXX");
-        assert_non_null(mkdtemp(self->folder));
-        snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/queue", self->folder);
-    } else if (strcmp(transport, "inproc") == 0) {
-        snprintf(self->endpoint, sizeof self->endpoint, "inproc://test-pirate-%d", number++);
-    } else {
-        snprintf(self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:*");
-    }
+    place_make(&self->place, transport);
     bind_router(self);
-    if (strcmp(transport, "tcp") == 0)
-        snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
     return self;
 }
 
@@ -89,10 +76,7 @@ queue_free(struct queue *self)
     zmsg_destroy(&self->request);
     zframe_destroy(&self->id);
     zsock_destroy(&self->router);
-    if (self->folder[0] != '\0') {
-        unlink(self->endpoint + strlen("ipc://"));
-        rmdir(self->folder);
-    }
+    place_remove(&self->place);
     free(self);
 }
 
@@ -233,7 +217,7 @@ say(struct queue *self, const char *text)
 static void
 work(struct queue *self)
 {
-    self->worker = pirate_worker_new(self->endpoint, &self->options);
+    self->worker = pirate_worker_new(self->place.endpoint, &self->options);
     assert_non_null(self->worker);
     expect(self, 1);
 }
@@ -335,7 +319,7 @@ static void *
 run_ten_lines(void *argument)
 {
     struct queue *queue = argument;
-    pirate_worker_t *worker = pirate_worker_new(queue->endpoint, &queue->options);
+    pirate_worker_t *worker = pirate_worker_new(queue->place.endpoint, &queue->options);
     for (zmsg_t *message; (message = pirate_worker_recv(worker));)
         pirate_worker_reply(worker, &message);
     pirate_worker_destroy(&worker);

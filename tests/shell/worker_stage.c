@@ -27,16 +27,12 @@ bind_router(struct stage *self)
     zsock_set_linger(self->router, 0);
     zsock_set_rcvhwm(self->router, 1); // what is not read stays with the worker
     zsock_set_router_mandatory(self->router, 1);
-    // The socket before may still be closing.
-    uint64_t until_ns = galleon_now_ns() + STAGE_MS_MAX * ms_ns;
-    while (zsock_bind(self->router, "%s", self->endpoint) < 0)
-        assert_true(galleon_now_ns() < until_ns);
+    place_bind(&self->place, self->router);
 }
 
 struct stage *
 stage_new(const char *transport, mdp_dialect_t dialect)
 {
-    static int number;
     struct stage *self = calloc(1, sizeof *self);
     assert_non_null(self);
     zsys_init();
@@ -45,18 +41,8 @@ stage_new(const char *transport, mdp_dialect_t dialect)
     assert_true(inbox_init(&self->inbox, FRAMES_MAX));
     packer_init(&self->packer, MDP_MESSAGE_BYTES_MAX);
     cargo_pool_init(&self->pool);
-    if (strcmp(transport, "ipc") == 0) {
-        snprintf(self->folder, sizeof self->folder, "/tmp/test-worker-XXXXXX");
-        assert_non_null(mkdtemp(self->folder));
-        snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/broker", self->folder);
-    } else if (strcmp(transport, "inproc") == 0) {
-        snprintf(self->endpoint, sizeof self->endpoint, "inproc://test-worker-%d", number++);
-    } else {
-        snprintf(self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:*");
-    }
+    place_make(&self->place, transport);
     bind_router(self);
-    if (strcmp(transport, "tcp") == 0)
-        snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
     return self;
 }
 
@@ -68,10 +54,7 @@ stage_free(struct stage *self)
     packer_release(&self->packer);
     inbox_release(&self->inbox);
     cargo_pool_release(&self->pool);
-    if (self->folder[0] != '\0') {
-        unlink(self->endpoint + strlen("ipc://"));
-        rmdir(self->folder);
-    }
+    place_remove(&self->place);
     free(self);
 }
 
@@ -288,7 +271,7 @@ stage_request(const struct stage *self, uint32_t number)
 void
 stage_work(struct stage *self)
 {
-    self->worker = mdp_worker_new(self->endpoint, "echo", &self->options);
+    self->worker = mdp_worker_new(self->place.endpoint, "echo", &self->options);
     assert_non_null(self->worker);
 }
 

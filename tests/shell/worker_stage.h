@@ -8,6 +8,7 @@
 
 #include "inbox.h"
 #include "packer.h"
+#include "place.h"
 
 #include <galleon/mdp_worker.h>
 
@@ -17,8 +18,7 @@ enum {
 };
 
 struct stage {
-    char folder[64];
-    char endpoint[256];
+    struct place place;
     zsock_t *router;
     struct inbox inbox;
     struct mdp_reader reader;

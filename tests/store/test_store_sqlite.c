@@ -863,6 +863,27 @@ room_of_what_is_gone_is_given_back(void **state)
     assert_true(after.file_bytes < before.file_bytes / 4 * 3);
 }
 
+// A key that holds its time is refused by the store's clock once what kept it is swept; so that
+// clock must not fall behind the sweep, whatever the wall's says then.
+static void
+clock_is_never_behind_a_sweep(void **state)
+{
+    struct store_rig *rig = *state;
+    struct request_id id;
+    struct store_info info;
+    rig_answer(rig, rig_accept_id(rig, "echo", "hello", &id), "done");
+    uint64_t before_ms = rig->now_ms;
+    rig->now_ms += 2 * rig->options.retain_ms;
+    uint64_t swept_ms = rig->now_ms;
+    rig_idle(rig);
+    rig->now_ms = before_ms;
+    store_rig_reopen(rig);
+    struct durable_op fetch = rig_by_id(rig, DURABLE_FETCH, id);
+    assert_int_equal(rig_apply(rig, &fetch), DURABLE_NONE);
+    store_info(rig->store, &info);
+    assert_true(info.clock_ms >= swept_ms);
+}
+
 #define ON(test)        cmocka_unit_test_setup_teardown(test, open_rig, close_rig)
 #define ON_FAULTS(test) cmocka_unit_test_setup_teardown(test, open_fault_rig, close_rig)
 
@@ -871,6 +892,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         ON(settings_read_back),
+        ON(clock_is_never_behind_a_sweep),
         ON(relaxed_store_says_so),
         ON(nothing_is_sorted_or_searched_in_vain),
         ON(second_instance_is_refused_with_the_pid_of_the_first),
