@@ -30,7 +30,7 @@ check_classic_hears(struct member *member, const struct bstar_beat *beat)
     uint64_t now_ns = node_now(member->node);
     if (waits_in_our_role(member, beat))
         return;
-    if (!member->has_heard || member->progress != beat->progress)
+    if (!member->has_heard || member->progress != beat->progress || member_is_bare(member))
         member->progress_ns = now_ns;
     member->progress = beat->progress;
     member->heard_ns = now_ns;
@@ -78,6 +78,8 @@ static bool
 wins(const struct member *member, uint64_t epoch, const struct bstar_beat *beat)
 {
     const struct bstar_config *config = &member->core.config;
+    if (member_is_bare(member))
+        return !config->is_primary;
     if (beat->epoch != epoch)
         return beat->epoch > epoch;
     return beat->is_primary != config->is_primary ? beat->is_primary : beat->node < config->node;
@@ -93,7 +95,7 @@ yields_rightly(const struct member *member, const struct bstar_event *event, uin
     if (event->beat->digit != BSTAR_SAYS_ACTIVE || !wins(member, epoch, event->beat))
         check_fail(member->node, "S13 two_only_when_cut", "it yields with epoch %llu to %llu",
                    (unsigned long long)epoch, (unsigned long long)event->beat->epoch);
-    mark(member->node->world, MARK_YIELDED);
+    mark(member->node->world, member_is_bare(member) ? MARK_YIELDED_BARE : MARK_YIELDED);
 }
 
 static bool

@@ -183,6 +183,7 @@
     X(MARK_VOTED, "takeover by silence and a client's vote")                                       \
     X(MARK_FOLLOWED, "takeover because the peer waits, or is passive")                             \
     X(MARK_YIELDED, "half that yields")                                                            \
+    X(MARK_YIELDED_BARE, "half that yields to a bare digit")                                       \
     X(MARK_TWO_SERVE, "two that serve, as something keeps them apart")                             \
     X(MARK_SLEPT_ACTIVE, "half that slept while it served, and waits again")                       \
     X(MARK_HALTED, "half that halts, since both have one role")

@@ -22,7 +22,7 @@ say(struct member *self)
 {
     struct letter letter = {0};
     self->beat.sequence = ++self->sequence;
-    letter.size = bstar_beat_encode(&self->beat, false, letter.bytes);
+    letter.size = bstar_beat_encode(&self->beat, member_is_bare(self), letter.bytes);
     member_post(self, 1 - self->number, &letter);
 }
 
@@ -34,7 +34,9 @@ say_again(struct world *world, void *object, uint64_t told)
         return;
     uint64_t at_ns = self->node->frozen_until_ns;
     if (at_ns <= world->now_ns) {
-        say(self);
+        // A digit shows no progress: of a loop that hangs the thread says none.
+        if (!member_is_bare(self) || world->now_ns <= self->turned_ns + self->core.config.gap_ns)
+            say(self);
         at_ns = world->now_ns + beat_ns(self);
     }
     world_at(world, at_ns, say_again, self, told);
@@ -58,8 +60,9 @@ beats_read(struct member *self, const struct letter *letter)
 {
     struct view frame = view_of(letter->bytes, letter->size);
     struct bstar_beat beat;
-    struct bstar_event event = {
-        .kind = BSTAR_ON_BEAT, .fault = bstar_beat_decode(&frame, 1, false, &beat), .beat = &beat};
+    struct bstar_event event = {.kind = BSTAR_ON_BEAT,
+                                .fault = bstar_beat_decode(&frame, 1, member_is_bare(self), &beat),
+                                .beat = &beat};
     if (event.fault == BSTAR_SOUND)
         check_classic_hears(self, &beat);
     member_step(self, event);
@@ -83,4 +86,5 @@ beats_turn(struct member *self)
 {
     leave_behind(self);
     self->beat.progress = self->core.pulse.progress;
+    self->turned_ns = self->node->world->now_ns;
 }

@@ -297,7 +297,7 @@ member_start(struct member *self)
     bool is_primary = self->number == 0;
     if (plan->is_clashing && !world->is_healed)
         is_primary = world->plan.seed % 2 == 0;
-    bstar_config_init(&config, mode, is_primary, false, plan->beat_ms, 0, plan->lease_ms);
+    bstar_config_init(&config, mode, is_primary, plan->is_bare, plan->beat_ms, 0, plan->lease_ms);
     config.pair = plan->number;
     config.node = self->number + 1;
     // In classic there is no file that would keep it.
@@ -308,6 +308,7 @@ member_start(struct member *self)
     bstar_core_init(&self->core, &config, member_now(self));
     self->must_finish = self->must_drop = self->is_draining = false;
     self->gaps = 0;
+    self->turned_ns = world->now_ns;
     self->line++;
     check_member_started(self);
     if (plan->is_classic)

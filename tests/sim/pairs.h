@@ -43,6 +43,7 @@ struct member {
     // classic: what its thread says, and how often it was told; the connection to it.
     struct bstar_beat beat;
     uint64_t told, sequence;
+    uint64_t turned_ns; // the world's time
     uint64_t gaps;
     uint32_t line;
     // check_classic.c: what it really heard of the other
@@ -92,6 +93,12 @@ static inline bool
 member_is_classic(const struct member *self)
 {
     return self->node->world->plan.pair.is_classic;
+}
+
+static inline bool
+member_is_bare(const struct member *self)
+{
+    return self->node->world->plan.pair.is_bare;
 }
 
 // pair_size is how many members there are.

@@ -367,6 +367,10 @@ PAIR_PLANTS = {
           "        return (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;",
           "        return !planted(130) &&\n"
           "               (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;"),
+    131: ("bstar_classic.c", "our own epoch counts against a bare digit",
+          "    uint64_t own_epoch = self->config.is_bare ? 0 : self->classic.epoch;",
+          "    uint64_t own_epoch =\n"
+          "        self->config.is_bare && !planted(131) ? 0 : self->classic.epoch;"),
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),

@@ -594,6 +594,8 @@ draw_pair(struct plan *self)
     plan->witness_clock = draw_clock(self, &dice);
     plan->is_classic = chance(&dice, 3);
     plan->is_clashing = chance(&dice, 4) && plan->is_classic;
+    // Two ACTIVE halves of one role cannot find out by digits.
+    plan->is_bare = chance(&dice, 3) && plan->is_classic && !plan->is_clashing;
     if (plan->is_classic)
         plan->beat_ms = plan->lease_ms / 4;
     self->broker.is_paired = true;

@@ -178,6 +178,7 @@ struct pirates_plan {
 struct pair_plan {
     bool is_there;
     bool is_classic;
+    bool is_bare;     // classic: digits of the Guide's, and no more
     bool is_clashing; // classic: both have one role, until an operator sees it
     uint64_t number;  // of the pair
     uint32_t beat_ms, lease_ms;
