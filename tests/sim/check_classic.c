@@ -61,15 +61,14 @@ takeover_needs_both(const struct member *member, const struct bstar_event *event
     mark(member->node->world, is_heard ? MARK_FOLLOWED : MARK_VOTED);
 }
 
-// no_false_votes (S12), for who has just started: a client makes it ACTIVE only while its peer is
-// silent. (Nothing but a request for a service is told to a half, as broker_pair.c has it.)
+// no_false_votes (S12): a client makes a half ACTIVE only while its peer is silent, also one that
+// has just started. (Nothing but a request for a service is told to a half, as broker_pair.c has
+// it.)
 static void
 no_false_votes(const struct member *member, const struct bstar_event *event)
 {
     if (event->kind == BSTAR_ON_CLIENT && !is_really_silent(member))
-        check_fail(member->node, "S12 no_false_votes",
-                   "a client's vote counts against a peer that "
-                   "is heard");
+        check_fail(member->node, "S12 no_false_votes", "a vote counts while the peer is heard");
 }
 
 // ---- who serves ---------------------------------------------------------------------------------
