@@ -132,10 +132,9 @@ class Operator(PairTest):
 
     def start_all(self):
         self.start_witness("--pair-init")
-        for role in OTHER:
+        for role, state in (("primary", "ACTIVE"), ("backup", "PASSIVE")):
             self.start(role, "--pair-init")
-        self.await_state("primary", "ACTIVE")
-        self.await_state("backup", "PASSIVE")
+            self.await_state(role, state)
 
     def test_a_switch_there_and_back(self):
         self.start_all()
