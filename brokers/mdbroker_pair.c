@@ -2,6 +2,7 @@
 
 #include "mdbroker_pair.h"
 
+#include "bstar_lease.h"
 #include "endpoints.h"
 #include "log.h"
 
@@ -81,7 +82,8 @@ mdbroker_pair_set(struct mdbroker_pair *self, const struct options *options, int
             (uint32_t)options_number(options, HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX);
         break;
     case PAIR_LEASE:
-        self->options.lease_ms = (uint32_t)options_number(options, 1, LEASE_MS_MAX);
+        self->options.lease_ms =
+            (uint32_t)options_number(options, bstar_lease_ms_min(), LEASE_MS_MAX);
         break;
     case PAIR_REDIRECT:
         self->redirect = options->value;
@@ -190,6 +192,11 @@ mdbroker_pair_check(const struct mdbroker_pair *self, const struct options *opti
     const struct serving_endpoints one = {.list = &bind, .count = 1};
     bool is_guarded = self->options.witness != NULL;
     serving_check(options, &one, names[PAIR_BIND], is_insecure || is_guarded);
+    if (strncmp(self->bind, "tcp:", 4) == 0 &&
+        strcmp(self->bind + strlen(self->bind) - 2, ":*") == 0)
+        options_fail(options,
+                     "--pair-bind: '%s': the other half's --pair-peer has to name the port",
+                     self->bind);
     check_connectable(options, PAIR_PEER, self->peer);
     if (self->redirect != NULL)
         check_connectable(options, PAIR_REDIRECT, self->redirect);
@@ -211,10 +218,6 @@ say_why(const struct mdbroker_pair *self, int error)
     const char *file = self->options.state_file;
     // The record is made before anything is bound: where there is one, it is not about it.
     bool is_about_file = self->options.init && access(file, F_OK) != 0;
-    if (error == EINVAL) {
-        fprintf(stderr, "mdbroker: --pair-lease is too short: less its margin nothing is left\n");
-        return EXIT_USAGE;
-    }
     if (error == ENOMEM)
         fprintf(stderr, "mdbroker: out of memory or descriptors\n");
     else if (error == EBUSY)

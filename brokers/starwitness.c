@@ -1,5 +1,6 @@
 // starwitness.c - the third vote of a guarded pair, as a daemon: options, signals, one call.
 
+#include "bstar_lease.h"
 #include "bstar_witness.h"
 #include "endpoints.h"
 #include "options.h"
@@ -19,6 +20,7 @@ enum {
     PAIR_INIT,
     PAIR_LEASE,
     EXIT_DOUBT = 75, // stop on storage doubt
+    NAME_BYTES_MAX = 64,
     LEASE_MS_MAX = 600000
 };
 
@@ -46,13 +48,16 @@ set(const struct options *options, int rule, struct settings *settings)
         settings->witness.state_file = options->value;
         break;
     case PAIR_NAME:
+        if (options->value[0] == '\0' || strlen(options->value) > NAME_BYTES_MAX)
+            options_fail(options, "--pair-name: a name has 1 to %d bytes", NAME_BYTES_MAX);
         settings->witness.pair = options->value;
         break;
     case PAIR_INIT:
         settings->witness.init = true;
         break;
     case PAIR_LEASE:
-        settings->witness.lease_ms = (uint32_t)options_number(options, 1, LEASE_MS_MAX);
+        settings->witness.lease_ms =
+            (uint32_t)options_number(options, bstar_lease_ms_min(), LEASE_MS_MAX);
         break;
     default:
         break;
@@ -117,10 +122,6 @@ say_why(const struct bstar_witness_options *options, enum bstar_trouble trouble,
                 options->state_file);
         return EXIT_FAILED;
     }
-    if (error == EINVAL) {
-        fprintf(stderr, "starwitness: the lease is too short\n");
-        return EXIT_USAGE;
-    }
     if (options->init && access(options->state_file, F_OK) != 0)
         fprintf(stderr, "starwitness: cannot make %s: %s\n", options->state_file, strerror(error));
     else
@@ -141,7 +142,10 @@ main(int argc, char **argv)
     } else {
         process_drain_on_signals(stop);
         fprintf(stderr, "starwitness: ready on %s\n", bstar_witness_endpoint(witness));
-        code = bstar_witness_run(witness) ? EXIT_DONE : EXIT_FAILED;
+        static const int codes[] = {[BSTAR_WITNESS_STOPPED] = EXIT_DONE,
+                                    [BSTAR_WITNESS_STUCK] = EXIT_FAILED,
+                                    [BSTAR_WITNESS_DOUBTS] = EXIT_DOUBT};
+        code = codes[bstar_witness_run(witness)];
     }
     bstar_witness_destroy(&witness);
     serving_release(&settings.endpoints);

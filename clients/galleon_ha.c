@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEASE_MS_MAX = 600000 };
+
 static const char service[] = "mmi.ha";
 
 static uint64_t
@@ -69,6 +71,17 @@ value_is(const struct table *table, const char *name, const char *value)
         if (view_equals(table_cell(table, row, 0), view_of(name, strlen(name))))
             return view_equals(table_cell(table, row, 1), view_of(value, strlen(value)));
     return false;
+}
+
+// number_at is the number in the row of this name, 0 where there is none.
+static uint64_t
+number_at(const struct table *table, const char *name)
+{
+    uint64_t number = 0;
+    for (size_t row = 0; row < table->row_count; row++)
+        if (view_equals(table_cell(table, row, 0), view_of(name, strlen(name))))
+            (void)text_parse_number(table_cell(table, row, 1), &number);
+    return number <= LEASE_MS_MAX ? number : 0;
 }
 
 // What the halves that were asked have said.
@@ -192,33 +205,56 @@ print_word_json(const char *broker, const char *word)
     putchar('\n');
 }
 
-// await_promotion says where the half is that was promoted, if it does not serve soon: it was
-// accepted that it asks, and the others may say no.
+// What a half says of itself while it is waited for.
+struct look {
+    bool is_known;
+    bool is_active;
+    bool is_peer_alive;
+    uint64_t lease_ms; // the pair's; 0 in one that has none
+};
+
 static void
+look_at(struct look *self, mdp_client_t *client)
+{
+    char answer[8];
+    struct table table;
+    self->is_known = table_ask(&table, client, service, "status", answer) == GALLEON_OK;
+    self->is_active = self->is_known && value_is(&table, "state", "ACTIVE");
+    self->is_peer_alive = self->is_known && value_is(&table, "peer", "alive");
+    if (self->is_known)
+        self->lease_ms = number_at(&table, "pair-lease-ms");
+    table_release(&table);
+}
+
+// await_promotion says where the half is that was promoted, if it does not serve soon: it was
+// accepted that it asks, and the others may say no. By the operator's word it asks one lease later,
+// and a member that was just started grants nothing for one. Exit code.
+static int
 await_promotion(const struct tool *self, mdp_client_t *client)
 {
-    enum { PAUSE_MS = 50, PATIENCE_MS = 3000 };
-    uint64_t until_ns = galleon_now_ns() + PATIENCE_MS * UINT64_C(1000000);
-    bool is_active = false, is_known = false, is_peer_alive = false;
-    for (; !is_active && galleon_now_ns() < until_ns; poll(NULL, 0, PAUSE_MS)) {
-        char answer[8];
-        struct table table;
-        is_known = table_ask(&table, client, service, "status", answer) == GALLEON_OK;
-        is_active = is_known && value_is(&table, "state", "ACTIVE");
-        is_peer_alive = is_known && value_is(&table, "peer", "alive");
-        table_release(&table);
+    enum { PAUSE_MS = 50, PATIENCE_MS = 3000, LEASES = 3 };
+    struct look look = {0};
+    uint64_t began_ns = galleon_now_ns();
+    uint64_t patience_ms;
+    for (;;) {
+        look_at(&look, client);
+        patience_ms = PATIENCE_MS + LEASES * look.lease_ms;
+        if (look.is_active || galleon_now_ns() - began_ns > patience_ms * 1000000)
+            break;
+        poll(NULL, 0, PAUSE_MS);
     }
-    if (is_active)
-        return;
-    fprintf(stderr, "galleon: but the half at %s does not serve %d s later.\n", self->brokers,
-            PATIENCE_MS / 1000);
-    if (is_peer_alive)
+    if (look.is_active)
+        return EXIT_DONE;
+    fprintf(stderr, "galleon: but the half at %s does not serve %.1f s later.\n", self->brokers,
+            (double)patience_ms / 1000);
+    if (look.is_peer_alive)
         fprintf(stderr, "Its peer is alive: if that one serves, say 'ha demote' to it instead.\n");
-    else if (is_known)
+    else if (look.is_known)
         fprintf(stderr,
                 "It needs the vote of its peer or of the witness: galleon --broker %s ha "
                 "status says which is heard.\n",
                 self->brokers);
+    return EXIT_FAILED;
 }
 
 // say says words to the one half that is named, and whether it obeys: exit code.
@@ -249,7 +285,7 @@ say(struct tool *self, const char *word, const char *more)
         printf("%s: accepted\n", word);
     if (code == EXIT_DONE && strcmp(word, "promote") == 0) {
         fflush(stdout);
-        await_promotion(self, client);
+        code = await_promotion(self, client);
     }
     zmsg_destroy(&reply);
     mdp_client_destroy(&client);

@@ -135,9 +135,10 @@ main()
     say "A witness, two halves, two workers, a client"
     start witness starwitness --bind "$witness" --state "$folder/witness.vote" --pair-lease 200 \
         --pair-init
+    # Whoever is ready first may serve, so the backup comes later.
     start_primary --pair-init
-    start_backup --pair-init
     await "the primary serves" is_in ACTIVE "$primary"
+    start_backup --pair-init
     await "the backup watches" is_in PASSIVE "$backup"
     start worker-1 mdworker --broker "$both" echo
     start worker-2 mdworker --broker "$both" echo

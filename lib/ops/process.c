@@ -58,6 +58,8 @@ process_init(const char *program)
 {
     program_name = program;
     signal(SIGPIPE, SIG_IGN);
+    // A limit on the size of files (ulimit -f, LimitFSIZE) makes a write fail, as a full disk does.
+    signal(SIGXFSZ, SIG_IGN);
     zsys_handler_set(NULL); // the next line would catch SIGINT and SIGTERM for good
     process_allow_many();
     must_set_hook(say_last_words);

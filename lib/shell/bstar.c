@@ -9,6 +9,7 @@
 #include "bstar_beats.h"
 #include "bstar_half.h"
 #include "bstar_keeper.h"
+#include "bstar_lease.h"
 #include "bstar_log.h"
 #include "bstar_mail.h"
 #include "clock.h"
@@ -30,6 +31,18 @@ write_record(bstar_t *self, const struct bstar_record *record)
 {
     must(self->has_keeper);
     bstar_keeper_write(&self->keeper, record);
+}
+
+static void
+send_message(bstar_t *self, const struct bstar_effect *effect)
+{
+    enum bstar_command command = effect->message.command;
+    bool is_question = command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW;
+    if (!self->has_mail)
+        return;
+    bstar_mail_send(&self->mail, effect->to, &effect->message);
+    if (is_question && effect->to == BSTAR_FROM_WITNESS)
+        bstar_log_asked(&self->silences, self->now_ns);
 }
 
 // drain asks for what is out to be finished, or dropped. Without hooks nothing is out.
@@ -66,8 +79,7 @@ carry_out(bstar_t *self, const struct bstar_effect *effect)
             bstar_beats_say(&self->beats, &effect->beat);
         break;
     case BSTAR_DO_SEND:
-        if (self->has_mail)
-            bstar_mail_send(&self->mail, effect->to, &effect->message);
+        send_message(self, effect);
         break;
     case BSTAR_DO_REPLY:
         bstar_mail_reply(&self->mail, effect->route, &effect->message);
@@ -139,29 +151,9 @@ hear_beats(bstar_t *self)
         if (fault == BSTAR_SOUND && !self->core.config.is_bare &&
             beat.node == self->core.config.node)
             fault = BSTAR_OWN_NODE;
-        if (fault != BSTAR_SOUND)
-            bstar_log_rejected(&self->strangers, fault, beat.node, self->now_ns);
         step(self, (struct bstar_event){.kind = BSTAR_ON_BEAT, .fault = fault, .beat = &beat});
+        bstar_log_strangers(&self->strangers, &self->core, beat.node);
     }
-}
-
-// rejected is how many messages the core has dropped.
-static uint64_t
-rejected(const bstar_t *self)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < BSTAR_FAULTS; i++)
-        count += self->core.stats.faults[i];
-    return count;
-}
-
-// fault_of is what the core has dropped a letter for.
-static enum bstar_fault
-fault_of(const bstar_t *self, const struct bstar_letter *letter)
-{
-    if (letter->fault != BSTAR_SOUND)
-        return letter->fault;
-    return letter->message.pair != self->core.config.pair ? BSTAR_BAD_PAIR : BSTAR_OWN_NODE;
 }
 
 // read_mail looks at the clock once more when each message is there: we may have been stopped since
@@ -172,16 +164,13 @@ read_mail(bstar_t *self)
     struct bstar_letter letter;
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
-        uint64_t before = rejected(self);
         take_clock(self, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
                                         .sender = letter.sender,
                                         .route = letter.route});
-        if (rejected(self) != before)
-            bstar_log_rejected(&self->strangers, fault_of(self, &letter), letter.message.node,
-                               self->now_ns);
+        bstar_log_strangers(&self->strangers, &self->core, letter.message.node);
     }
 }
 
@@ -197,12 +186,14 @@ read_all(bstar_t *self)
 static void
 take_stored(bstar_t *self)
 {
-    bool is_stored;
-    if (!self->has_keeper || !bstar_keeper_is_done(&self->keeper, &is_stored))
+    int error;
+    if (!self->has_keeper || !bstar_keeper_is_done(&self->keeper, &error))
         return;
-    if (!is_stored)
+    if (error != 0) {
         self->trouble = BSTAR_RECORD_FAILED;
-    step(self, (struct bstar_event){.kind = is_stored ? BSTAR_ON_STORED : BSTAR_ON_UNSTORED});
+        bstar_record_complain(self->state_file, self->trouble, error);
+    }
+    step(self, (struct bstar_event){.kind = error == 0 ? BSTAR_ON_STORED : BSTAR_ON_UNSTORED});
 }
 
 // leave_behind: after a gap what is on its way to us is of before it, in the kernel's hands too.
@@ -248,7 +239,8 @@ bstar_pump(bstar_t *self, uint64_t now_ns)
     if (self->has_beats)
         bstar_beats_turn(&self->beats, self->core.pulse.progress, self->now_ns);
     look_after(self);
-    bstar_log_silences(&self->silences, &self->core);
+    bool is_joined = self->has_mail && bstar_mail_reaches(&self->mail, BSTAR_FROM_WITNESS);
+    bstar_log_silences(&self->silences, &self->core, is_joined);
     return GALLEON_OK;
 }
 
@@ -409,6 +401,10 @@ bstar_say(bstar_t *self, enum bstar_word word, uint64_t now_ns)
     step(self, event);
     if (is_cleared && !self->answer.is_accepted)
         self->answer.why = bstar_why(self);
+    if (word == BSTAR_SAY_FREEZE && self->answer.is_accepted)
+        log_warn("PAIR-FROZEN", "state=%s", bstar_core_state_name(&self->core));
+    if (word == BSTAR_SAY_THAW && self->answer.is_accepted)
+        log_warn("PAIR-THAWED", "state=%s", bstar_core_state_name(&self->core));
     return self->answer;
 }
 
@@ -470,7 +466,9 @@ make_config(bstar_t *self, bstar_role_t role, const bstar_options_t *options,
             return errno;
     if (getrandom(config->seed, sizeof config->seed, 0) != sizeof config->seed)
         return errno;
-    return bstar_config_check(config) == NULL ? 0 : EINVAL;
+    bool is_lease_short =
+        self->is_guarded && options->lease_ms != 0 && options->lease_ms < bstar_lease_ms_min();
+    return !is_lease_short && bstar_config_check(config) == NULL ? 0 : EINVAL;
 }
 
 static int
@@ -507,9 +505,7 @@ begin_guarded(bstar_t *self, bool is_first)
     if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->keeper.done_fd, &done) != 0)
         return errno;
     if (!is_loaded)
-        log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\" error=\"%s\"", self->state_file,
-                  bstar_trouble_text(self->trouble),
-                  self->file.error == 0 ? "" : strerror(self->file.error));
+        bstar_record_complain(self->state_file, self->trouble, self->file.error);
     struct bstar_event event = {.kind = is_loaded ? BSTAR_ON_LOADED : BSTAR_ON_FAILED,
                                 .record = &record};
     // Whoever had the record before us may have granted until now: our wait begins here.

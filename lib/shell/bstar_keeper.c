@@ -36,10 +36,10 @@ keep(void *context)
         self->is_asked = false;
         pthread_mutex_unlock(&self->lock);
         if (is_asked) {
-            bool is_stored = bstar_record_write(self->file, &record);
+            int error = bstar_record_write(self->file, &record) ? 0 : errno;
             pthread_mutex_lock(&self->lock);
             self->is_done = true;
-            self->is_stored = is_stored;
+            self->error = error;
             pthread_mutex_unlock(&self->lock);
             tell(self->done_fd);
         }
@@ -96,11 +96,11 @@ bstar_keeper_write(struct bstar_keeper *self, const struct bstar_record *record)
 }
 
 bool
-bstar_keeper_is_done(struct bstar_keeper *self, bool *is_stored_out)
+bstar_keeper_is_done(struct bstar_keeper *self, int *error_out)
 {
     pthread_mutex_lock(&self->lock);
     bool is_done = self->is_done;
-    *is_stored_out = self->is_stored;
+    *error_out = self->error;
     self->is_done = false;
     pthread_mutex_unlock(&self->lock);
     if (is_done)

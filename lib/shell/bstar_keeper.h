@@ -20,7 +20,7 @@ struct bstar_keeper {
     struct bstar_record record;
     bool is_asked;
     bool is_done;
-    bool is_stored;
+    int error; // of it; 0: it is on disk
     bool is_ending;
 };
 
@@ -31,7 +31,8 @@ int bstar_keeper_open(struct bstar_keeper *self, const struct bstar_record_file 
 void bstar_keeper_close(struct bstar_keeper *self);
 
 void bstar_keeper_write(struct bstar_keeper *self, const struct bstar_record *record);
-// bstar_keeper_is_done: is it over? Each record is told of once.
-bool bstar_keeper_is_done(struct bstar_keeper *self, bool *is_stored_out);
+// bstar_keeper_is_done: is it over? Each record is told of once. *error_out is 0 where it is on
+// disk, else an errno.
+bool bstar_keeper_is_done(struct bstar_keeper *self, int *error_out);
 
 #endif

@@ -11,8 +11,8 @@
 
 enum {
     EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
-             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+             ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 };
 
 // An attempt to connect takes up to a second.
@@ -22,6 +22,7 @@ static int
 begin(struct bstar_line *self)
 {
     self->is_up = false;
+    self->is_joined = false;
     self->quiet_ns = 0;
     self->handle = bstar_socket_new(self->type, self->endpoint, self->is_guide);
     if (self->handle == NULL)
@@ -61,6 +62,37 @@ bstar_line_drop(struct bstar_line *self)
     bstar_line_close(self);
 }
 
+// count_failure says of an endpoint that it lets nobody in, once a minute; not of the first time:
+// what is there may just have been ending.
+static void
+count_failure(struct bstar_line *self, uint64_t now_ns)
+{
+    static const uint64_t pause_ns = 60 * UINT64_C(1000000000);
+    self->failures++;
+    if (self->failures < 2 || (self->said_ns != 0 && now_ns - self->said_ns < pause_ns))
+        return;
+    self->said_ns = now_ns;
+    log_warn("PAIR-HANDSHAKE", "endpoint=%s attempts=%llu perhaps=\"%s\"", self->endpoint,
+             (unsigned long long)self->failures,
+             "only one of the two halves has --witness, or this is the port of something else, or "
+             "of a process that is stopped");
+}
+
+// follow takes an event. Of a socket that does not fit ours we mostly hear that it is gone again,
+// and of an old libzmq, such as a Guide's half may have, nothing in between.
+static void
+follow(struct bstar_line *self, uint16_t number, uint64_t now_ns)
+{
+    bool is_knocking = self->is_up && !self->is_joined && !self->is_guide;
+    self->is_joined = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    self->is_up = self->is_joined || number == ZMQ_EVENT_CONNECTED;
+    self->quiet_ns = now_ns;
+    if (self->is_joined)
+        self->failures = 0;
+    else if (is_knocking && !self->is_up)
+        count_failure(self, now_ns);
+}
+
 void
 bstar_line_look(struct bstar_line *self, uint64_t now_ns)
 {
@@ -70,10 +102,8 @@ bstar_line_look(struct bstar_line *self, uint64_t now_ns)
     if (self->quiet_ns == 0)
         self->quiet_ns = now_ns;
     uint16_t number;
-    while (self->monitor != NULL && (number = monitor_next(self->monitor)) != 0) {
-        self->is_up = number == ZMQ_EVENT_CONNECTED;
-        self->quiet_ns = now_ns;
-    }
+    while (self->monitor != NULL && (number = monitor_next(self->monitor)) != 0)
+        follow(self, number, now_ns);
     if (!self->is_up && now_ns > self->quiet_ns + quiet_ns_max)
         bstar_line_drop(self);
 }

@@ -18,6 +18,9 @@ struct bstar_line {
     bool is_guide;
     int epoll_fd;
     bool is_up;
+    bool is_joined;    // and a socket that fits ours is there (not known of inproc and old libzmqs)
+    uint64_t failures; // handshakes, one after the other
+    uint64_t said_ns;  // that they fail; 0: it was not
     uint64_t quiet_ns; // since then libzmq has done nothing about it; 0: not known yet
 };
 

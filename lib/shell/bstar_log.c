@@ -4,6 +4,8 @@
 
 #include "log.h"
 
+enum { UNSERVED_LEASES = 4 }; // after which it is said
+
 static enum bstar_table
 table_of(const struct bstar_core *core)
 {
@@ -64,40 +66,123 @@ bstar_log_effects(const struct bstar_core *core, const struct bstar_effects *eff
     }
 }
 
-bool
-bstar_asks_witness(const struct bstar_core *core)
+// ---- the witness ----------------------------------------------------------------------------
+
+void
+bstar_log_asked(struct bstar_silences *self, uint64_t now_ns)
 {
-    enum guarded_state state = core->guarded.state;
-    return core->config.mode == BSTAR_GUARDED &&
-           (state == GUARDED_ACTIVATING || state == GUARDED_ACTIVE || state == GUARDED_DRAINING);
+    if (self->asked_ns == 0)
+        self->asked_ns = now_ns;
+    self->asked_last_ns = now_ns;
+}
+
+// follow_witness: what was asked over a connection that is gone, or before we stood still, may
+// have been answered to nobody.
+static void
+follow_witness(struct bstar_silences *self, const struct bstar_core *core, bool is_joined)
+{
+    if (self->is_joined != is_joined || self->gaps != core->stats.gaps) {
+        self->is_joined = is_joined;
+        self->joined_ns = core->now_ns;
+        self->gaps = core->stats.gaps;
+        self->asked_ns = 0;
+    }
+    if (core->guarded.is_witness_heard && core->guarded.witness_ns >= self->asked_ns)
+        self->asked_ns = 0;
+}
+
+// is_witness_back: a half that asks waits for the answer, another for a connection that lasts.
+static bool
+is_witness_back(const struct bstar_silences *self, const struct bstar_core *core)
+{
+    bool has_answered =
+        core->guarded.is_witness_heard && core->guarded.witness_ns > self->joined_ns;
+    bool has_lasted = core->now_ns - self->joined_ns > core->config.lease_ns;
+    return self->is_joined && self->asked_ns == 0 && (has_answered || has_lasted);
+}
+
+// log_witness: a half that watches asks nothing, and needs the witness all the same when the other
+// one is gone: it goes by the connection.
+static void
+log_witness(struct bstar_silences *self, const struct bstar_core *core, bool is_joined)
+{
+    uint64_t lease_ns = core->config.lease_ns;
+    follow_witness(self, core, is_joined);
+    bool is_cut = !is_joined && core->now_ns - self->joined_ns > lease_ns;
+    bool is_mute = self->asked_ns != 0 && self->asked_last_ns - self->asked_ns > lease_ns;
+    if (!self->is_witness_silent && (is_cut || is_mute)) {
+        self->is_witness_silent = true;
+        log_warn("PAIR-WITNESS-SILENT", "state=%s lease_ms=%llu why=\"%s\"",
+                 bstar_core_state_name(core), (unsigned long long)(lease_ns / 1000000),
+                 is_cut ? "not connected" : "connected, and does not answer");
+    } else if (self->is_witness_silent && is_witness_back(self, core)) {
+        self->is_witness_silent = false;
+        log_warn("PAIR-WITNESS-HEARD", "state=%s epoch=%llu", bstar_core_state_name(core),
+                 (unsigned long long)bstar_core_epoch(core));
+    }
+}
+
+// ---- nobody ---------------------------------------------------------------------------------
+
+// is_refused: has a voter just said that it is bound to somebody? He may serve, where we do not
+// hear him.
+static bool
+is_refused(const struct bstar_core *core)
+{
+    const struct bstar_round *round = &core->guarded.rounds[core->guarded.newest];
+    return round->denials != 0 && round->left_ns > 0 &&
+           core->now_ns - round->sent_ns < 3 * core->config.lease_ns;
+}
+
+// why_nobody is why this half does not serve though no other seems to; NULL: one does, or what
+// keeps it is said elsewhere.
+static const char *
+why_nobody(const struct bstar_silences *self, const struct bstar_core *core)
+{
+    const struct bstar_guarded *guarded = &core->guarded;
+    bool is_peer_silent = bstar_core_peer_is_silent(core);
+    bool is_peer_serving = !is_peer_silent && guarded->peer.state == GUARDED_ACTIVE + 1;
+    bool is_ours = guarded->state == GUARDED_ACTIVE || guarded->state == GUARDED_DRAINING ||
+                   guarded->state == GUARDED_START || guarded->state == GUARDED_FAULT;
+    if (is_ours || is_peer_serving || is_refused(core))
+        return NULL;
+    if (guarded->is_frozen)
+        return "it is frozen";
+    if (core->now_ns < guarded->hold_off_ns)
+        return "it was told to demote";
+    if (is_peer_silent && self->is_witness_silent)
+        return "the peer is silent, the witness is silent";
+    if (is_peer_silent)
+        return "the peer is silent, the witness does not grant";
+    return self->is_witness_silent ? "the peer does not grant, the witness is silent"
+                                   : "neither the peer nor the witness grants";
 }
 
 static void
-log_witness(struct bstar_silences *self, const struct bstar_core *core)
+log_nobody(struct bstar_silences *self, const struct bstar_core *core)
 {
-    if (!bstar_asks_witness(core)) {
-        self->asks_ns = 0;
+    const char *why = why_nobody(self, core);
+    if (why == NULL) {
+        self->unserved_ns = 0;
+        self->unserved_why = NULL;
         return;
     }
-    if (self->asks_ns == 0)
-        self->asks_ns = core->now_ns;
-    bool is_silent =
-        bstar_core_witness_is_silent(core) && core->now_ns - self->asks_ns > core->config.lease_ns;
-    if (is_silent && !self->is_witness_silent)
-        log_warn("PAIR-WITNESS-SILENT", "lease_ms=%llu",
-                 (unsigned long long)(core->config.lease_ns / 1000000));
-    else if (!is_silent && self->is_witness_silent && !bstar_core_witness_is_silent(core))
-        log_warn("PAIR-WITNESS-HEARD", "epoch=%llu", (unsigned long long)bstar_core_epoch(core));
-    else
+    if (self->unserved_ns == 0)
+        self->unserved_ns = core->now_ns;
+    if (why == self->unserved_why ||
+        core->now_ns - self->unserved_ns <= UNSERVED_LEASES * core->config.lease_ns)
         return;
-    self->is_witness_silent = is_silent;
+    log_warn("PAIR-NOBODY-SERVES", "state=%s why=\"%s\"", bstar_core_state_name(core), why);
+    self->unserved_why = why;
 }
 
+// ---- the peer -------------------------------------------------------------------------------
+
 void
-bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core)
+bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core, bool is_joined)
 {
     if (self->began_ns == 0)
-        self->began_ns = core->now_ns;
+        self->began_ns = self->joined_ns = core->now_ns;
     bool is_silent =
         bstar_core_peer_is_silent(core) && core->now_ns - self->began_ns > core->config.patience_ns;
     if (is_silent && !self->is_peer_silent)
@@ -106,8 +191,13 @@ bstar_log_silences(struct bstar_silences *self, const struct bstar_core *core)
     else if (!is_silent && self->is_peer_silent)
         log_warn("PAIR-PEER-HEARD", "state=%s", bstar_core_state_name(core));
     self->is_peer_silent = is_silent;
-    log_witness(self, core);
+    if (core->config.mode != BSTAR_GUARDED)
+        return;
+    log_witness(self, core, is_joined);
+    log_nobody(self, core);
 }
+
+// ---- strangers ------------------------------------------------------------------------------
 
 // hint_of: what an operator may have done that makes such messages.
 static const char *
@@ -128,16 +218,19 @@ hint_of(enum bstar_fault fault)
 }
 
 void
-bstar_log_rejected(struct bstar_strangers *self, enum bstar_fault fault, uint64_t node,
-                   uint64_t now_ns)
+bstar_log_strangers(struct bstar_strangers *self, const struct bstar_core *core, uint64_t node)
 {
     static const uint64_t pause_ns = 60 * UINT64_C(1000000000);
-    bool is_same = self->said_ns != 0 && self->fault == fault && self->node == node;
-    self->count = is_same ? self->count + 1 : 1;
-    if (is_same && now_ns - self->said_ns < pause_ns)
-        return;
-    log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx messages=%llu perhaps=\"%s\"",
-             bstar_fault_text(fault), (unsigned long long)node, (unsigned long long)self->count,
-             hint_of(fault));
-    *self = (struct bstar_strangers){.fault = fault, .node = node, .said_ns = now_ns};
+    for (size_t i = BSTAR_SOUND + 1; i < BSTAR_FAULTS; i++) {
+        uint64_t count = core->stats.faults[i] - self->said[i];
+        bool is_new = core->stats.faults[i] != self->seen[i];
+        self->seen[i] = core->stats.faults[i];
+        if (!is_new || (self->said_ns[i] != 0 && core->now_ns - self->said_ns[i] < pause_ns))
+            continue;
+        log_warn("PAIR-MESSAGE-REJECTED", "why=\"%s\" node=%016llx messages=%llu perhaps=\"%s\"",
+                 bstar_fault_text((enum bstar_fault)i), (unsigned long long)node,
+                 (unsigned long long)count, hint_of((enum bstar_fault)i));
+        self->said[i] = core->stats.faults[i];
+        self->said_ns[i] = core->now_ns;
+    }
 }

@@ -52,6 +52,12 @@ bstar_mail_begin(struct bstar_mail *self)
 bool bstar_mail_next(struct bstar_mail *self, struct bstar_letter *letter_out);
 // bstar_mail_look looks after the connections.
 void bstar_mail_look(struct bstar_mail *self, uint64_t now_ns);
+// bstar_mail_reaches: is there a connection to it? Whoever accepts one may still answer nothing.
+static inline bool
+bstar_mail_reaches(const struct bstar_mail *self, enum bstar_sender whom)
+{
+    return self->lines[whom].is_joined;
+}
 bool bstar_mail_has_input(const struct bstar_mail *self);
 
 #endif

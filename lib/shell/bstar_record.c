@@ -2,12 +2,15 @@
 
 #include "bstar_record.h"
 
+#include "log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -22,6 +25,13 @@ bstar_trouble_text(enum bstar_trouble trouble)
 #undef X
     };
     return texts[trouble];
+}
+
+void
+bstar_record_complain(const char *path, enum bstar_trouble trouble, int error)
+{
+    log_error("PAIR-RECORD", "file=\"%s\" why=\"%s\" error=\"%s\"", path,
+              bstar_trouble_text(trouble), error == 0 ? "" : strerror(error));
 }
 
 // ---- making one -----------------------------------------------------------------------------

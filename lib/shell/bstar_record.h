@@ -33,6 +33,10 @@ struct bstar_record_file {
     int error; // the errno of what FAILED, else 0
 };
 
+// bstar_record_complain says in the log what is wrong with the record at `path`; error is the errno
+// of FAILED, else 0.
+void bstar_record_complain(const char *path, enum bstar_trouble trouble, int error);
+
 // bstar_record_make makes the file of `owner`, whose node is drawn here, with a record of nobody.
 // Returns 0 or an errno: EEXIST where there is a file, which stays as it is.
 int bstar_record_make(const char *path, struct bstar_owner owner);
@@ -44,7 +48,7 @@ enum bstar_trouble bstar_record_open(struct bstar_record_file *self, const char 
                                      struct bstar_record *record_out);
 void bstar_record_close(struct bstar_record_file *self);
 
-// bstar_record_write returns when it is on disk; false: it may be, or not.
+// bstar_record_write returns when it is on disk; false, with errno: it may be, or not.
 bool bstar_record_write(const struct bstar_record_file *self, const struct bstar_record *record);
 
 #endif

@@ -45,21 +45,24 @@ peer_text(const bstar_t *self)
     return bstar_core_peer_is_silent(core) ? "silent" : "alive";
 }
 
-// witness_text: who asks the witness nothing cannot know whether it is there.
+// witness_text: a half that asks nothing knows only whether the witness is connected.
 static const char *
 witness_text(const bstar_t *self)
 {
     if (!self->is_guarded)
         return "none";
+    if (self->silences.is_witness_silent)
+        return "silent";
     if (!bstar_core_witness_is_silent(&self->core))
         return "alive";
-    return bstar_asks_witness(&self->core) ? "silent" : "not asked";
+    return self->silences.asked_ns != 0 ? "asked" : "not asked";
 }
 
 static void
 add_lease(const bstar_t *self, uint64_t now_ns, struct text *text)
 {
     uint64_t lease_ns = self->core.guarded.lease_ns;
+    add_count(text, "pair-lease-ms", self->core.config.lease_ns / 1000000);
     add_count(text, "lease-ms", lease_ns > now_ns ? (lease_ns - now_ns) / 1000000 : 0);
     add_words(text, "voter", bstar_table_state(BSTAR_TABLE_VOTER, self->core.voter.state));
     add_count(text, "voter-epoch", self->core.voter.epoch);

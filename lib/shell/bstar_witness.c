@@ -5,6 +5,7 @@
 
 #include "bstar_witness.h"
 
+#include "bstar_lease.h"
 #include "bstar_log.h"
 #include "bstar_mail.h"
 #include "clock.h"
@@ -29,9 +30,10 @@ struct bstar_witness {
     struct bstar_mail mail;
     struct bstar_record_file file;
     struct bstar_strangers strangers;
-    char *bind;
+    char *bind, *state_file;
     int epoll_fd;
     int stop_fd;
+    bool is_in_doubt; // about its record
 };
 
 // ---- carrying out ---------------------------------------------------------------------------
@@ -40,11 +42,14 @@ struct bstar_witness {
 static struct bstar_event
 store(struct bstar_witness *self, const struct bstar_record *record)
 {
-    bool is_stored = bstar_record_write(&self->file, record);
-    if (is_stored)
+    if (bstar_record_write(&self->file, record)) {
         log_info("PAIR-GRANT", "epoch=%llu holder=%016llx", (unsigned long long)record->epoch,
                  (unsigned long long)record->holder);
-    return (struct bstar_event){.kind = is_stored ? BSTAR_ON_STORED : BSTAR_ON_UNSTORED};
+        return (struct bstar_event){.kind = BSTAR_ON_STORED};
+    }
+    bstar_record_complain(self->state_file, BSTAR_RECORD_FAILED, errno);
+    self->is_in_doubt = true;
+    return (struct bstar_event){.kind = BSTAR_ON_UNSTORED};
 }
 
 static void
@@ -77,16 +82,13 @@ turn(struct bstar_witness *self)
     struct bstar_letter letter;
     listener_pump(&self->mail.door);
     bstar_mail_begin(&self->mail);
-    while (bstar_mail_next(&self->mail, &letter)) {
-        if (letter.fault != BSTAR_SOUND || letter.message.pair != self->core.config.pair)
-            bstar_log_rejected(&self->strangers,
-                               letter.fault != BSTAR_SOUND ? letter.fault : BSTAR_BAD_PAIR,
-                               letter.message.node, galleon_now_ns());
+    while (!self->is_in_doubt && bstar_mail_next(&self->mail, &letter)) {
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
                                         .sender = letter.sender,
                                         .route = letter.route});
+        bstar_log_strangers(&self->strangers, &self->core, letter.message.node);
     }
     step(self, (struct bstar_event){.kind = BSTAR_ON_TICK});
     log_catch_up(self->core.now_ns);
@@ -105,17 +107,19 @@ wait_ms(const struct bstar_witness *self)
     return ms < WAIT_MS_MAX ? (int)ms : WAIT_MS_MAX;
 }
 
-bool
+enum bstar_witness_end
 bstar_witness_run(struct bstar_witness *self)
 {
     for (;;) {
         uint64_t times;
         struct epoll_event event;
         turn(self);
+        if (self->is_in_doubt)
+            return BSTAR_WITNESS_DOUBTS;
         if (epoll_wait(self->epoll_fd, &event, 1, wait_ms(self)) < 0 && errno != EINTR)
-            return false;
+            return BSTAR_WITNESS_STUCK;
         if (read(self->stop_fd, &times, sizeof times) > 0)
-            return true;
+            return BSTAR_WITNESS_STOPPED;
     }
 }
 
@@ -164,7 +168,8 @@ begin(struct bstar_witness *self, const struct bstar_witness_options *options,
     bstar_config_init(&config, BSTAR_WITNESS, false, false, 0, 0, options->lease_ms);
     config.node = owner.node;
     config.pair = bstar_pair_of(view_of(options->pair, strlen(options->pair)));
-    if (bstar_config_check(&config) != NULL)
+    bool is_lease_short = options->lease_ms != 0 && options->lease_ms < bstar_lease_ms_min();
+    if (is_lease_short || bstar_config_check(&config) != NULL)
         return EINVAL;
     owner = (struct bstar_owner){.pair = config.pair, .member = 'W'};
     int error = options->init ? bstar_record_make(options->state_file, owner) : 0;
@@ -206,7 +211,9 @@ bstar_witness_new(const struct bstar_witness_options *options, enum bstar_troubl
         return NULL;
     self->file.fd = self->epoll_fd = self->stop_fd = -1;
     self->bind = strdup(options->bind);
-    int error = self->bind == NULL ? ENOMEM : begin(self, options, trouble_out);
+    self->state_file = strdup(options->state_file);
+    bool is_copied = self->bind != NULL && self->state_file != NULL;
+    int error = is_copied ? begin(self, options, trouble_out) : ENOMEM;
     if (error != 0) {
         bstar_witness_destroy(&self);
         errno = error;
@@ -228,5 +235,6 @@ bstar_witness_destroy(struct bstar_witness **self_p)
     if (self->stop_fd >= 0)
         close(self->stop_fd);
     free(self->bind);
+    free(self->state_file);
     free(self);
 }

@@ -24,9 +24,15 @@ struct bstar_witness *bstar_witness_new(const struct bstar_witness_options *opti
                                         enum bstar_trouble *trouble_out);
 void bstar_witness_destroy(struct bstar_witness **self_p);
 
-// bstar_witness_run votes until bstar_witness_stop, which any thread or signal handler may call.
-// False: it can wait no more.
-bool bstar_witness_run(struct bstar_witness *self);
+enum bstar_witness_end {
+    BSTAR_WITNESS_STOPPED,
+    BSTAR_WITNESS_STUCK, // it can wait no more
+    BSTAR_WITNESS_DOUBTS // its record cannot be written: what is on disk is known at the next start
+};
+
+// bstar_witness_run votes until bstar_witness_stop, which any thread or signal handler may call, or
+// until it cannot.
+enum bstar_witness_end bstar_witness_run(struct bstar_witness *self);
 void bstar_witness_stop(struct bstar_witness *self);
 
 const char *bstar_witness_endpoint(const struct bstar_witness *self);

@@ -5,8 +5,10 @@
 
 import os
 import pathlib
+import resource
 import signal
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -14,7 +16,7 @@ import unittest
 import zmq
 
 from peers import DEADLINE
-from support import Program, run
+from support import Program, program, run
 
 PRIMARY, BACKUP, ACTIVE, PASSIVE = b"1", b"2", b"3", b"4"
 
@@ -257,6 +259,18 @@ class Guarded(PairTest):
         self.until(lambda: self.is_active(other), "the other serves")
         witness.stop()
 
+    def test_a_witness_that_cannot_write_ends_and_votes_when_it_is_started_again(self):
+        witness, active, other = self.start_all()
+        none = (0, resource.RLIM_INFINITY)
+        resource.prlimit(witness.process.pid, resource.RLIMIT_FSIZE, none)
+        self.programs[active].stop()
+        self.assertEqual(witness.wait(), 75)
+        record = self.folder / "witness.vote"
+        self.assertIn(f'error PAIR-RECORD file="{record}" why="the record cannot be read or '
+                      'written" error="File too large"', witness.error_text())
+        self.witness()
+        self.until(lambda: self.is_active(other), "the other serves")
+
 
 class Starwitness(PairTest):
     """Its command line."""
@@ -279,8 +293,11 @@ class Starwitness(PairTest):
         self.fails("--bind", "tcp://127.0.0.1:*", code=2, says="--state is wanted")
         self.fails("--bind", "tcp://0.0.0.0:*", "--state", state, code=2,
                    says="can be reached from other machines")
-        self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-lease", "10",
-                   code=2, says="lease")
+        self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-lease", "102",
+                   code=2, says="whole number from 103 to 600000")
+        for name in ("", "x" * 65):
+            self.fails("--bind", "tcp://127.0.0.1:*", "--state", state, "--pair-name", name,
+                       code=2, says="1 to 64 bytes")
         self.fails("--bind", "tcp://127.0.0.1:*", "--insecure", "--state", state, code=2,
                    says="no option --insecure")
         self.assertFalse(state.exists())
@@ -303,6 +320,15 @@ class Starwitness(PairTest):
         self.fails(*usual, code=75, says="damaged")
         os.truncate(state, 0)
         self.fails(*usual, code=75, says="damaged")
+
+    def test_a_limit_on_the_size_of_files_leaves_nothing_behind(self):
+        state = self.folder / "vote"
+        limited = subprocess.run(
+            ["prlimit", "--fsize=0", program("starwitness"), "--bind", "tcp://127.0.0.1:*",
+             "--state", state, "--pair-init"], capture_output=True, timeout=DEADLINE, check=False)
+        self.assertEqual(limited.returncode, 1, limited.stderr)
+        self.assertIn(b"cannot make %s: File too large" % bytes(state), limited.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_it_ends_by_a_signal(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -122,11 +122,12 @@ class PairUsage(unittest.TestCase):
         self.fails(*CLASSIC, "--pair-name", "x" * 65, says="1 to 64 bytes")
         self.fails(*CLASSIC, "--pair-heartbeat", "1", says="pair-heartbeat")
         self.fails(*GUARDED, "--pair-lease", "0", says="pair-lease")
-        self.fails(*GUARDED, "--pair-lease", "60", says="--pair-lease is too short")
+        self.fails(*GUARDED, "--pair-lease", "102", says="whole number from 103 to 600000")
 
     def test_what_is_no_endpoint(self):
         for option in ("--pair-bind", "--pair-peer", "--pair-redirect"):
             self.fails(*CLASSIC, option, "localhost", says=f"{option}: 'localhost' is no endpoint")
+        self.fails(*CLASSIC, "--pair-bind", "tcp://127.0.0.1:*", says="has to name the port")
         self.fails(*CLASSIC, "--pair-peer", "inproc://peer", says="no endpoint")
         self.fails(*CLASSIC, "--pair-peer", "tcp://a:1,tcp://b:1", says="no endpoint")
         self.fails(*GUARDED, "--witness", "w", says="--witness: 'w' is no endpoint")

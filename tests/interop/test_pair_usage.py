@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -131,10 +132,9 @@ class Operator(PairTest):
 
     def start_all(self):
         self.start_witness("--pair-init")
-        for role in OTHER:
+        for role, state in (("primary", "ACTIVE"), ("backup", "PASSIVE")):
             self.start(role, "--pair-init")
-        self.await_state("primary", "ACTIVE")
-        self.await_state("backup", "PASSIVE")
+            self.await_state(role, state)
 
     def test_a_switch_there_and_back(self):
         self.start_all()
@@ -145,9 +145,11 @@ class Operator(PairTest):
 
     def test_a_promotion_that_comes_to_nothing_is_said(self):
         self.start_all()
-        output, errors = self.ha("backup", "promote")
+        began = time.monotonic()
+        output, errors = self.ha("backup", "promote", code=1)
         self.assertEqual(output, "promote: accepted\n")
-        self.assertIn("does not serve 3 s later", errors)
+        self.assertIn("does not serve 3.6 s later", errors)        # three leases, and three seconds
+        self.assertGreater(time.monotonic() - began, 3.6)
         self.assertIn("say 'ha demote' to it instead", errors)
         self.assertEqual(self.ha("primary", "promote"), ("promote: accepted\n", ""))
 
@@ -161,6 +163,9 @@ class Operator(PairTest):
         self.ha("backup", "freeze")
         self.assertIn("409: it is frozen: thaw it", self.ha("backup", "promote", code=1)[1])
         self.ha("backup", "thaw")
+        self.until_said(self.halves["backup"], "warn PAIR-THAWED state=PASSIVE\n")
+        self.assertEqual(self.halves["backup"].error_text().count(
+            "warn PAIR-FROZEN state=PASSIVE\n"), 1)
 
     def test_the_last_of_three_serves_by_the_operators_word(self):
         self.start_all()
@@ -170,7 +175,7 @@ class Operator(PairTest):
         (self.folder / "witness").unlink()          # nobody is asked any more
         self.start("backup")
         self.until(lambda: "PASSIVE" == self.status("backup")[0][0]["state"], "it has waited")
-        self.assertIn("does not serve", self.ha("backup", "promote")[1])
+        self.assertIn("does not serve", self.ha("backup", "promote", code=1)[1])
         self.assertEqual(self.ha("backup", "promote", "--peer-is-dead")[1], "")
         self.await_state("backup", "ACTIVE")
         self.assertIn("PAIR-AUDIT", self.halves["backup"].error_text())
@@ -197,6 +202,20 @@ class Operator(PairTest):
         half = self.start("primary")
         self.assertIn('error="Is a directory"', half.error_text())
 
+    def test_a_record_that_cannot_be_written_names_the_error(self):
+        self.start_all()
+        half = self.halves["backup"]
+        limit = resource.RLIMIT_FSIZE
+        resource.prlimit(half.process.pid, limit, (0, resource.RLIM_INFINITY))
+        self.ha("primary", "demote")
+        self.await_state("backup", "FAULT")
+        self.assertIn(f'error PAIR-RECORD file="{self.folder}/backup.vote" why="the record cannot '
+                      'be read or written" error="File too large"', half.error_text())
+        self.ha("backup", "clear", code=1)
+        resource.prlimit(half.process.pid, limit, (resource.RLIM_INFINITY,) * 2)
+        self.ha("backup", "clear")
+        self.await_state("backup", "ACTIVE")
+
     def test_a_half_of_another_pair_is_told_apart_once(self):
         self.start_witness("--pair-init")
         primary = self.start("primary", "--pair-init")
@@ -210,12 +229,26 @@ class Operator(PairTest):
 
     def test_a_pair_of_which_one_has_no_witness_is_seen(self):
         self.start_witness("--pair-init")
-        self.start("primary", "--pair-init")
+        primary = self.start("primary", "--pair-init")
         options = self.half("backup", witness=None, pair_state=None)
         backup = self.run_program("mdbroker", *options)
         self.endpoints["backup"] = backup.ready()
         _, errors = self.status("primary", "backup")
         self.assertIn("only one of these halves has a witness", errors)
+        for half, peer in ((primary, "backup"), (backup, "primary")):
+            self.until_said(half, "PAIR-HANDSHAKE")
+            text = self.until_said(half, "of a process that is stopped")
+            self.assertRegex(text, f"warn PAIR-HANDSHAKE endpoint={self.end(peer)} attempts=2 "
+                             'perhaps="only one of the two halves has --witness, or')
+
+    def test_two_halves_that_both_serve_are_seen(self):
+        for role in OTHER:
+            options = self.half(role, witness=None, pair_state=None, pair_peer=self.end("nobody"))
+            self.endpoints[role] = self.run_program("mdbroker", *options).ready()
+        self.ha("primary", "promote")
+        self.assertEqual(self.status(*OTHER)[1], "")
+        self.ha("backup", "promote")
+        self.assertIn("more than one of these says that it serves", self.status(*OTHER)[1])
 
     def test_two_halves_of_one_role_wait_for_the_operator(self):
         for role in OTHER:

@@ -2,6 +2,8 @@
 
 #include "bstar_stage.h"
 
+#include "log.h"
+
 #include <galleon/status.h>
 
 #include <poll.h>
@@ -136,6 +138,31 @@ bstar_stage_until(struct bstar_stage *self, bstar_stage_fact *is_so, int half)
         assert_true(galleon_now_ns() < end_ns);
         bstar_stage_turn(self);
     }
+}
+
+// ---- what is logged --------------------------------------------------------------------------
+
+void
+bstar_stage_begin_log(struct bstar_stage_log *self)
+{
+    self->file = tmpfile();
+    assert_non_null(self->file);
+    fflush(stderr);
+    self->saved = dup(STDERR_FILENO);
+    dup2(fileno(self->file), STDERR_FILENO);
+    log_set_level(LOG_LEVEL_INFO);
+}
+
+void
+bstar_stage_end_log(struct bstar_stage_log *self, char *text, size_t room)
+{
+    log_set_level(LOG_LEVEL_OFF);
+    fflush(stderr);
+    dup2(self->saved, STDERR_FILENO);
+    close(self->saved);
+    rewind(self->file);
+    text[fread(text, 1, room - 1, self->file)] = '\0';
+    fclose(self->file);
 }
 
 // ---- facts ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum { STAGE_PRIMARY, STAGE_BACKUP, STAGE_HALVES };
 
@@ -39,6 +40,14 @@ void bstar_stage_turn(struct bstar_stage *self);
 // bstar_stage_until turns until it is so, or fails after ten seconds.
 typedef bool bstar_stage_fact(struct bstar_stage *self, int half);
 void bstar_stage_until(struct bstar_stage *self, bstar_stage_fact *is_so, int half);
+
+// What is logged, from begin to end: it is given to the caller, and written nowhere.
+struct bstar_stage_log {
+    FILE *file;
+    int saved; // standard error
+};
+void bstar_stage_begin_log(struct bstar_stage_log *self);
+void bstar_stage_end_log(struct bstar_stage_log *self, char *text, size_t room);
 
 // Facts.
 bool bstar_stage_is_active(struct bstar_stage *self, int half);

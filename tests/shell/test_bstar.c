@@ -1,7 +1,6 @@
 // test_bstar.c - classic: halves with real sockets, and peers that speak by hand.
 
 #include "bstar_stage.h"
-#include "log.h"
 
 #include <galleon/status.h>
 
@@ -254,33 +253,6 @@ a_passive_half_stops_at_once(void **state)
     assert_true(bstar_stage_is_active(self, STAGE_PRIMARY));
 }
 
-// ---- what is logged --------------------------------------------------------------------------
-
-// begin_log has standard error go to a file; end_log gives it back, and what was written.
-static int
-begin_log(FILE **file)
-{
-    *file = tmpfile();
-    assert_non_null(*file);
-    int saved = dup(STDERR_FILENO);
-    fflush(stderr);
-    dup2(fileno(*file), STDERR_FILENO);
-    log_set_level(LOG_LEVEL_INFO);
-    return saved;
-}
-
-static void
-end_log(FILE *file, int saved, char *text, size_t room)
-{
-    log_set_level(LOG_LEVEL_OFF);
-    fflush(stderr);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    rewind(file);
-    text[fread(text, 1, room - 1, file)] = '\0';
-    fclose(file);
-}
-
 // ---- peers by hand --------------------------------------------------------------------------
 
 struct hand {
@@ -424,16 +396,16 @@ static void
 a_flood_is_cut_off(void **state)
 {
     struct bstar_stage *self = *state;
-    FILE *file;
     char text[4096];
     struct hand hand;
     open_hand(&hand, self);
     say_until(&hand, self, active_beat, bstar_stage_is_passive);
-    int saved = begin_log(&file);
+    struct bstar_stage_log log;
+    bstar_stage_begin_log(&log);
     for (int i = 0; i < 100000; i++)
         zstr_send(hand.mouth, active_beat);
     say_until(&hand, self, "1 b1 0 P 9f02c4d1a7be3350 1 1", bstar_stage_is_active);
-    end_log(file, saved, text, sizeof text);
+    bstar_stage_end_log(&log, text, sizeof text);
     assert_non_null(strstr(text, "warn PAIR-FLOOD from=ipc://"));
     close_hand(&hand);
 }
@@ -487,9 +459,9 @@ static void
 changes_and_alarms_are_logged(void **state)
 {
     struct bstar_stage *self = *state;
-    FILE *file;
     char text[16384];
-    int saved = begin_log(&file);
+    struct bstar_stage_log log;
+    bstar_stage_begin_log(&log);
     self->options.liveness = 5;
     struct hand hand;
     open_hand(&hand, self);
@@ -500,7 +472,7 @@ changes_and_alarms_are_logged(void **state)
     zstr_send(hand.mouth, "what");
     bstar_stage_until(self, has_rejected, STAGE_BACKUP);
     close_hand(&hand);
-    end_log(file, saved, text, sizeof text);
+    bstar_stage_end_log(&log, text, sizeof text);
     static const char *const lines[] = {
         "info PAIR-STATE was=WAIT-B is=PASSIVE epoch=17 why=\"peer ACTIVE, it wins\"",
         "error PAIR-ALARM why=\"both halves are backup\" node=9f02c4d1a7be3350 own=",

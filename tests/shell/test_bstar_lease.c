@@ -4,6 +4,7 @@
 
 #include "bstar_half.h"
 #include "bstar_stage.h"
+#include "monitor.h"
 
 #include <galleon/status.h>
 
@@ -190,6 +191,93 @@ a_half_alone_serves_by_the_operators_word_only(void **state)
     assert_true(epoch_of(self, 1 - active) > 1000);
 }
 
+// ---- who is missed ---------------------------------------------------------------------------
+
+static void
+assert_said(const char *text, const char *line)
+{
+    if (strstr(text, line) == NULL)
+        fail_msg("no line \"%s\" in:\n%s", line, text);
+}
+
+static bool
+takes_witness_for_well(struct bstar_stage *self, int half)
+{
+    return strcmp(bstar_stage_row(self, half, "witness"), "not asked") == 0;
+}
+
+static void
+a_half_that_watches_misses_the_witness_and_hears_it_again(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    int active = start_all(self);
+    bstar_stage_begin_log(&log);
+    bstar_stage_stop_witness(self);
+    bstar_stage_until(self, misses_witness, 1 - active);
+    bstar_stage_until(self, misses_witness, active);
+    bstar_stage_start_witness(self);
+    bstar_stage_until(self, takes_witness_for_well, 1 - active);
+    bstar_stage_until(self, hears_witness, active);
+    bstar_stage_end_log(&log, text, sizeof text);
+    static const char *const lines[] = {
+        "warn PAIR-WITNESS-SILENT state=PASSIVE lease_ms=1500 why=\"not connected\"\n",
+        "warn PAIR-WITNESS-SILENT state=ACTIVE lease_ms=1500 why=\"not connected\"\n",
+        "warn PAIR-WITNESS-HEARD state=PASSIVE epoch=",
+        "warn PAIR-WITNESS-HEARD state=ACTIVE epoch=",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_said(text, lines[i]);
+    assert_null(strstr(text, "PAIR-NOBODY-SERVES"));
+}
+
+static void
+a_witness_that_answers_nothing_is_missed(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    zsock_t *mute = zsock_new(ZMQ_ROUTER);
+    assert_int_equal(zsock_bind(mute, "%s", self->ends[STAGE_HALVES]), 0);
+    bstar_stage_begin_log(&log);
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    bstar_stage_until(self, misses_witness, STAGE_PRIMARY);
+    bstar_stage_end_log(&log, text, sizeof text);
+    assert_said(text, "why=\"connected, and does not answer\"\n");
+    zsock_destroy(&mute);
+}
+
+static bool
+has_waited(struct bstar_stage *self, int half)
+{
+    const struct bstar_silences *silences = &self->halves[half]->silences;
+    return silences->unserved_ns != 0 &&
+           galleon_now_ns() - silences->unserved_ns > 6 * self->options.lease_ms * 1000000ull;
+}
+
+static void
+that_nobody_serves_is_said_once(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    self->options.lease_ms = 500;
+    bstar_stage_begin_log(&log);
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    bstar_stage_until(self, has_waited, STAGE_PRIMARY);
+    assert_true(say(self, STAGE_PRIMARY, BSTAR_SAY_FREEZE).is_accepted);
+    bstar_stage_turn(self);
+    bstar_stage_end_log(&log, text, sizeof text);
+    const char *first = strstr(text, "warn PAIR-NOBODY-SERVES");
+    assert_non_null(first);
+    assert_non_null(strstr(first, "why=\"the peer is silent, the witness is silent\"\n"));
+    const char *second = strstr(first + 1, "warn PAIR-NOBODY-SERVES");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "why=\"it is frozen\"\n"));
+    assert_null(strstr(second + 1, "warn PAIR-NOBODY-SERVES"));
+}
+
 // ---- the operator ----------------------------------------------------------------------------
 
 struct notes {
@@ -226,6 +314,32 @@ a_planned_switch_waits_for_what_is_out(void **state)
     assert_false(bstar_may_finish(half, galleon_now_ns()));
     bstar_stage_until(self, bstar_stage_leads, 1 - active);
     assert_int_equal(notes.drops, 0);
+}
+
+static void
+a_half_that_stood_still_does_not_blame_the_witness(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    int active = start_all(self);
+    struct notes notes = {0};
+    struct bstar_hooks hooks = {note_drain, note_drop, &notes};
+    bstar_hook(self->halves[active], &hooks);
+    bstar_stage_begin_log(&log);
+    self->is_hung[active] = true;
+    bstar_stage_until(self, bstar_stage_is_active, 1 - active);
+    self->is_hung[active] = false;
+    // What is out is never dropped, for as long as two leases: it stays in DRAINING.
+    uint64_t end_ns = galleon_now_ns() + 2 * LEASE_MS * 1000000ull;
+    while (galleon_now_ns() < end_ns)
+        bstar_stage_turn(self);
+    bstar_stage_end_log(&log, text, sizeof text);
+    assert_int_equal(notes.drops, 1);
+    assert_string_equal(bstar_stage_row(self, active, "state"), "DRAINING");
+    assert_null(strstr(text, "PAIR-WITNESS-SILENT"));
+    assert_said(text, "warn PAIR-GAP limit_ms=375 gaps=");
+    assert_said(text, "warn PAIR-PEER-HEARD state=ACTIVE\n");
 }
 
 static void
@@ -463,6 +577,72 @@ noise_is_counted_and_nothing_else(void **state)
 }
 
 static bool
+has_wrong_size(struct bstar_stage *self, int half)
+{
+    const uint64_t *faults = self->halves[half]->core.stats.faults;
+    return faults[BSTAR_BAD_SIZE] + faults[BSTAR_BAD_HEADER] > 0;
+}
+
+static void
+a_message_that_is_too_large_ends_its_connection(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    zsock_t *stranger = zsock_new(ZMQ_DEALER);
+    void *handle = zsock_resolve(stranger);
+    void *monitor = monitor_open(handle, ZMQ_EVENT_DISCONNECTED);
+    assert_non_null(monitor);
+    assert_int_equal(zsock_connect(stranger, "%s", self->ends[STAGE_PRIMARY]), 0);
+    static const uint8_t noise[BSTAR_BYTES_MAX + 1];
+    zmq_send(handle, noise, BSTAR_BYTES_MAX, 0);
+    bstar_stage_until(self, has_wrong_size, STAGE_PRIMARY);
+    assert_int_equal(monitor_next(monitor), 0);
+    zmq_send(handle, noise, BSTAR_BYTES_MAX + 1, 0);
+    uint64_t end_ns = galleon_now_ns() + 10000000000u;
+    while (monitor_next(monitor) == 0) {
+        assert_true(galleon_now_ns() < end_ns);
+        bstar_stage_turn(self);
+    }
+    monitor_close(handle, &monitor);
+    zsock_destroy(&stranger);
+}
+
+static bool
+has_another_pair(struct bstar_stage *self, int half)
+{
+    return strtoull(bstar_stage_row(self, half, "unknown_pair"), NULL, 10) >= 50;
+}
+
+static void
+strangers_are_said_once_for_each_reason(void **state)
+{
+    struct bstar_stage *self = *state;
+    char text[16384];
+    struct bstar_stage_log log;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    zsock_t *stranger = zsock_new(ZMQ_DEALER);
+    assert_int_equal(zsock_connect(stranger, "%s", self->ends[STAGE_PRIMARY]), 0);
+    bstar_stage_begin_log(&log);
+    for (uint64_t node = 1; node <= 50; node++) {
+        struct bstar_message beat = {
+            .command = BSTAR_BEAT, .state = 1, .pair = 4711, .node = node, .epoch = 1};
+        uint8_t frame[BSTAR_MESSAGE_BYTES_MAX];
+        size_t size = bstar_message_encode(&beat, frame);
+        zmq_send(zsock_resolve(stranger), frame, size, 0);
+        zmq_send(zsock_resolve(stranger), "garbage", 7, 0);
+    }
+    bstar_stage_until(self, has_another_pair, STAGE_PRIMARY);
+    bstar_stage_end_log(&log, text, sizeof text);
+    int lines = 0;
+    for (const char *at = text; (at = strstr(at, "PAIR-MESSAGE-REJECTED")) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, 2);
+    assert_said(text, "warn PAIR-MESSAGE-REJECTED why=\"unknown_pair\" node=0000000000000001 "
+                      "messages=1 perhaps=");
+    zsock_destroy(&stranger);
+}
+
+static bool
 has_wrong_sender(struct bstar_stage *self, int half)
 {
     return strtoull(bstar_stage_row(self, half, "wrong_sender"), NULL, 10) > 0;
@@ -590,6 +770,10 @@ main(void)
         TEST(a_half_that_hangs_loses_its_lease),
         TEST(without_a_witness_the_pair_goes_on),
         TEST(a_half_alone_serves_by_the_operators_word_only),
+        TEST(a_half_that_watches_misses_the_witness_and_hears_it_again),
+        TEST(a_witness_that_answers_nothing_is_missed),
+        TEST(that_nobody_serves_is_said_once),
+        TEST(a_half_that_stood_still_does_not_blame_the_witness),
         TEST(a_planned_switch_waits_for_what_is_out),
         TEST(a_drain_that_takes_too_long_is_dropped),
         TEST(a_stopped_half_hands_over_first),
@@ -603,6 +787,8 @@ main(void)
         TEST(a_record_has_one_half_and_is_made_once),
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),
+        TEST(a_message_that_is_too_large_ends_its_connection),
+        TEST(strangers_are_said_once_for_each_reason),
         TEST(grants_come_from_who_was_asked),
         TEST(a_vote_is_held_from_when_it_was_there),
         TEST(a_witness_comes_back_after_something_else_was_there),

@@ -141,6 +141,17 @@ what_was_written_is_read_again(void **state)
 }
 
 static void
+what_was_read_is_written_once_more(void **state)
+{
+    struct stage *self = *state;
+    make(self);
+    assert_int_equal(open_as(self, PAIR, 'P'), BSTAR_RECORD_GOOD);
+    uint64_t serial = self->record.serial;
+    assert_int_equal(open_as(self, PAIR, 'P'), BSTAR_RECORD_GOOD);
+    assert_int_equal(self->record.serial, serial + 1);
+}
+
+static void
 a_torn_write_leaves_the_record_before_it(void **state)
 {
     struct stage *self = *state;
@@ -265,6 +276,7 @@ main(void)
         TEST(a_record_is_never_made_over_another),
         TEST(a_record_that_cannot_be_made_leaves_nothing),
         TEST(what_was_written_is_read_again),
+        TEST(what_was_read_is_written_once_more),
         TEST(a_torn_write_leaves_the_record_before_it),
         TEST(a_flipped_byte_is_never_believed),
         TEST(a_short_file_is_damaged_and_stays_so),

@@ -40,7 +40,7 @@ typedef enum {
 typedef struct bstar_options { // every zero means "the default"
     uint32_t heartbeat_ms;     // 500; guarded 100
     uint32_t liveness;         // 4 silent beats: the peer is lost; guarded 5
-    uint32_t lease_ms;         // guarded: 1000; its other times scale with it
+    uint32_t lease_ms;         // guarded: 1000, at least 103; its other times scale with it
     const char *pair;          // its name, the same in all members: "galleon"
     const char *witness;       // NULL: classic; an endpoint: guarded
     const char *state_file;    // the voter record; guarded needs it
