@@ -442,6 +442,9 @@ promote(struct bstar_core *self)
     }
     bstar_accept(self);
     self->guarded.hold_off_ns = 0;
+    // His other word stands for a vote, but not before its wait is over.
+    if (self->guarded.has_word && self->now_ns < self->guarded.not_before_ns)
+        return;
     ask(self);
     if (!bstar_asks_itself(self))
         back_off(self);

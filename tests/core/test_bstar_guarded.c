@@ -522,6 +522,39 @@ operators_word_stands_for_a_vote_until_another_voter_answers(void **state)
     }
 }
 
+// "after one LEASE ASKING with the operator's vote": also where he says `promote` meanwhile.
+static void
+plain_promotion_does_not_shorten_the_wait_of_the_word(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    struct bstar_event word = {.kind = BSTAR_ON_PROMOTE, .is_peer_dead = true};
+    start(&rig, false, true);
+    rig_wait(&rig, 5000);
+    while (state_of(&rig) != GUARDED_PASSIVE)
+        rig_wait(&rig, 1);
+    rig_step(&rig, word);
+    assert_int_equal(rig_has(&rig, BSTAR_DO_AUDIT), 1);
+    rig_say(&rig, BSTAR_ON_PROMOTE);
+    assert_int_not_equal(state_of(&rig), GUARDED_CANDIDATE);
+    rig_wait(&rig, 990);
+    assert_int_not_equal(state_of(&rig), GUARDED_CANDIDATE);
+}
+
+// "... and ends when another voter answers or the peer is heard."
+static void
+operators_word_ends_when_the_peer_is_heard(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    say_word_in(&rig, GUARDED_PASSIVE);
+    rig_say(&rig, BSTAR_ON_STORED);
+    assert_int_equal(state_of(&rig), GUARDED_ACTIVE);
+    rig_hear_beat(&rig, GUARDED_PASSIVE, 3);
+    rig_wait(&rig, 1000);
+    assert_int_not_equal(state_of(&rig), GUARDED_ACTIVE);
+}
+
 // ---- trouble ------------------------------------------------------------------------
 
 static void
@@ -732,6 +765,8 @@ main(void)
         cmocka_unit_test(frozen_half_does_not_ask),
         cmocka_unit_test(promoted_half_whose_own_voter_is_bound_waits_for_it),
         cmocka_unit_test(operators_word_stands_for_a_vote_until_another_voter_answers),
+        cmocka_unit_test(plain_promotion_does_not_shorten_the_wait_of_the_word),
+        cmocka_unit_test(operators_word_ends_when_the_peer_is_heard),
         cmocka_unit_test(record_that_cannot_be_written_is_fault_until_it_is_cleared),
         cmocka_unit_test(worker_that_refuses_our_epoch_makes_us_renew_once_each_beat),
         cmocka_unit_test(vote_that_was_given_up_while_it_was_written_is_freed),
