@@ -269,7 +269,10 @@ fault_of(const struct bstar_core *self, const struct bstar_event *event)
     if (message->node == self->config.node)
         return BSTAR_OWN_NODE;
     bool is_reply = message->command == BSTAR_GRANT || message->command == BSTAR_DENY;
-    return event->sender == BSTAR_FROM_WITNESS && !is_reply ? BSTAR_BAD_SENDER : BSTAR_SOUND;
+    bool is_witness = event->sender == BSTAR_FROM_WITNESS;
+    // Whoever answers where the other one should be would be counted as a voter of its own.
+    bool is_elsewhere = is_witness != (message->state == BSTAR_STATE_OF_WITNESS);
+    return is_elsewhere || (is_witness && !is_reply) ? BSTAR_BAD_SENDER : BSTAR_SOUND;
 }
 
 static void
@@ -278,7 +281,7 @@ on_message(struct bstar_core *self, const struct bstar_event *event)
     struct bstar_guarded *guarded = &self->guarded;
     enum bstar_fault fault = fault_of(self, event);
     if (fault != BSTAR_SOUND || guarded->state == GUARDED_START) {
-        self->stats.faults[fault]++;
+        bstar_count_fault(self, fault);
         run(self, GUARDED_MALFORMED);
         return;
     }

@@ -30,6 +30,8 @@ void bstar_accept(struct bstar_core *self);
 void bstar_decline(struct bstar_core *self, const char *why, uint64_t wait_ns);
 void bstar_refuse(struct bstar_core *self, const char *why);
 void bstar_alarm(struct bstar_core *self, const char *why);
+// bstar_count_fault counts what is wrong with the message of this step, and says it.
+void bstar_count_fault(struct bstar_core *self, enum bstar_fault fault);
 void bstar_exit(struct bstar_core *self);
 
 // bstar_heard notes a sign of life. Where the progress that the peer shows stands still, the

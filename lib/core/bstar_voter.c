@@ -255,7 +255,8 @@ voter_answer(struct bstar_core *self, enum voter_verdict verdict, struct bstar_n
     effect->route = route;
     effect->message = (struct bstar_message){
         .command = verdict == VOTER_YES ? BSTAR_GRANT : BSTAR_DENY,
-        .state = self->config.mode == BSTAR_WITNESS ? 0 : (uint8_t)(self->guarded.state + 1),
+        .state = self->config.mode == BSTAR_WITNESS ? BSTAR_STATE_OF_WITNESS
+                                                    : (uint8_t)(self->guarded.state + 1),
         .pair = self->config.pair,
         .node = self->config.node,
         .epoch = epoch,
@@ -359,7 +360,7 @@ on_request(struct bstar_core *self, const struct bstar_event *event)
              (message->command < BSTAR_ASK || message->command > BSTAR_RELEASE))
         fault = BSTAR_BAD_SENDER;
     if (fault != BSTAR_SOUND) {
-        self->stats.faults[fault]++;
+        bstar_count_fault(self, fault);
         voter_malformed(self);
         return;
     }

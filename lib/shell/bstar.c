@@ -114,6 +114,9 @@ step(bstar_t *self, struct bstar_event event)
         event.now_ns = self->now_ns;
         bstar_core_step(&self->core, &event, &self->effects);
         bstar_log_effects(&self->core, &self->effects);
+        if (self->effects.fault != BSTAR_SOUND)
+            bstar_log_rejected(&self->strangers, self->effects.fault, event.message->node,
+                               self->now_ns);
         for (size_t i = 0; i < self->effects.count; i++)
             carry_out(self, &self->effects.list[i]);
         event = (struct bstar_event){.kind = BSTAR_ON_DRAINED};
@@ -145,25 +148,6 @@ hear_beats(bstar_t *self)
     }
 }
 
-// rejected is how many messages the core has dropped.
-static uint64_t
-rejected(const bstar_t *self)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < BSTAR_FAULTS; i++)
-        count += self->core.stats.faults[i];
-    return count;
-}
-
-// fault_of is what the core has dropped a letter for.
-static enum bstar_fault
-fault_of(const bstar_t *self, const struct bstar_letter *letter)
-{
-    if (letter->fault != BSTAR_SOUND)
-        return letter->fault;
-    return letter->message.pair != self->core.config.pair ? BSTAR_BAD_PAIR : BSTAR_OWN_NODE;
-}
-
 // read_mail looks at the clock once more when each message is there: we may have been stopped since
 // the turn began, and a hold that counts from before its vote came is over before its lease.
 static void
@@ -172,16 +156,12 @@ read_mail(bstar_t *self)
     struct bstar_letter letter;
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
-        uint64_t before = rejected(self);
         take_clock(self, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,
                                         .sender = letter.sender,
                                         .route = letter.route});
-        if (rejected(self) != before)
-            bstar_log_rejected(&self->strangers, fault_of(self, &letter), letter.message.node,
-                               self->now_ns);
     }
 }
 

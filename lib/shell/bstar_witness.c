@@ -57,6 +57,9 @@ step(struct bstar_witness *self, struct bstar_event event)
         event.now_ns = galleon_now_ns();
         bstar_core_step(&self->core, &event, &self->effects);
         bstar_log_effects(&self->core, &self->effects);
+        if (self->effects.fault != BSTAR_SOUND)
+            bstar_log_rejected(&self->strangers, self->effects.fault, event.message->node,
+                               event.now_ns);
         for (size_t i = 0; i < self->effects.count; i++) {
             const struct bstar_effect *effect = &self->effects.list[i];
             if (effect->kind == BSTAR_DO_REPLY)
@@ -78,10 +81,6 @@ turn(struct bstar_witness *self)
     listener_pump(&self->mail.door);
     bstar_mail_begin(&self->mail);
     while (bstar_mail_next(&self->mail, &letter)) {
-        if (letter.fault != BSTAR_SOUND || letter.message.pair != self->core.config.pair)
-            bstar_log_rejected(&self->strangers,
-                               letter.fault != BSTAR_SOUND ? letter.fault : BSTAR_BAD_PAIR,
-                               letter.message.node, galleon_now_ns());
         step(self, (struct bstar_event){.kind = BSTAR_ON_MESSAGE,
                                         .fault = letter.fault,
                                         .message = &letter.message,

@@ -88,7 +88,7 @@ struct bstar_nonce {
     uint64_t words[2];
 };
 
-enum { BSTAR_STATES_MAX = 9 };
+enum { BSTAR_STATE_OF_WITNESS = 0, BSTAR_STATES_MAX = 9 };
 
 struct bstar_message {
     enum bstar_command command;

@@ -182,6 +182,7 @@ grant_of_a_round_that_is_closed_counts_nowhere(void **state)
     rig_say(&rig, BSTAR_ON_STORED);
     struct bstar_message late = *sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS);
     late.command = BSTAR_GRANT;
+    late.state = BSTAR_STATE_OF_WITNESS;
     rig_wait(&rig, 250); // the round is over
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
     rig_message(&rig, BSTAR_FROM_WITNESS, late);
@@ -379,6 +380,32 @@ foreign_messages_are_counted_by_name_and_decide_nothing(void **state)
     assert_int_equal(rig.core.stats.faults[BSTAR_OWN_NODE], 1);
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 1);
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_STATE], 1);
+}
+
+static void
+who_answers_in_the_place_of_another_is_no_voter(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start(&rig, true, true);
+    until_it_asks(&rig);
+    struct bstar_message grant = *sent(&rig, BSTAR_ASK, BSTAR_FROM_WITNESS);
+    grant.command = BSTAR_GRANT;
+    grant.state = GUARDED_PASSIVE + 1;
+    rig_message(&rig, BSTAR_FROM_WITNESS, grant); // --witness leads to the peer
+    assert_int_equal(state_of(&rig), GUARDED_ASKING);
+    assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 1);
+    assert_int_equal(rig.effects.fault, BSTAR_BAD_SENDER);
+    assert_true(bstar_core_witness_is_silent(&rig.core));
+    grant.state = BSTAR_STATE_OF_WITNESS;
+    grant.pair = RIG_PAIR;
+    grant.node = RIG_WITNESS;
+    rig_step(&rig, (struct bstar_event){.kind = BSTAR_ON_MESSAGE, .message = &grant});
+    assert_int_equal(state_of(&rig), GUARDED_ASKING); // --pair-peer leads to the witness
+    assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 2);
+    rig_message(&rig, BSTAR_FROM_WITNESS, grant);
+    assert_int_equal(state_of(&rig), GUARDED_CANDIDATE);
+    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
 }
 
 // ---- our own gap --------------------------------------------------------------------
@@ -758,6 +785,7 @@ main(void)
         cmocka_unit_test(holder_that_releases_is_followed_at_once),
         cmocka_unit_test(while_a_record_is_written_other_requests_go_unanswered),
         cmocka_unit_test(foreign_messages_are_counted_by_name_and_decide_nothing),
+        cmocka_unit_test(who_answers_in_the_place_of_another_is_no_voter),
         cmocka_unit_test(short_gap_leaves_the_lease_and_a_long_one_ends_it),
         cmocka_unit_test(beats_that_were_queued_in_a_gap_are_dropped),
         cmocka_unit_test(demote_drains_then_releases_then_holds_off),

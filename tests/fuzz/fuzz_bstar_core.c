@@ -84,7 +84,7 @@ hear_message(struct fuzz *self)
     const struct bstar_guarded *guarded = &self->core.guarded;
     struct bstar_message message = {
         .command = (enum bstar_command)(what % 7 + 1),
-        .state = who % (BSTAR_STATES_MAX + 1),
+        .state = who & 1 && who < 200 ? BSTAR_STATE_OF_WITNESS : (who >> 1) % BSTAR_STATES_MAX + 1,
         .pair = what > 250 ? PAIR + 1 : PAIR,
         .node = who & 1     ? WITNESS
                 : who > 250 ? NODE
