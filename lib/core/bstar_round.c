@@ -108,6 +108,7 @@ bstar_begin_round(struct bstar_core *self, enum bstar_command command)
     };
     struct bstar_message message = bstar_own_message(self, command, guarded->epoch);
     message.nonce = round->nonce;
+    message.lease_ms = bstar_lease_ms(self);
     // Our own vote was stored before its round: it is a renewal here, which binds our voter
     // from the time that the lease counts from.
     enum voter_verdict verdict = voter_request(self, &message, 0);

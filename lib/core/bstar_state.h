@@ -47,6 +47,13 @@ bstar_later(const struct bstar_core *self, uint64_t by_ns)
     return later_ns(self->now_ns, by_ns);
 }
 
+// bstar_lease_ms is our LEASE as it is said.
+static inline uint32_t
+bstar_lease_ms(const struct bstar_core *self)
+{
+    return (uint32_t)(self->config.lease_ns / 1000000);
+}
+
 static inline uint64_t
 bstar_larger(uint64_t a, uint64_t b)
 {

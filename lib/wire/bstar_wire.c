@@ -136,7 +136,7 @@ bstar_beat_encode(const struct bstar_beat *beat, bool is_bare, uint8_t to[BSTAR_
 #define MAGIC VIEW_LITERAL("BSTRG1")
 
 // The sizes of what follows the head: 6 of magic, command, state, pair, node, epoch.
-enum { HEAD_BYTES = 32, BEAT_BYTES = 16, NONCE_BYTES = 16, DENIAL_BYTES = 12 };
+enum { HEAD_BYTES = 32, BEAT_BYTES = 16, NONCE_BYTES = 16, DENIAL_BYTES = 12, LEASE_BYTES = 4 };
 
 // size_of_command is the least size of a message, 0 where there is no such command.
 static size_t
@@ -163,6 +163,12 @@ static bool
 has_nonce(enum bstar_command command)
 {
     return command != BSTAR_BEAT && command != BSTAR_RELEASE;
+}
+
+static bool
+may_have_lease(enum bstar_command command)
+{
+    return command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW;
 }
 
 static enum bstar_fault
@@ -205,6 +211,8 @@ bstar_message_decode(const struct view *frames, size_t count, struct bstar_messa
     }
     if (has_nonce(message_out->command))
         message_out->nonce = (struct bstar_nonce){{bytes_get64(rest), bytes_get64(rest + 8)}};
+    if (may_have_lease(message_out->command) && frame.size >= size + LEASE_BYTES)
+        message_out->lease_ms = bytes_get32(rest + NONCE_BYTES);
     if (message_out->command == BSTAR_DENY) {
         message_out->holder = bytes_get64(rest + NONCE_BYTES);
         message_out->left_ms = bytes_get32(rest + NONCE_BYTES + 8);
@@ -231,6 +239,8 @@ bstar_message_encode(const struct bstar_message *message, uint8_t to[BSTAR_MESSA
         at = bytes_put64(at, message->nonce.words[0]);
         at = bytes_put64(at, message->nonce.words[1]);
     }
+    if (may_have_lease(message->command) && message->lease_ms != 0)
+        at = bytes_put32(at, message->lease_ms);
     if (message->command == BSTAR_DENY) {
         at = bytes_put64(at, message->holder);
         at = bytes_put32(at, message->left_ms);

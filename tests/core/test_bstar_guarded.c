@@ -408,6 +408,51 @@ who_answers_in_the_place_of_another_is_no_voter(void **state)
     assert_int_equal(rig.effects.fault, BSTAR_SOUND);
 }
 
+// ---- LEASE --------------------------------------------------------------------------
+
+static void
+every_question_says_our_lease(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start(&rig, true, true);
+    until_it_asks(&rig);
+    assert_int_equal(sent(&rig, BSTAR_ASK, BSTAR_FROM_PEER)->lease_ms, 1000);
+    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    rig_say(&rig, BSTAR_ON_STORED);
+    assert_int_equal(sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS)->lease_ms, 1000);
+    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    rig_sleep(&rig, 250);
+    rig_say(&rig, BSTAR_ON_TICK);
+    assert_int_equal(sent(&rig, BSTAR_RENEW, BSTAR_FROM_WITNESS)->lease_ms, 1000);
+}
+
+static void
+who_counts_with_another_lease_is_denied(void **state)
+{
+    (void)state;
+    static const enum bstar_command commands[] = {BSTAR_ASK, BSTAR_VOTE, BSTAR_RENEW};
+    for (int is_witness = 0; is_witness < 2; is_witness++)
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+            struct bstar_rig rig;
+            struct bstar_config config =
+                rig_config(is_witness ? BSTAR_WITNESS : BSTAR_GUARDED, false);
+            struct bstar_message question = {.command = commands[i], .epoch = 2, .lease_ms = 1001};
+            rig_start(&rig, &config);
+            rig_load(&rig, 1, RIG_PEER);
+            rig_message(&rig, BSTAR_FROM_PEER, question);
+            assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.command, BSTAR_DENY);
+            assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), 0);
+            assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
+            assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
+            // An older member does not say.
+            question.lease_ms = 0;
+            rig_message(&rig, BSTAR_FROM_PEER, question);
+            assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), commands[i] != BSTAR_ASK);
+            assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+        }
+}
+
 // ---- our own gap --------------------------------------------------------------------
 
 static void
@@ -786,6 +831,8 @@ main(void)
         cmocka_unit_test(while_a_record_is_written_other_requests_go_unanswered),
         cmocka_unit_test(foreign_messages_are_counted_by_name_and_decide_nothing),
         cmocka_unit_test(who_answers_in_the_place_of_another_is_no_voter),
+        cmocka_unit_test(every_question_says_our_lease),
+        cmocka_unit_test(who_counts_with_another_lease_is_denied),
         cmocka_unit_test(short_gap_leaves_the_lease_and_a_long_one_ends_it),
         cmocka_unit_test(beats_that_were_queued_in_a_gap_are_dropped),
         cmocka_unit_test(demote_drains_then_releases_then_holds_off),

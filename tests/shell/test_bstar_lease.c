@@ -486,6 +486,25 @@ grants_come_from_who_was_asked(void **state)
     zsock_destroy(&stranger);
 }
 
+static bool
+has_other_lease(struct bstar_stage *self, int half)
+{
+    return strtoull(bstar_stage_row(self, half, "lease_differs"), NULL, 10) > 0;
+}
+
+static void
+a_half_with_another_lease_is_denied_and_named(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    self->options.lease_ms = 2 * LEASE_MS;
+    bstar_stage_start_guarded(self, STAGE_BACKUP);
+    bstar_stage_until(self, has_other_lease, STAGE_BACKUP);
+    bstar_stage_until(self, has_other_lease, STAGE_PRIMARY);
+    assert_int_equal(strtoull(bstar_stage_row(self, STAGE_PRIMARY, "grants"), NULL, 10), 0);
+    assert_int_equal(strtoull(bstar_stage_row(self, STAGE_BACKUP, "grants"), NULL, 10), 0);
+}
+
 // ---- clocks ----------------------------------------------------------------------------------
 
 static void
@@ -604,6 +623,7 @@ main(void)
         TEST(guarded_stays_on_this_machine),
         TEST(noise_is_counted_and_nothing_else),
         TEST(grants_come_from_who_was_asked),
+        TEST(a_half_with_another_lease_is_denied_and_named),
         TEST(a_vote_is_held_from_when_it_was_there),
         TEST(a_witness_comes_back_after_something_else_was_there),
     };
