@@ -47,6 +47,7 @@ bstar_send_beat(struct bstar_core *self)
 {
     struct bstar_message beat = bstar_own_message(self, BSTAR_BEAT, self->guarded.epoch);
     beat.progress = self->pulse.progress;
+    beat.witness = self->guarded.witness;
     send(self, &beat, BSTAR_FROM_PEER);
     self->stats.beats_out++;
     self->pulse.beat_ns = bstar_later(self, self->config.beat_ns);
@@ -67,6 +68,64 @@ bstar_release(struct bstar_core *self)
     if (!self->voter.is_storing)
         (void)voter_request(self, &message, 0);
     send_both(self, &message);
+}
+
+// ---- which witness --------------------------------------------------------------------------
+
+static bool
+has_two_witnesses(const struct bstar_guarded *guarded)
+{
+    return guarded->witness != 0 && guarded->peer.witness != 0 &&
+           guarded->witness != guarded->peer.witness;
+}
+
+bool
+bstar_is_split(const struct bstar_core *self)
+{
+    return has_two_witnesses(&self->guarded) && !self->guarded.has_word;
+}
+
+// probe asks the witness which one it is, where the peer has named one that we do not know. What
+// we know may be old: who is PASSIVE asks nothing else. The nonce is that of no round.
+static void
+probe(struct bstar_core *self)
+{
+    struct bstar_guarded *guarded = &self->guarded;
+    bool is_known = guarded->peer.witness == 0 || guarded->peer.witness == guarded->witness;
+    if (guarded->state != GUARDED_PASSIVE || is_known || self->now_ns < guarded->probe_ns)
+        return;
+    guarded->probe_ns = bstar_later(self, self->config.lease_ns);
+    struct bstar_message message = bstar_own_message(self, BSTAR_ASK, guarded->epoch);
+    message.lease_ms = bstar_lease_ms(self);
+    send(self, &message, BSTAR_FROM_WITNESS);
+}
+
+// hear_witness: where it is another node than before, what the peer said of the one before is old.
+static void
+hear_witness(struct bstar_guarded *guarded, uint64_t node)
+{
+    if (node != guarded->witness && guarded->peer.witness == guarded->witness)
+        guarded->peer.witness = 0;
+    guarded->witness = node;
+}
+
+// judge_witnesses: one that was made anew is for a moment another one to who hears of it first.
+static void
+judge_witnesses(struct bstar_core *self)
+{
+    struct bstar_guarded *guarded = &self->guarded;
+    probe(self);
+    if (!has_two_witnesses(guarded)) {
+        guarded->split_ns = 0;
+        guarded->is_split_said = false;
+        return;
+    }
+    if (guarded->split_ns == 0)
+        guarded->split_ns = self->now_ns;
+    if (guarded->is_split_said || self->now_ns - guarded->split_ns < self->config.lease_ns)
+        return;
+    guarded->is_split_said = true;
+    bstar_alarm(self, "the peer has another witness");
 }
 
 // ---- rounds ---------------------------------------------------------------------------------
@@ -236,6 +295,9 @@ on_beat(struct bstar_core *self, const struct bstar_message *beat)
     guarded->peer.node = beat->node;
     guarded->peer.epoch = beat->epoch;
     guarded->peer.state = beat->state;
+    // One that was started again has not heard it yet; what it said before stands until it has.
+    if (beat->witness != 0)
+        guarded->peer.witness = beat->witness;
     guarded->floor = bstar_larger(guarded->floor, beat->epoch + 1);
     if (guarded->has_word)
         drop_word(self); // it is not dead
@@ -290,6 +352,7 @@ on_message(struct bstar_core *self, const struct bstar_event *event)
     if (is_witness) {
         guarded->is_witness_heard = true;
         guarded->witness_ns = self->now_ns;
+        hear_witness(guarded, event->message->node);
     }
     switch (event->message->command) {
     case BSTAR_BEAT:
@@ -440,6 +503,7 @@ bstar_guarded_tick(struct bstar_core *self)
     if (guarded->state == GUARDED_START || now_ns < self->pulse.beat_ns)
         return;
     bstar_send_beat(self);
+    judge_witnesses(self);
     if (bstar_is_silent(self, &guarded->peer))
         run(self, GUARDED_PEER_SILENT);
 }

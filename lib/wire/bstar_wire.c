@@ -136,7 +136,10 @@ bstar_beat_encode(const struct bstar_beat *beat, bool is_bare, uint8_t to[BSTAR_
 #define MAGIC VIEW_LITERAL("BSTRG1")
 
 // The sizes of what follows the head: 6 of magic, command, state, pair, node, epoch.
-enum { HEAD_BYTES = 32, BEAT_BYTES = 16, NONCE_BYTES = 16, DENIAL_BYTES = 12, LEASE_BYTES = 4 };
+enum { HEAD_BYTES = 32, BEAT_BYTES = 16, NONCE_BYTES = 16, DENIAL_BYTES = 12 };
+
+// And of what older members do not say.
+enum { LEASE_BYTES = 4, WITNESS_BYTES = 8 };
 
 // size_of_command is the least size of a message, 0 where there is no such command.
 static size_t
@@ -208,6 +211,8 @@ bstar_message_decode(const struct view *frames, size_t count, struct bstar_messa
     if (message_out->command == BSTAR_BEAT) {
         message_out->sequence = bytes_get64(rest);
         message_out->progress = bytes_get64(rest + 8);
+        if (frame.size >= size + WITNESS_BYTES)
+            message_out->witness = bytes_get64(rest + BEAT_BYTES);
     }
     if (has_nonce(message_out->command))
         message_out->nonce = (struct bstar_nonce){{bytes_get64(rest), bytes_get64(rest + 8)}};
@@ -234,6 +239,8 @@ bstar_message_encode(const struct bstar_message *message, uint8_t to[BSTAR_MESSA
     if (message->command == BSTAR_BEAT) {
         at = bytes_put64(at, message->sequence);
         at = bytes_put64(at, message->progress);
+        if (message->witness != 0)
+            at = bytes_put64(at, message->witness);
     }
     if (has_nonce(message->command)) {
         at = bytes_put64(at, message->nonce.words[0]);

@@ -99,6 +99,7 @@ struct bstar_message {
     uint64_t epoch;
     uint64_t sequence;        // BEAT
     uint64_t progress;        // BEAT
+    uint64_t witness;         // BEAT: node of the one that it asks, 0: not heard, or not said
     struct bstar_nonce nonce; // ASK, VOTE, RENEW, GRANT, DENY
     uint64_t holder;          // DENY: as recorded, 0: nobody
     uint32_t left_ms;         // DENY: until there may be another holder

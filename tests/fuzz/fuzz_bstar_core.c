@@ -92,6 +92,7 @@ hear_message(struct fuzz *self)
         // Near to what is known, or the largest there is.
         .epoch = epoch == 255 ? BSTAR_EPOCH_MAX : guarded->epoch + epoch % 4,
         .progress = epoch,
+        .witness = what & 128 ? WITNESS + epoch % 2 : 0,
         .left_ms = epoch == 255 ? UINT32_MAX : epoch * 8u,
     };
     message.epoch -= message.epoch > 0 && message.epoch < BSTAR_EPOCH_MAX;
