@@ -94,8 +94,8 @@ take_no_more(struct listener *self)
     for (size_t i = 0; i < self->fd_count; i++)
         (void)setsockopt(self->fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
     self->is_closed = true;
-    log_error("MDP-CONNECTIONS-FULL", "connections=%zu max=%zu", self->connections,
-              self->connections_max);
+    log_error("MDP-CONNECTIONS-FULL", "connections=%zu max=%zu endpoint=%s", self->connections,
+              self->connections_max, listener_endpoint(self));
 }
 
 static void
@@ -105,8 +105,8 @@ take_again(struct listener *self)
     for (size_t i = 0; i < self->fd_count; i++)
         (void)setsockopt(self->fds[i], SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
     self->is_closed = false;
-    log_warn("MDP-CONNECTIONS-TAKEN-AGAIN", "connections=%zu max=%zu", self->connections,
-             self->connections_max);
+    log_warn("MDP-CONNECTIONS-TAKEN-AGAIN", "connections=%zu max=%zu endpoint=%s",
+             self->connections, self->connections_max, listener_endpoint(self));
 }
 
 static void
@@ -118,8 +118,8 @@ judge(struct listener *self)
     if (percent < WARN_PERCENT && self->is_closed)
         take_again(self);
     if (percent >= WARN_PERCENT && !self->is_warned)
-        log_warn("MDP-CONNECTIONS-MANY", "connections=%zu max=%zu", self->connections,
-                 self->connections_max);
+        log_warn("MDP-CONNECTIONS-MANY", "connections=%zu max=%zu endpoint=%s", self->connections,
+                 self->connections_max, listener_endpoint(self));
     self->is_warned = percent >= WARN_PERCENT;
 }
 

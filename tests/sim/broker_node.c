@@ -502,9 +502,8 @@ stop(struct broker_node *self)
 }
 
 static void
-wake(struct node *node)
+begin_turn(struct broker_node *self)
 {
-    struct broker_node *self = self_of(node);
     if (self->half.member != NULL)
         pair_begin_turn(self);
     if (self->back != NULL)
@@ -515,10 +514,18 @@ wake(struct node *node)
         self->is_draining = true;
         step_kind(self, BROKER_DRAIN);
     }
-    for (int i = 0; i < TICKS_MAX && broker_core_deadline(self->core) <= node_now(node); i++)
+    for (int i = 0; i < TICKS_MAX && broker_core_deadline(self->core) <= node_now(&self->node); i++)
         step_kind(self, BROKER_TICK);
-    if (self->half.member != NULL)
-        pair_before_sending(self);
+}
+
+static void
+wake(struct node *node)
+{
+    struct broker_node *self = self_of(node);
+    if (!self->half.is_halfway)
+        begin_turn(self);
+    if (self->half.member != NULL && pair_sleeps(self))
+        return;
     flush(self);
     give_back(self);
     if (self->half.member != NULL)

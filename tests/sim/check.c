@@ -447,6 +447,10 @@ ends_rightly(struct broker_node *broker, const struct parcel *parcel, enum broke
     default:
         fail(broker, "B11 nothing_forgotten", "call %llu ends as %s", call, broker_dump_text(why));
     }
+    if ((why == BROKER_DUMP_GIVEN_UP || why == BROKER_DUMP_REFUSED) && is_over(broker) &&
+        check_pair_finishes(broker, asked))
+        fail(broker, "B11 nothing_forgotten", "call %llu, which is out, is lost in a hand-over",
+             call);
     if (why != BROKER_DUMP_UNSENT)
         is_told(broker, parcel, why);
 }

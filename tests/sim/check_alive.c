@@ -1,6 +1,7 @@
 // check_alive.c - who is alive, as a broker should see it: silence, beats, pauses.
 
 #include "check_seen.h"
+#include "pairs.h"
 
 static const uint64_t ms = 1000000;
 
@@ -84,6 +85,8 @@ check_slept(struct node *node, uint64_t slept_ns)
     struct broker_node *broker = (struct broker_node *)node;
     uint64_t interval_ns = broker->config.heartbeat_ms * ms;
     broker->seen->slept_ns += slept_ns;
+    if (node->world->pair != NULL)
+        check_apart(node->world, node->world->now_ns);
     if (slept_ns > 2 * interval_ns)
         broker->seen->counted_ns += slept_ns - interval_ns;
     list_each (at, &broker->seen->workers)

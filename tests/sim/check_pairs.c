@@ -1,7 +1,9 @@
 // check_pairs.c - what must hold of a pair: reliability.md, 2.5.
 
-#include "check.h"
+#include "check_seen.h"
 #include "pairs.h"
+
+static const uint64_t ms = 1000000;
 
 // ---- leases and epochs --------------------------------------------------------------------------
 
@@ -11,7 +13,7 @@ has_lease(const struct member *member)
     const struct bstar_guarded *guarded = &member->core.guarded;
     bool may_hold = guarded->state == GUARDED_ACTIVATING || guarded->state == GUARDED_ACTIVE ||
                     (guarded->state == GUARDED_DRAINING && guarded->is_soft);
-    return member->node->is_alive && may_hold && node_now(member->node) < guarded->lease_ns;
+    return member->node->is_alive && may_hold && member_now(member) < guarded->lease_ns;
 }
 
 // one_lease (S1): "at most one half holds a valid lease at any instant, with clocks drifting up to
@@ -121,6 +123,18 @@ no_bugs(const struct member *member)
         check_fail(member->node, "S0 no_bugs", "a cell that says bug");
 }
 
+static const struct member *
+other_half(const struct member *member)
+{
+    return &member->node->world->pair->members[1 - member->number];
+}
+
+static bool
+is_candidate(const struct member *member)
+{
+    return member->node->is_alive && member->core.guarded.state == GUARDED_CANDIDATE;
+}
+
 static void
 mark_rows(const struct member *member)
 {
@@ -130,6 +144,10 @@ mark_rows(const struct member *member)
         const struct bstar_effect *effect = &effects->list[i];
         if (effect->kind != BSTAR_DO_CHANGE)
             continue;
+        if (effect->is == GUARDED_CANDIDATE && is_candidate(other_half(member)))
+            mark(world, MARK_DUEL);
+        if (effect->is == GUARDED_FAULT)
+            mark(world, MARK_FAULT);
         if (effect->is == GUARDED_ACTIVE && effect->epoch > 1)
             mark(world, MARK_TAKEOVER);
         if (effect->is == GUARDED_DRAINING)
@@ -143,28 +161,40 @@ void
 check_member_started(struct member *member)
 {
     member->restarted_ns = member->node->life > 1 ? node_now(member->node) : 0;
-    member->was_fault = member->was_stopped = false;
+    member->was_fault = member->was_stopped = member->has_heard = member->has_alarm = false;
+    check_apart(member->node->world, member->node->world->now_ns);
 }
 
 void
 check_member_step(struct member *member, const struct bstar_event *event,
                   const struct bstar_voter *was)
 {
+    member->was_stopped = member->was_stopped || event->kind == BSTAR_ON_STOP;
+    no_exit(member);
+    if (member_is_classic(member)) {
+        check_classic_step(member, event);
+        return;
+    }
     bool is_release = event->kind == BSTAR_ON_MESSAGE && event->fault == BSTAR_SOUND &&
                       event->message->command == BSTAR_RELEASE &&
                       event->message->node == member->best_holder &&
                       event->message->epoch == member->best_epoch;
     if (is_release)
         member->restarted_ns = 0;
-    if (event->kind == BSTAR_ON_LOADED) {
+    // An operator who clears FAULT has the record read as at a start.
+    bool is_cleared = event->kind == BSTAR_ON_CLEAR && member->was_fault &&
+                      member->core.guarded.state == GUARDED_QUARANTINE;
+    if (is_cleared) {
+        mark(member->node->world, MARK_FAULT_CLEARED);
+        member->restarted_ns = node_now(member->node);
+    }
+    if (event->kind == BSTAR_ON_LOADED || is_cleared) {
         // What was being written when it ended may be there, though nobody was told.
         epochs_rise(member);
         member->bound_to = member->core.voter.holder;
     } else {
         judge_grant(member, was);
     }
-    member->was_stopped = member->was_stopped || event->kind == BSTAR_ON_STOP;
-    no_exit(member);
     if (member->number == MEMBER_WITNESS)
         return;
     fault_sticks(member, event);
@@ -184,9 +214,31 @@ check_pair_sends(const struct broker_node *broker, enum mdp_side side)
     const struct member *member = broker->half.member;
     bool is_active = member->core.guarded.state == GUARDED_ACTIVE;
     bool is_draining = member->core.guarded.state == GUARDED_DRAINING && side == MDP_CLIENT_SIDE;
-    if (!has_lease(member) || !(is_active || is_draining))
-        check_fail(&broker->node, "S11 passive_is_quiet", "it serves in state %u",
-                   member->core.guarded.state);
+    bool may = member_is_classic(member) ? check_classic_may_send(member, side)
+                                         : has_lease(member) && (is_active || is_draining);
+    if (!may)
+        check_fail(&broker->node, "S11 passive_is_quiet", "it serves as %s",
+                   bstar_core_state_name(&member->core));
+    if (is_draining)
+        mark(broker->node.world, MARK_HANDED_OVER);
+}
+
+bool
+check_pair_finishes(const struct broker_node *broker, const struct asked *asked)
+{
+    const struct member *member = broker->half.member;
+    const struct bstar_guarded *guarded = &member->core.guarded;
+    if (member_is_classic(member) || !has_lease(member) || guarded->state != GUARDED_DRAINING)
+        return false;
+    // The half gives it so long, and the broker as it is configured.
+    uint64_t since_ns = guarded->drain_ns - member->core.config.drain_ns;
+    uint64_t most_ns = since_ns + broker->config.drain_ms * ms;
+    if (member_now(member) >= (most_ns < guarded->drain_ns ? most_ns : guarded->drain_ns))
+        return false;
+    list_each (node, &asked->attempts)
+        if (list_object(node, struct seen_attempt, in_request)->worker != NULL)
+            return true;
+    return false;
 }
 
 // no_late_effect (S4): "at no receiver does an effect with epoch e follow one with a higher epoch".
@@ -211,8 +263,10 @@ check_pair_serves(const struct world *world)
         const struct member *member = &world->pair->members[i];
         if (!member->node->is_alive)
             continue;
-        active += member->core.guarded.state == GUARDED_ACTIVE ? 1 : 0;
-        passive += member->core.guarded.state == GUARDED_PASSIVE ? 1 : 0;
+        bool is_draining =
+            !member_is_classic(member) && member->core.guarded.state == GUARDED_DRAINING;
+        active += bstar_core_shown(&member->core) == BSTAR_SHOWN_ACTIVE ? 1 : 0;
+        passive += bstar_core_shown(&member->core) == BSTAR_SHOWN_PASSIVE && !is_draining ? 1 : 0;
     }
     return active == 1 && passive == 1;
 }
@@ -220,7 +274,7 @@ check_pair_serves(const struct world *world)
 void
 check_pair_unsettled(struct world *world)
 {
-    world_fail(world, "L1 one_serves", "after all is mended the halves are in states %u and %u",
-               world->pair->members[0].core.guarded.state,
-               world->pair->members[1].core.guarded.state);
+    world_fail(world, "L1 one_serves", "after all is mended the halves are %s and %s",
+               bstar_core_state_name(&world->pair->members[0].core),
+               bstar_core_state_name(&world->pair->members[1].core));
 }

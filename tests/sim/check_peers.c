@@ -172,13 +172,20 @@ check_worker_effect(struct worker_node *worker, const struct worker_effect *effe
         mark(worker->node.world, MARK_ASKED_DIALECT);
 }
 
+// has_epochs: those of classic fence nothing.
+static bool
+has_epochs(const struct world *world)
+{
+    return world->pair != NULL && !world->plan.pair.is_classic;
+}
+
 // right_worker (B3), at the worker: the request is for the service that it serves.
 void
 check_worker_delivers(struct worker_node *worker, const struct worker_effect *effect)
 {
     const struct parcel *parcel = effect->cargo;
     const struct call *call = call_at(worker->node.world, parcel->call);
-    if (worker->node.world->pair != NULL && effect->attempt > 0)
+    if (has_epochs(worker->node.world) && effect->attempt > 0)
         check_no_late_effect(&worker->node, &worker->epoch, parcel->epoch);
     if (call != NULL && call->service != worker->plan->service && !call->is_tainted)
         check_fail(&worker->node, "B3 right_worker", "it is given call %llu for another service",
@@ -260,12 +267,13 @@ void
 check_client_start(struct client_node *client)
 {
     client->first_open = 0;
-    client->epoch = 0;
+    client->epoch = client->heard_epoch = 0;
     client->heard = NULL;
 }
 
 // attempts_bounded (P1): "sends at most `attempts`". What no broker has had is not one: the
-// socket refused it, its connection ended, or the answer was 503 (client_call.c).
+// socket refused it, its connection ended, or the answer was 503, or an older reign's
+// (client_call.c).
 static void
 attempts_bounded(const struct client_node *client, const struct call *call)
 {
@@ -318,6 +326,26 @@ check_client_effect(struct client_node *client, const struct client_effect *effe
         on_close(client, effect->endpoint);
 }
 
+static uint64_t
+epoch_of(const struct mdp_record *record)
+{
+    struct mdp_epoch epoch;
+    return mdp_epoch_find(record->fields, &epoch) ? epoch.number : 0;
+}
+
+// is_stale: what an older reign says is no answer, as 503 is none (mdp-g1.md, Epochs).
+static bool
+is_stale(struct client_node *client, const struct mdp_record *record)
+{
+    uint64_t epoch = epoch_of(record);
+    bool is_stale = epoch != 0 && epoch < client->heard_epoch;
+    if (epoch > client->heard_epoch)
+        client->heard_epoch = epoch;
+    if (is_stale)
+        mark(client->node.world, MARK_CLIENT_FENCED);
+    return is_stale;
+}
+
 void
 check_client_hears(struct client_node *client, uint32_t endpoint, const struct mdp_record *record)
 {
@@ -326,13 +354,16 @@ check_client_hears(struct client_node *client, uint32_t endpoint, const struct m
     client->heard = record;
     if (record->fault != MDP_SOUND || record->dialect != MDP_G1)
         return;
+    bool is_passive = record->command == MDP_FINAL && record->status == MDP_PASSIVE;
+    bool is_dropped = record->command == MDP_FINAL && !is_passive && is_stale(client, record);
     struct call *call = call_of(client, record->id);
     if (call == NULL || !call->is_out || call->out_at != endpoint)
         return;
     if (record->command == MDP_PARTIAL)
         call->out_since_ns = node_now(&client->node);
-    if (record->command == MDP_FINAL && record->status == MDP_PASSIVE) {
+    if (is_passive)
         mark(client->node.world, MARK_PASSIVE);
+    if (is_passive || is_dropped) {
         call->is_out = false;
         call->charged--;
     }
@@ -500,13 +531,6 @@ all_answered(const struct client_node *client, const struct call *call, int resu
                    call->service, result);
 }
 
-static uint64_t
-epoch_of(const struct mdp_record *record)
-{
-    struct mdp_epoch epoch;
-    return mdp_epoch_find(record->fields, &epoch) ? epoch.number : 0;
-}
-
 void
 check_client_answer(struct client_node *client, const struct client_effect *effect)
 {
@@ -522,7 +546,7 @@ check_client_answer(struct client_node *client, const struct client_effect *effe
     }
     call->is_open = call->is_out = false;
     // S4, at the client; 0.1 and 0.2 have no fields.
-    if (effect->result == GALLEON_OK && client->node.world->pair != NULL && client->heard != NULL &&
+    if (effect->result == GALLEON_OK && has_epochs(client->node.world) && client->heard != NULL &&
         client->heard->dialect == MDP_G1)
         check_no_late_effect(&client->node, &client->epoch, epoch_of(client->heard));
     if (effect->result == GALLEON_OK)

@@ -65,4 +65,8 @@ void check_lost_on_time(const struct broker_node *broker, const struct seen_work
 void check_lost_in_the_end(const struct broker_node *broker, const struct seen_worker *worker);
 void check_beats_sent(const struct broker_node *broker, const struct seen_worker *worker);
 
+// check_pair_finishes: this half hands over, and has to finish what is out at a worker that is
+// there (check_pairs.c).
+bool check_pair_finishes(const struct broker_node *broker, const struct asked *asked);
+
 #endif

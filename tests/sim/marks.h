@@ -167,13 +167,26 @@
     X(MARK_ASKED_PASSIVE, "request to a half that does not serve")                                 \
     X(MARK_WITHHELD, "send withheld because the reign is over")                                    \
     X(MARK_WORKER_FENCED, "request refused by a worker for its epoch")                             \
+    X(MARK_CLIENT_FENCED, "answer of an older epoch dropped by a client")                          \
     X(MARK_LETTER_LATE, "late letter between members")                                             \
+    X(MARK_WAY_SLOW, "way between members slow")                                                   \
     X(MARK_KILLED_WRITING, "member killed while it writes its record")                             \
+    X(MARK_DUEL, "two candidates at once")                                                         \
+    X(MARK_FAULT, "half in FAULT")                                                                 \
+    X(MARK_FAULT_CLEARED, "FAULT cleared by an operator")                                          \
+    X(MARK_HANDED_OVER, "answer that came in a hand-over")                                         \
     X(MARK_MEMBER_KILLED, "member killed")                                                         \
     X(MARK_ALL_MEMBERS_KILLED, "all three members killed at once")                                 \
     X(MARK_MEMBER_PAUSED, "member that stood still")                                               \
     X(MARK_CUT_ONE_WAY, "one way between members cut")                                             \
-    X(MARK_CUT_BOTH_WAYS, "both ways between members cut")
+    X(MARK_CUT_BOTH_WAYS, "both ways between members cut")                                         \
+    X(MARK_VOTED, "takeover by silence and a client's vote")                                       \
+    X(MARK_FOLLOWED, "takeover because the peer waits, or is passive")                             \
+    X(MARK_YIELDED, "half that yields")                                                            \
+    X(MARK_YIELDED_BARE, "half that yields to a bare digit")                                       \
+    X(MARK_TWO_SERVE, "two that serve, as something keeps them apart")                             \
+    X(MARK_SLEPT_ACTIVE, "half that slept while it served, and waits again")                       \
+    X(MARK_HALTED, "half that halts, since both have one role")
 
 enum mark {
 #define X(name, text) name,

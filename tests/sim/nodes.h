@@ -47,10 +47,12 @@ struct broker_half {       // pairs.h
     enum half_phase phase;
     bool is_quiet;
     bool is_fenced;
+    bool is_in_fault;
     bool owes_drained;
     bool is_leaving;
     bool has_left;
-    bool has_more; // for another turn, at once
+    bool has_more;   // for another turn, at once
+    bool is_halfway; // its machine sleeps between what was decided and what is sent
     uint64_t epoch;
 };
 
@@ -154,6 +156,7 @@ struct client_node {
     uint64_t next_call_ns; // the world's time
     size_t first_open;     // check_peers.c: calls before it are over
     uint64_t epoch;        // check_pairs.c: the highest of what it took
+    uint64_t heard_epoch;  // and of what it heard
     const struct mdp_record *heard;
     bool is_probe; // it calls each service once, and wants an answer
     uint32_t probed;

@@ -15,12 +15,21 @@ member_of(const struct broker_node *self)
 
 // ---- what the half says, the core does ----------------------------------------------------------
 
+static bool
+is_in_fault(const struct broker_node *self)
+{
+    return bstar_core_shown(&member_of(self)->core) == BSTAR_SHOWN_FAULT;
+}
+
 static void
 end_reign(struct broker_node *self, enum half_phase phase)
 {
     struct broker_event event = {.kind = phase == HALF_HOLDS ? BROKER_HOLD : BROKER_FINISH,
                                  .text = swarm_broker(1 - self->node.index)};
+    if (is_in_fault(self))
+        event.text = VIEW_NONE;
     self->half.phase = phase;
+    self->half.is_in_fault = is_in_fault(self);
     self->half.is_quiet = false;
     broker_node_step(self, &event);
 }
@@ -30,7 +39,7 @@ begin_reign(struct broker_node *self)
 {
     struct world *world = self->node.world;
     struct broker_event event = {.kind = BROKER_SERVE,
-                                 .has_epoch = true,
+                                 .has_epoch = !world->plan.pair.is_classic,
                                  .pair = world->plan.pair.number,
                                  .epoch = bstar_core_epoch(&member_of(self)->core)};
     mark(world, MARK_REIGN);
@@ -46,7 +55,9 @@ is_over(const struct broker_node *self)
     const struct bstar_core *core = &member_of(self)->core;
     if (self->half.phase == HALF_SERVES)
         return !member_is_serving(member_of(self)) || bstar_core_epoch(core) != self->half.epoch;
-    return self->half.phase == HALF_FINISHES && !bstar_core_may_finish(core, node_now(&self->node));
+    if (self->half.phase == HALF_HOLDS)
+        return is_in_fault(self) != self->half.is_in_fault; // 503 has another text
+    return !bstar_core_may_finish(core, member_now(self->half.member));
 }
 
 static bool
@@ -127,17 +138,20 @@ pair_after_record(struct broker_node *self)
     follow(self);
 }
 
-// pair_before_sending: now and then its machine sleeps between what was decided and what is sent.
-void
-pair_before_sending(struct broker_node *self)
+bool
+pair_sleeps(struct broker_node *self)
 {
     struct world *world = self->node.world;
-    if (!has(world, FAULT_SUSPEND) || roll(world, STREAM_PAIR, 500) != 0)
-        return;
-    uint64_t slept_ns = roll(world, STREAM_PAIR, 4 * (uint64_t)world->plan.pair.lease_ms * 1000000);
-    note(world, &self->node, "sleeps for %llu us in the middle of a turn", slept_ns / 1000, 0, 0);
-    self->node.clock.offset_ns += slept_ns;
-    check_slept(&self->node, slept_ns);
+    bool has_slept = self->half.is_halfway;
+    self->half.is_halfway = false;
+    if (has_slept || !has(world, FAULT_SUSPEND) || roll(world, STREAM_PAIR, 500) != 0)
+        return false;
+    uint64_t sleeps_ns =
+        roll(world, STREAM_PAIR, 4 * (uint64_t)world->plan.pair.lease_ms * 1000000);
+    note(world, &self->node, "sleeps for %llu us in the middle of a turn", sleeps_ns / 1000, 0, 0);
+    self->half.is_halfway = true;
+    node_stand(&self->node, world->now_ns + sleeps_ns);
+    return true;
 }
 
 void
@@ -163,7 +177,7 @@ pair_end_turn(struct broker_node *self)
 uint64_t
 pair_deadline(const struct broker_node *self)
 {
-    if (self->half.has_more)
+    if (self->half.has_more || self->half.is_halfway)
         return 0;
     return self->half.has_left ? UINT64_MAX : member_deadline(self->half.member);
 }
@@ -186,7 +200,9 @@ pair_says(struct broker_node *self, enum bstar_event_kind word)
     if (self->half.is_leaving)
         return;
     note(self->node.world, &self->node, "is told the word %llu", word, 0, 0);
-    member_step(self->half.member, (struct bstar_event){.kind = word});
+    check_apart(self->node.world, self->node.world->now_ns);
+    const struct bstar_record *record = word == BSTAR_ON_CLEAR ? &self->half.member->disk : NULL;
+    member_step(self->half.member, (struct bstar_event){.kind = word, .record = record});
     follow(self);
     node_poke(&self->node);
 }
@@ -262,6 +278,8 @@ pair_nodes_add(struct world *world)
         half->half.member = &world->pair->members[i];
         half->half.member->node = &half->node;
     }
+    if (world->plan.pair.is_classic)
+        return;
     struct witness_node *witness = world_take_zeroed(world, sizeof *witness);
     witness->member = &world->pair->members[MEMBER_WITNESS];
     witness->member->node = &witness->node;

@@ -303,6 +303,14 @@ PAIR_PLANTS = {
           "        .epoch = voter->next_epoch,\n        .holder = voter->next_holder,\n",
           "        .epoch = planted(112) ? voter->epoch : voter->next_epoch,\n"
           "        .holder = planted(112) ? voter->holder : voter->next_holder,\n"),
+    113: ("bstar_round.c", "the lease is counted from receipt of the grants",
+          "    uint64_t lease_ns = round->sent_ns + self->config.valid_ns;",
+          "    uint64_t lease_ns =\n"
+          "        (planted(113) ? self->now_ns : round->sent_ns) + self->config.valid_ns;"),
+    114: ("bstar_round.c", "no nonce per round: a late grant counts in a new one",
+          "    if (number == BSTAR_ROUNDS) {",
+          "    if (planted(114) && guarded->rounds[guarded->newest].is_open)\n"
+          "        number = guarded->newest;\n    if (number == BSTAR_ROUNDS) {"),
     115: ("bstar_guarded.c", "release while still serving",
           "    self->guarded.is_soft = true;\n",
           "    self->guarded.is_soft = true;\n    if (planted(115)) {\n        bstar_release(self);\n"
@@ -313,6 +321,56 @@ PAIR_PLANTS = {
     117: ("bstar_voter.c", "a voter that is bound to another gives its vote away",
           "        return is_holder ? VOTE_HOLDER : VOTE_OTHER;",
           "        return is_holder || planted(117) ? VOTE_HOLDER : VOTE_OTHER;"),
+    119: ("bstar_core.c", "the clock stands still in a pause", None, None),  # by pair_trouble.c
+    120: ("bstar_classic.c", "a passive half takes over on silence, and nobody votes",
+          "    if (self->now_ns >= self->pulse.beat_ns)\n        publish(self);",
+          "    if (planted(120) && self->classic.state == CLASSIC_PASSIVE &&\n"
+          "        bstar_is_silent(self, &self->classic.peer))\n        become_active(self);\n"
+          "    if (self->now_ns >= self->pulse.beat_ns)\n        publish(self);"),
+    121: ("bstar_classic.c", "nobody yields: two that serve go on so",
+          "    self->stats.yields++;\n",
+          "    self->stats.yields++;\n    if (planted(121))\n        return;\n"),
+    122: ("bstar_classic.c", "a vote counts while the peer is heard",
+          "    if (!bstar_is_silent(self, &self->classic.peer))\n        row = VOTE_ALIVE;",
+          "    if (!planted(122) && !bstar_is_silent(self, &self->classic.peer))\n"
+          "        row = VOTE_ALIVE;"),
+    123: ("bstar_classic.c", "with equal epochs nobody wins: two of them are not noticed",
+          "        return !self->config.is_primary;\n",
+          "        return !self->config.is_primary && !planted(123);\n"),
+    124: ("bstar_classic.c", "the lower epoch stays",
+          "        return beat->epoch > own_epoch;",
+          "        return planted(124) ? beat->epoch < own_epoch : beat->epoch > own_epoch;"),
+    125: ("bstar_core.c", "a passive half of classic serves",
+          "        return self->classic.state == CLASSIC_ACTIVE;\n    return self->guarded.state",
+          "        return self->classic.state == CLASSIC_ACTIVE ||\n"
+          "               (planted(125) && self->classic.state == CLASSIC_PASSIVE);\n"
+          "    return self->guarded.state"),
+    126: ("bstar_core.c", "a passive half of guarded serves",
+          "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;",
+          "    if (planted(126) && self->guarded.state == GUARDED_PASSIVE)\n        return true;\n"
+          "    return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;"),
+    127: ("bstar_round.c", "FAULT is left without the operator",
+          "    self->stats.beats_in++;\n    bstar_heard(",
+          "    self->stats.beats_in++;\n"
+          "    if (planted(127) && guarded->state == GUARDED_FAULT)\n"
+          "        guarded->state = GUARDED_PASSIVE;\n    bstar_heard("),
+    128: ("bstar_guarded.c", "a hand-over drops what is out",
+          "    move_to(self, GUARDED_DRAINING);\n    bstar_add_effect(self, BSTAR_DO_DRAIN);",
+          "    move_to(self, GUARDED_DRAINING);\n"
+          "    bstar_add_effect(self, planted(128) ? BSTAR_DO_DROP : BSTAR_DO_DRAIN);"),
+    129: ("bstar_classic.c", "a backup that waits never serves",
+          "    if (self->pulse.is_stopping) {\n        bstar_refuse(self, \"stopping\");",
+          "    if (self->pulse.is_stopping ||\n"
+          "        (planted(129) && self->classic.state == CLASSIC_WAIT_B)) {\n"
+          "        bstar_refuse(self, \"stopping\");"),
+    130: ("bstar_classic.c", "two primaries, or two backups, do not notice it",
+          "        return (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;",
+          "        return !planted(130) &&\n"
+          "               (beat->digit == BSTAR_SAYS_PRIMARY) == self->config.is_primary;"),
+    131: ("bstar_classic.c", "our own epoch counts against a bare digit",
+          "    uint64_t own_epoch = self->config.is_bare ? 0 : self->classic.epoch;",
+          "    uint64_t own_epoch =\n"
+          "        self->config.is_bare && !planted(131) ? 0 : self->classic.epoch;"),
     118: ("fence.c", "workers and clients ignore epochs",
           "    } else if (epoch->number < highest->number) {",
           "    } else if (epoch->number < highest->number && !planted(118)) {"),

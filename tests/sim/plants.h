@@ -12,4 +12,7 @@
 // plants_switch_on switches a bug on; 0: none. False where this build has none.
 bool plants_switch_on(uint32_t number);
 
+// plants_is_on is for a bug that is not in the cores, but in what the simulator has around them.
+bool plants_is_on(uint32_t number);
+
 #endif

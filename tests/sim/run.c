@@ -261,6 +261,29 @@ probe_all(struct world *world, uint64_t healed_ns)
             (void)go_on(world, world->now_ns + second, UINT64_MAX);
 }
 
+// survive_alone (L4): "classic: one half alone serves after its grace. guarded: one half and the
+// witness serve from cold". All of them end, as with the power, and one half stays away.
+static void
+survive_alone(struct world *world)
+{
+    uint32_t lost = (uint32_t)roll(world, STREAM_PAIR, MEMBER_WITNESS);
+    const struct member *left = &world->pair->members[1 - lost];
+    uint32_t size = pair_size(world);
+    if (world->plan.workers < world->plan.services)
+        return; // who would answer?
+    for (uint32_t i = 0; i < size; i++)
+        node_kill(world->pair->members[i].node);
+    for (uint32_t i = 0; i < size; i++)
+        if (i != lost)
+            node_start(world->pair->members[i].node);
+    struct node *probe = client_node_add_probe(world, lost);
+    node_start(probe);
+    while (!client_node_is_done(probe))
+        (void)go_on(world, world->now_ns + second, UINT64_MAX);
+    if (!member_is_serving(left))
+        world_fail(world, "L4 lone_survivor", "the half that is left does not serve");
+}
+
 // drain_titanic lets it end. It may be away when it is told, as after a fault that was mended just
 // now: then it is told again when it is back. A batch that was slow from the first is waited for.
 static void
@@ -324,6 +347,8 @@ run(struct world *world)
     end_durables(world);
     all_answered(world);
     probe_all(world, healed_ns);
+    if (world->pair != NULL)
+        survive_alone(world);
     audit_all(world);
     leave(world);
 }

@@ -592,6 +592,12 @@ draw_pair(struct plan *self)
     plan->latency_ns_max = spread(&dice, plan->lease_ms * ms / 1000, plan->lease_ms * ms / 32);
     plan->fault_gap_ns = spread(&dice, plan->lease_ms / 4, plan->lease_ms * 32) * ms;
     plan->witness_clock = draw_clock(self, &dice);
+    plan->is_classic = chance(&dice, 3);
+    plan->is_clashing = chance(&dice, 4) && plan->is_classic;
+    // Two ACTIVE halves of one role cannot find out by digits.
+    plan->is_bare = chance(&dice, 3) && plan->is_classic && !plan->is_clashing;
+    if (plan->is_classic)
+        plan->beat_ms = plan->lease_ms / 4;
     self->broker.is_paired = true;
     self->trouble_ns = self->trouble_ns < 120 * second ? self->trouble_ns : 120 * second;
 }

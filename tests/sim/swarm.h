@@ -60,7 +60,8 @@ enum { FRONTS_MAX = 9, DURABLES_MAX = 4 };
     X(FAULT_PAIR_LATE, "pair_late")   /* or late */                                                \
     X(FAULT_PAIR_PAUSE, "pair_pause") /* a member stands still for about a lease */                \
     X(FAULT_PAIR_KILL, "pair_kill")                                                                \
-    X(FAULT_WORDS, "words") /* an operator says this and that */
+    X(FAULT_WORDS, "words")         /* an operator says this and that */                           \
+    X(FAULT_PAIR_DISK, "pair_disk") /* a member's record cannot be written */
 
 enum fault {
 #define X(name, text) name,
@@ -173,10 +174,13 @@ struct pirates_plan {
     struct lazy_plan lazy[CLIENTS_MAX];
 };
 
-// A guarded pair, of which the two brokers are the halves.
+// A pair, of which the two brokers are the halves. In classic the lease is the patience.
 struct pair_plan {
     bool is_there;
-    uint64_t number; // of the pair
+    bool is_classic;
+    bool is_bare;     // classic: digits of the Guide's, and no more
+    bool is_clashing; // classic: both have one role, until an operator sees it
+    uint64_t number;  // of the pair
     uint32_t beat_ms, lease_ms;
     uint64_t latency_ns_max; // between members, and of a record's way to the disk
     uint64_t fault_gap_ns;

@@ -152,6 +152,8 @@ pause_one(struct world *world, bool is_frozen)
     stand(node, is_frozen, world->now_ns + while_ns);
 }
 
+// suspend_one: what a machine sleeps is a moment to everybody else, so that worlds are not long.
+// But members of a pair count on each other's clocks: to them it takes its time.
 static void
 suspend_one(struct world *world)
 {
@@ -161,6 +163,10 @@ suspend_one(struct world *world)
     struct node *whole = node->whole != NULL ? node->whole : node;
     uint64_t while_ns = a_while(world);
     mark(world, MARK_SUSPENDED);
+    if (world->pair != NULL) {
+        stand(node, true, world->now_ns + while_ns);
+        return;
+    }
     for (uint32_t i = 0; i < world->node_count; i++)
         if (world->nodes[i] == whole || world->nodes[i]->whole == whole)
             node_suspend(world->nodes[i], while_ns);

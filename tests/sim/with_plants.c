@@ -11,3 +11,9 @@ plants_switch_on(uint32_t number)
     planted_number = number;
     return true;
 }
+
+bool
+plants_is_on(uint32_t number)
+{
+    return planted(number);
+}
