@@ -155,6 +155,12 @@ bstar_count_fault(struct bstar_core *self, enum bstar_fault fault)
     self->effects->fault = fault;
 }
 
+bool
+bstar_has_other_lease(const struct bstar_core *self, const struct bstar_message *message)
+{
+    return message->lease_ms != 0 && message->lease_ms != bstar_lease_ms(self);
+}
+
 void
 bstar_exit(struct bstar_core *self)
 {

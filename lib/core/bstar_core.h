@@ -194,7 +194,7 @@ struct bstar_stats {
 #define X(name) uint64_t name;
     BSTAR_COUNTER_MAP(X)
 #undef X
-    uint64_t faults[BSTAR_FAULTS]; // messages dropped, or denied for it, by what was wrong
+    uint64_t faults[BSTAR_FAULTS]; // messages dropped, but for OTHER_LEASE, by what was wrong
 };
 
 // ---- the three forms -------------------------------------------------------------------

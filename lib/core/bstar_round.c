@@ -236,6 +236,8 @@ on_denial(struct bstar_core *self, const struct bstar_message *message, uint8_t 
 {
     struct bstar_round *round = &self->guarded.rounds[number];
     round->denials |= voter;
+    if (bstar_has_other_lease(self, message))
+        bstar_count_fault(self, BSTAR_OTHER_LEASE);
     round->left_ns = bstar_smaller(round->left_ns, message->left_ms * (uint64_t)1000000);
     if (message->epoch > self->guarded.epoch)
         run(self, GUARDED_DENIED);

@@ -47,6 +47,9 @@ bstar_later(const struct bstar_core *self, uint64_t by_ns)
     return later_ns(self->now_ns, by_ns);
 }
 
+// bstar_has_other_lease: who says this has another LEASE than we; an older member does not say.
+bool bstar_has_other_lease(const struct bstar_core *self, const struct bstar_message *message);
+
 // bstar_lease_ms is our LEASE as it is said.
 static inline uint32_t
 bstar_lease_ms(const struct bstar_core *self)

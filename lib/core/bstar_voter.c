@@ -224,7 +224,7 @@ static enum voter_row
 row_of_request(const struct bstar_core *self, const struct bstar_message *message)
 {
     const struct bstar_voter *voter = &self->voter;
-    if (message->lease_ms != 0 && message->lease_ms != bstar_lease_ms(self))
+    if (bstar_has_other_lease(self, message))
         return OTHER_LEASE;
     bool is_holder = message->node == voter->holder;
     if (message->command == BSTAR_ASK)
@@ -278,6 +278,7 @@ voter_answer(struct bstar_core *self, enum voter_verdict verdict, struct bstar_n
     };
     if (verdict == VOTER_YES)
         return;
+    effect->message.lease_ms = bstar_lease_ms(self);
     // "a denial also carries its record and the time left"
     effect->message.epoch = self->voter.epoch;
     effect->message.holder = self->voter.holder;

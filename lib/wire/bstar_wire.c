@@ -171,7 +171,8 @@ has_nonce(enum bstar_command command)
 static bool
 may_have_lease(enum bstar_command command)
 {
-    return command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW;
+    return command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW ||
+           command == BSTAR_DENY;
 }
 
 static enum bstar_fault
@@ -217,7 +218,7 @@ bstar_message_decode(const struct view *frames, size_t count, struct bstar_messa
     if (has_nonce(message_out->command))
         message_out->nonce = (struct bstar_nonce){{bytes_get64(rest), bytes_get64(rest + 8)}};
     if (may_have_lease(message_out->command) && frame.size >= size + LEASE_BYTES)
-        message_out->lease_ms = bytes_get32(rest + NONCE_BYTES);
+        message_out->lease_ms = bytes_get32(frame.data + size);
     if (message_out->command == BSTAR_DENY) {
         message_out->holder = bytes_get64(rest + NONCE_BYTES);
         message_out->left_ms = bytes_get32(rest + NONCE_BYTES + 8);
@@ -246,12 +247,12 @@ bstar_message_encode(const struct bstar_message *message, uint8_t to[BSTAR_MESSA
         at = bytes_put64(at, message->nonce.words[0]);
         at = bytes_put64(at, message->nonce.words[1]);
     }
-    if (may_have_lease(message->command) && message->lease_ms != 0)
-        at = bytes_put32(at, message->lease_ms);
     if (message->command == BSTAR_DENY) {
         at = bytes_put64(at, message->holder);
         at = bytes_put32(at, message->left_ms);
     }
+    if (may_have_lease(message->command) && message->lease_ms != 0)
+        at = bytes_put32(at, message->lease_ms);
     return (size_t)(at - to);
 }
 

@@ -27,7 +27,7 @@
     X(BSTAR_BAD_PAIR, "unknown_pair")     /* of another pair than ours */                          \
     X(BSTAR_OWN_NODE, "own_node")         /* our own message, or a member with our node */         \
     X(BSTAR_BAD_SENDER, "wrong_sender")   /* what this member does not say */                      \
-    X(BSTAR_OTHER_LEASE, "lease_differs") /* who asks counts with another one: it is denied */
+    X(BSTAR_OTHER_LEASE, "lease_differs") /* LEASE of who asks or denies is not ours */
 
 enum bstar_fault {
 #define X(name, text) name,
@@ -103,7 +103,7 @@ struct bstar_message {
     struct bstar_nonce nonce; // ASK, VOTE, RENEW, GRANT, DENY
     uint64_t holder;          // DENY: as recorded, 0: nobody
     uint32_t left_ms;         // DENY: until there may be another holder
-    uint32_t lease_ms;        // ASK, VOTE, RENEW: LEASE of who asks, 0: it does not say
+    uint32_t lease_ms;        // ASK, VOTE, RENEW, DENY: LEASE of who says it, 0: it does not say
 };
 
 enum { BSTAR_MESSAGE_BYTES_MAX = 64 };

@@ -442,6 +442,7 @@ who_counts_with_another_lease_is_denied(void **state)
             rig_load(&rig, 1, RIG_PEER);
             rig_message(&rig, BSTAR_FROM_PEER, question);
             assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.command, BSTAR_DENY);
+            assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.lease_ms, 1000);
             assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), 0);
             assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
             assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
@@ -451,6 +452,26 @@ who_counts_with_another_lease_is_denied(void **state)
             assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), commands[i] != BSTAR_ASK);
             assert_int_equal(rig.effects.fault, BSTAR_SOUND);
         }
+}
+
+// It serves by the vote of the other half, and its log says why the witness gives none.
+static void
+half_that_is_denied_by_another_lease_says_so(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start_active(&rig);
+    rig_wait(&rig, 250);
+    const struct bstar_guarded *guarded = &rig.core.guarded;
+    struct bstar_message denial = {
+        .command = BSTAR_DENY, .nonce = guarded->rounds[guarded->newest].nonce, .lease_ms = 1000};
+    rig_message(&rig, BSTAR_FROM_WITNESS, denial);
+    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+    denial.lease_ms = 5000;
+    rig_message(&rig, BSTAR_FROM_WITNESS, denial);
+    assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
+    assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
+    assert_int_equal(state_of(&rig), GUARDED_ACTIVE);
 }
 
 // ---- our own gap --------------------------------------------------------------------
@@ -833,6 +854,7 @@ main(void)
         cmocka_unit_test(who_answers_in_the_place_of_another_is_no_voter),
         cmocka_unit_test(every_question_says_our_lease),
         cmocka_unit_test(who_counts_with_another_lease_is_denied),
+        cmocka_unit_test(half_that_is_denied_by_another_lease_says_so),
         cmocka_unit_test(short_gap_leaves_the_lease_and_a_long_one_ends_it),
         cmocka_unit_test(beats_that_were_queued_in_a_gap_are_dropped),
         cmocka_unit_test(demote_drains_then_releases_then_holds_off),

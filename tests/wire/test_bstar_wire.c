@@ -164,7 +164,7 @@ every_row_of_a_message_is_read_and_written(void **state)
             check_message(row);
             count++;
         }
-    assert_int_equal(count, 15);
+    assert_int_equal(count, 16);
 }
 
 static void
