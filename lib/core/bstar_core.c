@@ -149,6 +149,19 @@ bstar_alarm(struct bstar_core *self, const char *why)
 }
 
 void
+bstar_count_fault(struct bstar_core *self, enum bstar_fault fault)
+{
+    self->stats.faults[fault]++;
+    self->effects->fault = fault;
+}
+
+bool
+bstar_has_other_lease(const struct bstar_core *self, const struct bstar_message *message)
+{
+    return message->lease_ms != 0 && message->lease_ms != bstar_lease_ms(self);
+}
+
+void
 bstar_exit(struct bstar_core *self)
 {
     self->pulse.is_over = true;
@@ -258,6 +271,7 @@ void
 bstar_core_step(struct bstar_core *self, const struct bstar_event *event,
                 struct bstar_effects *effects)
 {
+    effects->fault = BSTAR_SOUND;
     effects->count = 0;
     effects->fact_count = 0;
     if (self->pulse.is_over)
@@ -415,6 +429,7 @@ bstar_table_run(struct bstar_core *self, enum bstar_table table, size_t row,
                 const struct bstar_event *event, struct bstar_effects *effects)
 {
     must(row < bstar_table_rows(table));
+    effects->fault = BSTAR_SOUND;
     effects->count = 0;
     effects->fact_count = 0;
     self->now_ns = bstar_larger(event->now_ns, self->now_ns);

@@ -151,6 +151,7 @@ struct bstar_fact {
 };
 
 struct bstar_effects {
+    enum bstar_fault fault; // guarded, witness: what the MESSAGE was counted for, SOUND: nothing
     size_t count;
     size_t fact_count; // those beyond the last are left out
     struct bstar_effect list[BSTAR_EFFECTS_MAX];
@@ -193,7 +194,7 @@ struct bstar_stats {
 #define X(name) uint64_t name;
     BSTAR_COUNTER_MAP(X)
 #undef X
-    uint64_t faults[BSTAR_FAULTS]; // messages dropped, by what was wrong
+    uint64_t faults[BSTAR_FAULTS]; // messages dropped, but for OTHER_LEASE, by what was wrong
 };
 
 // ---- the three forms -------------------------------------------------------------------
@@ -251,7 +252,8 @@ struct bstar_peer {
     uint64_t progress_ns; // and since when it is that
     uint64_t node;
     uint64_t epoch;
-    uint8_t state; // classic: its digit; guarded: as on the wire
+    uint64_t witness; // guarded: the one that it has named last
+    uint8_t state;    // classic: its digit; guarded: as on the wire
 };
 
 // What all forms share.
@@ -311,6 +313,10 @@ struct bstar_guarded {
     uint64_t drain_ns;
     uint64_t round_ns;   // the newest round is over, or the next one is due
     uint64_t witness_ns; // it answered last
+    uint64_t witness;    // and this node is it; 0: it has not answered yet
+    uint64_t probe_ns;   // the next question to it, to know which one it is
+    uint64_t split_ns;   // since when the peer has another one, 0: it has not
+    bool is_split_said;
     bool is_witness_heard;
     bool is_soft; // DRAINING
     bool is_frozen;

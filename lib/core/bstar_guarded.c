@@ -116,7 +116,7 @@ is_able(const struct bstar_core *self)
     const struct bstar_guarded *guarded = &self->guarded;
     return self->now_ns >= guarded->not_before_ns && self->now_ns >= guarded->hold_off_ns &&
            !guarded->is_frozen && !self->pulse.is_stopping && self->voter.state == VOTER_FREE &&
-           !self->voter.is_storing;
+           !self->voter.is_storing && !bstar_is_split(self);
 }
 
 // ask first: nothing becomes durable, so who is cut off pushes no epoch up.
@@ -142,6 +142,11 @@ vote(struct bstar_core *self)
     uint64_t highest = bstar_larger(guarded->epoch, self->voter.epoch);
     uint64_t epoch = bstar_larger(highest + 1, guarded->floor);
     bstar_close_rounds(self);
+    // It may be this round's answer that has told us so.
+    if (bstar_is_split(self)) {
+        back_off(self);
+        return;
+    }
     if (epoch > BSTAR_EPOCH_MAX) {
         bstar_alarm(self, "there is no higher epoch");
         back_off(self);
@@ -440,8 +445,15 @@ promote(struct bstar_core *self)
         bstar_decline(self, "it is frozen: thaw it", 0);
         return;
     }
+    if (bstar_is_split(self)) {
+        bstar_decline(self, "the peer has another witness: compare --witness of both", 0);
+        return;
+    }
     bstar_accept(self);
     self->guarded.hold_off_ns = 0;
+    // His other word stands for a vote, but not before its wait is over.
+    if (self->guarded.has_word && self->now_ns < self->guarded.not_before_ns)
+        return;
     ask(self);
     if (!bstar_asks_itself(self))
         back_off(self);

@@ -51,6 +51,10 @@ struct bstar_message bstar_own_message(const struct bstar_core *self, enum bstar
 // bstar_send_beat tells the peer what we are, now.
 void bstar_send_beat(struct bstar_core *self);
 
+// bstar_is_split: the peer asks another witness than we do. Each could have a majority by its own;
+// so who knows of it votes no more, but by the operator's word.
+bool bstar_is_split(const struct bstar_core *self);
+
 // bstar_begin_round sends ASK, VOTE or RENEW to both others under a new nonce; our own voter
 // is asked as they are.
 void bstar_begin_round(struct bstar_core *self, enum bstar_command command);

@@ -47,6 +47,7 @@ bstar_send_beat(struct bstar_core *self)
 {
     struct bstar_message beat = bstar_own_message(self, BSTAR_BEAT, self->guarded.epoch);
     beat.progress = self->pulse.progress;
+    beat.witness = self->guarded.witness;
     send(self, &beat, BSTAR_FROM_PEER);
     self->stats.beats_out++;
     self->pulse.beat_ns = bstar_later(self, self->config.beat_ns);
@@ -67,6 +68,64 @@ bstar_release(struct bstar_core *self)
     if (!self->voter.is_storing)
         (void)voter_request(self, &message, 0);
     send_both(self, &message);
+}
+
+// ---- which witness --------------------------------------------------------------------------
+
+static bool
+has_two_witnesses(const struct bstar_guarded *guarded)
+{
+    return guarded->witness != 0 && guarded->peer.witness != 0 &&
+           guarded->witness != guarded->peer.witness;
+}
+
+bool
+bstar_is_split(const struct bstar_core *self)
+{
+    return has_two_witnesses(&self->guarded) && !self->guarded.has_word;
+}
+
+// probe asks the witness which one it is, where the peer has named one that we do not know. What
+// we know may be old: who is PASSIVE asks nothing else. The nonce is that of no round.
+static void
+probe(struct bstar_core *self)
+{
+    struct bstar_guarded *guarded = &self->guarded;
+    bool is_known = guarded->peer.witness == 0 || guarded->peer.witness == guarded->witness;
+    if (guarded->state != GUARDED_PASSIVE || is_known || self->now_ns < guarded->probe_ns)
+        return;
+    guarded->probe_ns = bstar_later(self, self->config.lease_ns);
+    struct bstar_message message = bstar_own_message(self, BSTAR_ASK, guarded->epoch);
+    message.lease_ms = bstar_lease_ms(self);
+    send(self, &message, BSTAR_FROM_WITNESS);
+}
+
+// hear_witness: where it is another node than before, what the peer said of the one before is old.
+static void
+hear_witness(struct bstar_guarded *guarded, uint64_t node)
+{
+    if (node != guarded->witness && guarded->peer.witness == guarded->witness)
+        guarded->peer.witness = 0;
+    guarded->witness = node;
+}
+
+// judge_witnesses: one that was made anew is for a moment another one to who hears of it first.
+static void
+judge_witnesses(struct bstar_core *self)
+{
+    struct bstar_guarded *guarded = &self->guarded;
+    probe(self);
+    if (!has_two_witnesses(guarded)) {
+        guarded->split_ns = 0;
+        guarded->is_split_said = false;
+        return;
+    }
+    if (guarded->split_ns == 0)
+        guarded->split_ns = self->now_ns;
+    if (guarded->is_split_said || self->now_ns - guarded->split_ns < self->config.lease_ns)
+        return;
+    guarded->is_split_said = true;
+    bstar_alarm(self, "the peer has another witness");
 }
 
 // ---- rounds ---------------------------------------------------------------------------------
@@ -108,6 +167,7 @@ bstar_begin_round(struct bstar_core *self, enum bstar_command command)
     };
     struct bstar_message message = bstar_own_message(self, command, guarded->epoch);
     message.nonce = round->nonce;
+    message.lease_ms = bstar_lease_ms(self);
     // Our own vote was stored before its round: it is a renewal here, which binds our voter
     // from the time that the lease counts from.
     enum voter_verdict verdict = voter_request(self, &message, 0);
@@ -176,6 +236,8 @@ on_denial(struct bstar_core *self, const struct bstar_message *message, uint8_t 
 {
     struct bstar_round *round = &self->guarded.rounds[number];
     round->denials |= voter;
+    if (bstar_has_other_lease(self, message))
+        bstar_count_fault(self, BSTAR_OTHER_LEASE);
     round->left_ns = bstar_smaller(round->left_ns, message->left_ms * (uint64_t)1000000);
     if (message->epoch > self->guarded.epoch)
         run(self, GUARDED_DENIED);
@@ -235,6 +297,9 @@ on_beat(struct bstar_core *self, const struct bstar_message *beat)
     guarded->peer.node = beat->node;
     guarded->peer.epoch = beat->epoch;
     guarded->peer.state = beat->state;
+    // One that was started again has not heard it yet; what it said before stands until it has.
+    if (beat->witness != 0)
+        guarded->peer.witness = beat->witness;
     guarded->floor = bstar_larger(guarded->floor, beat->epoch + 1);
     if (guarded->has_word)
         drop_word(self); // it is not dead
@@ -269,7 +334,10 @@ fault_of(const struct bstar_core *self, const struct bstar_event *event)
     if (message->node == self->config.node)
         return BSTAR_OWN_NODE;
     bool is_reply = message->command == BSTAR_GRANT || message->command == BSTAR_DENY;
-    return event->sender == BSTAR_FROM_WITNESS && !is_reply ? BSTAR_BAD_SENDER : BSTAR_SOUND;
+    bool is_witness = event->sender == BSTAR_FROM_WITNESS;
+    // Whoever answers where the other one should be would be counted as a voter of its own.
+    bool is_elsewhere = is_witness != (message->state == BSTAR_STATE_OF_WITNESS);
+    return is_elsewhere || (is_witness && !is_reply) ? BSTAR_BAD_SENDER : BSTAR_SOUND;
 }
 
 static void
@@ -278,7 +346,7 @@ on_message(struct bstar_core *self, const struct bstar_event *event)
     struct bstar_guarded *guarded = &self->guarded;
     enum bstar_fault fault = fault_of(self, event);
     if (fault != BSTAR_SOUND || guarded->state == GUARDED_START) {
-        self->stats.faults[fault]++;
+        bstar_count_fault(self, fault);
         run(self, GUARDED_MALFORMED);
         return;
     }
@@ -286,6 +354,7 @@ on_message(struct bstar_core *self, const struct bstar_event *event)
     if (is_witness) {
         guarded->is_witness_heard = true;
         guarded->witness_ns = self->now_ns;
+        hear_witness(guarded, event->message->node);
     }
     switch (event->message->command) {
     case BSTAR_BEAT:
@@ -436,6 +505,7 @@ bstar_guarded_tick(struct bstar_core *self)
     if (guarded->state == GUARDED_START || now_ns < self->pulse.beat_ns)
         return;
     bstar_send_beat(self);
+    judge_witnesses(self);
     if (bstar_is_silent(self, &guarded->peer))
         run(self, GUARDED_PEER_SILENT);
 }

@@ -30,6 +30,8 @@ void bstar_accept(struct bstar_core *self);
 void bstar_decline(struct bstar_core *self, const char *why, uint64_t wait_ns);
 void bstar_refuse(struct bstar_core *self, const char *why);
 void bstar_alarm(struct bstar_core *self, const char *why);
+// bstar_count_fault counts what is wrong with the message of this step, and says it.
+void bstar_count_fault(struct bstar_core *self, enum bstar_fault fault);
 void bstar_exit(struct bstar_core *self);
 
 // bstar_heard notes a sign of life. Where the progress that the peer shows stands still, the
@@ -43,6 +45,16 @@ static inline uint64_t
 bstar_later(const struct bstar_core *self, uint64_t by_ns)
 {
     return later_ns(self->now_ns, by_ns);
+}
+
+// bstar_has_other_lease: who says this has another LEASE than we; an older member does not say.
+bool bstar_has_other_lease(const struct bstar_core *self, const struct bstar_message *message);
+
+// bstar_lease_ms is our LEASE as it is said.
+static inline uint32_t
+bstar_lease_ms(const struct bstar_core *self)
+{
+    return (uint32_t)(self->config.lease_ns / 1000000);
 }
 
 static inline uint64_t

@@ -17,6 +17,7 @@
     X(VOTE_OTHER, "vote, newer epoch, c is another")                                               \
     X(RENEWAL, "vote or renewal, recorded epoch and holder")                                       \
     X(STALE, "older epoch, or the recorded epoch from another")                                    \
+    X(OTHER_LEASE, "ask, vote or renewal of who has another LEASE")                                \
     X(RELEASE_HELD, "release, recorded epoch and holder")                                          \
     X(RELEASE_OTHER, "any other release")                                                          \
     X(RUNS_OUT, "wait or hold runs out")                                                           \
@@ -46,6 +47,14 @@ static enum voter_verdict
 say_no(struct bstar_core *self)
 {
     (void)self;
+    return VOTER_NO;
+}
+
+// deny_lease: a hold of ours would end before or after the lease that is counted from it.
+static enum voter_verdict
+deny_lease(struct bstar_core *self)
+{
+    bstar_count_fault(self, BSTAR_OTHER_LEASE);
     return VOTER_NO;
 }
 
@@ -127,6 +136,7 @@ struct cell {
 #define DENY   {say_no, "deny"}
 #define DENY_T {say_no, "deny, time left"}
 #define DENY_R {say_no, "deny, show record"}
+#define DENY_C {deny_lease, "deny, count"}
 #define GRANT  {grant_again, "grant, HELD"}
 #define EXTEND {grant_again, "grant, extend"}
 #define FREE   {set_free, "FREE"}
@@ -144,6 +154,7 @@ static const struct cell table[ROWS][VOTER_STATES] = {
     [VOTE_OTHER]    = {DENY_T, STORE,  DENY_T,  DENY},
     [RENEWAL]       = {GRANT,  GRANT,  EXTEND,  DENY},
     [STALE]         = {DENY_R, DENY_R, DENY_R,  DENY},
+    [OTHER_LEASE]   = {DENY_C, DENY_C, DENY_C,  DENY_C},
     [RELEASE_HELD]  = {FREE,   STAY,   FREE,    IGNORE},
     [RELEASE_OTHER] = {IGNORE, IGNORE, IGNORE,  IGNORE},
     [RUNS_OUT]      = {FREE,   BUG,    FREE,    IGNORE},
@@ -210,8 +221,11 @@ const struct bstar_table_view bstar_voter_view = {ROWS,       VOTER_STATES, row_
 // ---- requests -------------------------------------------------------------------------------
 
 static enum voter_row
-row_of_request(const struct bstar_voter *voter, const struct bstar_message *message)
+row_of_request(const struct bstar_core *self, const struct bstar_message *message)
 {
+    const struct bstar_voter *voter = &self->voter;
+    if (bstar_has_other_lease(self, message))
+        return OTHER_LEASE;
     bool is_holder = message->node == voter->holder;
     if (message->command == BSTAR_ASK)
         return is_holder ? ASK_HOLDER : ASK_OTHER;
@@ -239,7 +253,7 @@ voter_request(struct bstar_core *self, const struct bstar_message *message, uint
     voter->next_holder = message->node;
     voter->route = route;
     voter->nonce = message->nonce;
-    enum voter_verdict verdict = run(self, row_of_request(voter, message));
+    enum voter_verdict verdict = run(self, row_of_request(self, message));
     self->stats.grants += verdict == VOTER_YES && message->command != BSTAR_ASK;
     self->stats.denials += verdict == VOTER_NO;
     return verdict;
@@ -255,7 +269,8 @@ voter_answer(struct bstar_core *self, enum voter_verdict verdict, struct bstar_n
     effect->route = route;
     effect->message = (struct bstar_message){
         .command = verdict == VOTER_YES ? BSTAR_GRANT : BSTAR_DENY,
-        .state = self->config.mode == BSTAR_WITNESS ? 0 : (uint8_t)(self->guarded.state + 1),
+        .state = self->config.mode == BSTAR_WITNESS ? BSTAR_STATE_OF_WITNESS
+                                                    : (uint8_t)(self->guarded.state + 1),
         .pair = self->config.pair,
         .node = self->config.node,
         .epoch = epoch,
@@ -263,6 +278,7 @@ voter_answer(struct bstar_core *self, enum voter_verdict verdict, struct bstar_n
     };
     if (verdict == VOTER_YES)
         return;
+    effect->message.lease_ms = bstar_lease_ms(self);
     // "a denial also carries its record and the time left"
     effect->message.epoch = self->voter.epoch;
     effect->message.holder = self->voter.holder;
@@ -359,7 +375,7 @@ on_request(struct bstar_core *self, const struct bstar_event *event)
              (message->command < BSTAR_ASK || message->command > BSTAR_RELEASE))
         fault = BSTAR_BAD_SENDER;
     if (fault != BSTAR_SOUND) {
-        self->stats.faults[fault]++;
+        bstar_count_fault(self, fault);
         voter_malformed(self);
         return;
     }

@@ -212,6 +212,8 @@ hint_of(enum bstar_fault fault)
         return "one half has --pair-guide and the other has not";
     case BSTAR_BAD_SENDER:
         return "a half is where the witness should be, or the reverse";
+    case BSTAR_OTHER_LEASE:
+        return "--pair-lease is not the same in all members of this pair";
     default:
         return "what is connected here is no member of a pair";
     }

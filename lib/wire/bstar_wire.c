@@ -138,6 +138,9 @@ bstar_beat_encode(const struct bstar_beat *beat, bool is_bare, uint8_t to[BSTAR_
 // The sizes of what follows the head: 6 of magic, command, state, pair, node, epoch.
 enum { HEAD_BYTES = 32, BEAT_BYTES = 16, NONCE_BYTES = 16, DENIAL_BYTES = 12 };
 
+// And of what older members do not say.
+enum { LEASE_BYTES = 4, WITNESS_BYTES = 8 };
+
 // size_of_command is the least size of a message, 0 where there is no such command.
 static size_t
 size_of_command(uint8_t command)
@@ -163,6 +166,13 @@ static bool
 has_nonce(enum bstar_command command)
 {
     return command != BSTAR_BEAT && command != BSTAR_RELEASE;
+}
+
+static bool
+may_have_lease(enum bstar_command command)
+{
+    return command == BSTAR_ASK || command == BSTAR_VOTE || command == BSTAR_RENEW ||
+           command == BSTAR_DENY;
 }
 
 static enum bstar_fault
@@ -202,9 +212,13 @@ bstar_message_decode(const struct view *frames, size_t count, struct bstar_messa
     if (message_out->command == BSTAR_BEAT) {
         message_out->sequence = bytes_get64(rest);
         message_out->progress = bytes_get64(rest + 8);
+        if (frame.size >= size + WITNESS_BYTES)
+            message_out->witness = bytes_get64(rest + BEAT_BYTES);
     }
     if (has_nonce(message_out->command))
         message_out->nonce = (struct bstar_nonce){{bytes_get64(rest), bytes_get64(rest + 8)}};
+    if (may_have_lease(message_out->command) && frame.size >= size + LEASE_BYTES)
+        message_out->lease_ms = bytes_get32(frame.data + size);
     if (message_out->command == BSTAR_DENY) {
         message_out->holder = bytes_get64(rest + NONCE_BYTES);
         message_out->left_ms = bytes_get32(rest + NONCE_BYTES + 8);
@@ -226,6 +240,8 @@ bstar_message_encode(const struct bstar_message *message, uint8_t to[BSTAR_MESSA
     if (message->command == BSTAR_BEAT) {
         at = bytes_put64(at, message->sequence);
         at = bytes_put64(at, message->progress);
+        if (message->witness != 0)
+            at = bytes_put64(at, message->witness);
     }
     if (has_nonce(message->command)) {
         at = bytes_put64(at, message->nonce.words[0]);
@@ -235,6 +251,8 @@ bstar_message_encode(const struct bstar_message *message, uint8_t to[BSTAR_MESSA
         at = bytes_put64(at, message->holder);
         at = bytes_put32(at, message->left_ms);
     }
+    if (may_have_lease(message->command) && message->lease_ms != 0)
+        at = bytes_put32(at, message->lease_ms);
     return (size_t)(at - to);
 }
 

@@ -24,9 +24,10 @@
     X(BSTAR_BAD_NODE, "invalid_node")      /* not 16 hex digits, or 0 */                           \
     X(BSTAR_BAD_COMMAND, "unknown_command")                                                        \
     X(BSTAR_BAD_STATE, "unknown_state")                                                            \
-    X(BSTAR_BAD_PAIR, "unknown_pair")   /* of another pair than ours */                            \
-    X(BSTAR_OWN_NODE, "own_node")       /* our own message, or a member with our node */           \
-    X(BSTAR_BAD_SENDER, "wrong_sender") /* a command that this member does not say */
+    X(BSTAR_BAD_PAIR, "unknown_pair")     /* of another pair than ours */                          \
+    X(BSTAR_OWN_NODE, "own_node")         /* our own message, or a member with our node */         \
+    X(BSTAR_BAD_SENDER, "wrong_sender")   /* what this member does not say */                      \
+    X(BSTAR_OTHER_LEASE, "lease_differs") /* LEASE of who asks or denies is not ours */
 
 enum bstar_fault {
 #define X(name, text) name,
@@ -88,7 +89,7 @@ struct bstar_nonce {
     uint64_t words[2];
 };
 
-enum { BSTAR_STATES_MAX = 9 };
+enum { BSTAR_STATE_OF_WITNESS = 0, BSTAR_STATES_MAX = 9 };
 
 struct bstar_message {
     enum bstar_command command;
@@ -98,18 +99,21 @@ struct bstar_message {
     uint64_t epoch;
     uint64_t sequence;        // BEAT
     uint64_t progress;        // BEAT
+    uint64_t witness;         // BEAT: node of the one that it asks, 0: not heard, or not said
     struct bstar_nonce nonce; // ASK, VOTE, RENEW, GRANT, DENY
     uint64_t holder;          // DENY: as recorded, 0: nobody
     uint32_t left_ms;         // DENY: until there may be another holder
+    uint32_t lease_ms;        // ASK, VOTE, RENEW, DENY: LEASE of who says it, 0: it does not say
 };
 
 enum { BSTAR_MESSAGE_BYTES_MAX = 64 };
 
 // bstar_message_decode reads the frames of a message. Bytes after those of its command
-// are ignored.
+// are ignored; what older members do not say, its last field, is 0 where it is not there.
 enum bstar_fault bstar_message_decode(const struct view *frames, size_t count,
                                       struct bstar_message *message_out);
 
+// bstar_message_encode leaves a last field out that is 0 and may be missing.
 size_t bstar_message_encode(const struct bstar_message *message,
                             uint8_t to[BSTAR_MESSAGE_BYTES_MAX]);
 

@@ -58,7 +58,7 @@ write_letters(struct search_text *text, const struct guarded_world *self,
         search_put(text, message->command, 1);
         search_put(text, message->epoch, 1);
         if (message->command == BSTAR_BEAT)
-            search_put(text, message->state, 1);
+            search_put(text, message->state | message->witness << 4, 1);
         else if (message->command != BSTAR_RELEASE)
             write_nonce(text, self, is_reply ? letter->to : letter->from, &message->nonce);
         if (message->command == BSTAR_DENY)
@@ -122,6 +122,9 @@ write_half(struct search_text *text, const struct bstar_core *core, uint64_t now
     write_since(text, now, guarded->peer.progress_ns, PATIENCE + 1);
     write_since(text, now, core->pulse.turned_ns, GAP + 1);
     write_until(text, now, core->pulse.beat_ns);
+    search_put(text, guarded->witness << 4 | guarded->peer.witness, 1);
+    if (guarded->witness != guarded->peer.witness)
+        write_until(text, now, guarded->probe_ns);
     write_rounds(text, guarded, now);
 }
 

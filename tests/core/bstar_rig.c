@@ -107,6 +107,8 @@ void
 rig_message(struct bstar_rig *self, enum bstar_sender sender, struct bstar_message message)
 {
     message.pair = RIG_PAIR;
+    if (sender == BSTAR_FROM_PEER && message.state == 0)
+        message.state = GUARDED_PASSIVE + 1;
     message.node = sender == BSTAR_FROM_WITNESS ? RIG_WITNESS : RIG_PEER;
     rig_step(self,
              (struct bstar_event){

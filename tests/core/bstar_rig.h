@@ -39,6 +39,7 @@ void rig_hear(struct bstar_rig *self, enum bstar_digit digit, uint64_t epoch);
 
 // rig_load gives a record of nobody, or of this epoch and holder.
 void rig_load(struct bstar_rig *self, uint64_t epoch, uint64_t holder);
+// rig_message is from a half in PASSIVE where it does not say otherwise.
 void rig_message(struct bstar_rig *self, enum bstar_sender sender, struct bstar_message message);
 // rig_hear_beat gives it a beat of the peer.
 void rig_hear_beat(struct bstar_rig *self, enum guarded_state state, uint64_t epoch);

@@ -182,6 +182,7 @@ grant_of_a_round_that_is_closed_counts_nowhere(void **state)
     rig_say(&rig, BSTAR_ON_STORED);
     struct bstar_message late = *sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS);
     late.command = BSTAR_GRANT;
+    late.state = BSTAR_STATE_OF_WITNESS;
     rig_wait(&rig, 250); // the round is over
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
     rig_message(&rig, BSTAR_FROM_WITNESS, late);
@@ -381,6 +382,98 @@ foreign_messages_are_counted_by_name_and_decide_nothing(void **state)
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_STATE], 1);
 }
 
+static void
+who_answers_in_the_place_of_another_is_no_voter(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start(&rig, true, true);
+    until_it_asks(&rig);
+    struct bstar_message grant = *sent(&rig, BSTAR_ASK, BSTAR_FROM_WITNESS);
+    grant.command = BSTAR_GRANT;
+    grant.state = GUARDED_PASSIVE + 1;
+    rig_message(&rig, BSTAR_FROM_WITNESS, grant); // --witness leads to the peer
+    assert_int_equal(state_of(&rig), GUARDED_ASKING);
+    assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 1);
+    assert_int_equal(rig.effects.fault, BSTAR_BAD_SENDER);
+    assert_true(bstar_core_witness_is_silent(&rig.core));
+    grant.state = BSTAR_STATE_OF_WITNESS;
+    grant.pair = RIG_PAIR;
+    grant.node = RIG_WITNESS;
+    rig_step(&rig, (struct bstar_event){.kind = BSTAR_ON_MESSAGE, .message = &grant});
+    assert_int_equal(state_of(&rig), GUARDED_ASKING); // --pair-peer leads to the witness
+    assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 2);
+    rig_message(&rig, BSTAR_FROM_WITNESS, grant);
+    assert_int_equal(state_of(&rig), GUARDED_CANDIDATE);
+    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+}
+
+// ---- LEASE --------------------------------------------------------------------------
+
+static void
+every_question_says_our_lease(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start(&rig, true, true);
+    until_it_asks(&rig);
+    assert_int_equal(sent(&rig, BSTAR_ASK, BSTAR_FROM_PEER)->lease_ms, 1000);
+    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    rig_say(&rig, BSTAR_ON_STORED);
+    assert_int_equal(sent(&rig, BSTAR_VOTE, BSTAR_FROM_WITNESS)->lease_ms, 1000);
+    rig_reply(&rig, BSTAR_FROM_WITNESS, BSTAR_GRANT, 0);
+    rig_sleep(&rig, 250);
+    rig_say(&rig, BSTAR_ON_TICK);
+    assert_int_equal(sent(&rig, BSTAR_RENEW, BSTAR_FROM_WITNESS)->lease_ms, 1000);
+}
+
+static void
+who_counts_with_another_lease_is_denied(void **state)
+{
+    (void)state;
+    static const enum bstar_command commands[] = {BSTAR_ASK, BSTAR_VOTE, BSTAR_RENEW};
+    for (int is_witness = 0; is_witness < 2; is_witness++)
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+            struct bstar_rig rig;
+            struct bstar_config config =
+                rig_config(is_witness ? BSTAR_WITNESS : BSTAR_GUARDED, false);
+            struct bstar_message question = {.command = commands[i], .epoch = 2, .lease_ms = 1001};
+            rig_start(&rig, &config);
+            rig_load(&rig, 1, RIG_PEER);
+            rig_message(&rig, BSTAR_FROM_PEER, question);
+            assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.command, BSTAR_DENY);
+            assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.lease_ms, 1000);
+            assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), 0);
+            assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
+            assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
+            // An older member does not say.
+            question.lease_ms = 0;
+            rig_message(&rig, BSTAR_FROM_PEER, question);
+            assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), commands[i] != BSTAR_ASK);
+            assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+        }
+}
+
+// It serves by the vote of the other half, and its log says why the witness gives none.
+static void
+half_that_is_denied_by_another_lease_says_so(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start_active(&rig);
+    rig_wait(&rig, 250);
+    const struct bstar_guarded *guarded = &rig.core.guarded;
+    struct bstar_message denial = {
+        .command = BSTAR_DENY, .nonce = guarded->rounds[guarded->newest].nonce, .lease_ms = 1000};
+    rig_message(&rig, BSTAR_FROM_WITNESS, denial);
+    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+    denial.lease_ms = 5000;
+    rig_message(&rig, BSTAR_FROM_WITNESS, denial);
+    assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
+    assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
+    assert_int_equal(state_of(&rig), GUARDED_ACTIVE);
+}
+
 // ---- our own gap --------------------------------------------------------------------
 
 static void
@@ -520,6 +613,39 @@ operators_word_stands_for_a_vote_until_another_voter_answers(void **state)
         rig_wait(&rig, 1000);
         assert_int_not_equal(state_of(&rig), GUARDED_ACTIVE);
     }
+}
+
+// "after one LEASE ASKING with the operator's vote": also where he says `promote` meanwhile.
+static void
+plain_promotion_does_not_shorten_the_wait_of_the_word(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    struct bstar_event word = {.kind = BSTAR_ON_PROMOTE, .is_peer_dead = true};
+    start(&rig, false, true);
+    rig_wait(&rig, 5000);
+    while (state_of(&rig) != GUARDED_PASSIVE)
+        rig_wait(&rig, 1);
+    rig_step(&rig, word);
+    assert_int_equal(rig_has(&rig, BSTAR_DO_AUDIT), 1);
+    rig_say(&rig, BSTAR_ON_PROMOTE);
+    assert_int_not_equal(state_of(&rig), GUARDED_CANDIDATE);
+    rig_wait(&rig, 990);
+    assert_int_not_equal(state_of(&rig), GUARDED_CANDIDATE);
+}
+
+// "... and ends when another voter answers or the peer is heard."
+static void
+operators_word_ends_when_the_peer_is_heard(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    say_word_in(&rig, GUARDED_PASSIVE);
+    rig_say(&rig, BSTAR_ON_STORED);
+    assert_int_equal(state_of(&rig), GUARDED_ACTIVE);
+    rig_hear_beat(&rig, GUARDED_PASSIVE, 3);
+    rig_wait(&rig, 1000);
+    assert_int_not_equal(state_of(&rig), GUARDED_ACTIVE);
 }
 
 // ---- trouble ------------------------------------------------------------------------
@@ -725,6 +851,10 @@ main(void)
         cmocka_unit_test(holder_that_releases_is_followed_at_once),
         cmocka_unit_test(while_a_record_is_written_other_requests_go_unanswered),
         cmocka_unit_test(foreign_messages_are_counted_by_name_and_decide_nothing),
+        cmocka_unit_test(who_answers_in_the_place_of_another_is_no_voter),
+        cmocka_unit_test(every_question_says_our_lease),
+        cmocka_unit_test(who_counts_with_another_lease_is_denied),
+        cmocka_unit_test(half_that_is_denied_by_another_lease_says_so),
         cmocka_unit_test(short_gap_leaves_the_lease_and_a_long_one_ends_it),
         cmocka_unit_test(beats_that_were_queued_in_a_gap_are_dropped),
         cmocka_unit_test(demote_drains_then_releases_then_holds_off),
@@ -732,6 +862,8 @@ main(void)
         cmocka_unit_test(frozen_half_does_not_ask),
         cmocka_unit_test(promoted_half_whose_own_voter_is_bound_waits_for_it),
         cmocka_unit_test(operators_word_stands_for_a_vote_until_another_voter_answers),
+        cmocka_unit_test(plain_promotion_does_not_shorten_the_wait_of_the_word),
+        cmocka_unit_test(operators_word_ends_when_the_peer_is_heard),
         cmocka_unit_test(record_that_cannot_be_written_is_fault_until_it_is_cleared),
         cmocka_unit_test(worker_that_refuses_our_epoch_makes_us_renew_once_each_beat),
         cmocka_unit_test(vote_that_was_given_up_while_it_was_written_is_freed),

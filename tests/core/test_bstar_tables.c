@@ -526,6 +526,7 @@ static const struct meaning voter_meanings[] = {
     {"deny", NULL, SAME, "reply:deny"},
     {"deny, time left", NULL, SAME, "reply:deny"},
     {"deny, show record", NULL, SAME, "reply:deny"},
+    {"deny, count", NULL, SAME, "reply:deny"},
     {"store, grant, HELD", NULL, VOTER_HELD, "store"},
     {"store, grant, extend", NULL, VOTER_HELD, "store"},
     {"grant, HELD", NULL, VOTER_HELD, "reply:grant"},
@@ -565,6 +566,7 @@ event_of_voter_row(struct bstar_core *core, const char *row, struct bstar_messag
         .node = is_holder ? OTHER : NODE,
         .epoch = strstr(row, "newer") != NULL ? 6 : 5,
         .nonce = {{8, 9}},
+        .lease_ms = strstr(row, "another LEASE") != NULL ? 5000 : 1000,
     };
     struct bstar_event event = {
         .kind = BSTAR_ON_MESSAGE, .now_ns = NOW, .message = message, .route = 77};
@@ -617,6 +619,7 @@ run_voter_cell(enum voter_state from, const char *row, const char *text)
     }
     assert_int_equal(effects.fact_count, 1);
     assert_int_equal(effects.facts[0].row, number);
+    assert_int_equal(effects.fault != BSTAR_SOUND, strstr(text, "count") != NULL);
     const struct meaning *meaning = meaning_of(voter_meanings, text, row);
     check_effects(&effects, meaning->effects, where);
     if (effects.count == 1 && effects.list[0].kind == BSTAR_DO_REPLY)

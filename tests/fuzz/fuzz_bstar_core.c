@@ -84,7 +84,7 @@ hear_message(struct fuzz *self)
     const struct bstar_guarded *guarded = &self->core.guarded;
     struct bstar_message message = {
         .command = (enum bstar_command)(what % 7 + 1),
-        .state = who % (BSTAR_STATES_MAX + 1),
+        .state = who & 1 && who < 200 ? BSTAR_STATE_OF_WITNESS : (who >> 1) % BSTAR_STATES_MAX + 1,
         .pair = what > 250 ? PAIR + 1 : PAIR,
         .node = who & 1     ? WITNESS
                 : who > 250 ? NODE
@@ -92,6 +92,7 @@ hear_message(struct fuzz *self)
         // Near to what is known, or the largest there is.
         .epoch = epoch == 255 ? BSTAR_EPOCH_MAX : guarded->epoch + epoch % 4,
         .progress = epoch,
+        .witness = what & 128 ? WITNESS + epoch % 2 : 0,
         .left_ms = epoch == 255 ? UINT32_MAX : epoch * 8u,
     };
     message.epoch -= message.epoch > 0 && message.epoch < BSTAR_EPOCH_MAX;

@@ -110,6 +110,13 @@ accepts_promotion(struct bstar_stage *self, int half)
 
 // ---- who serves ------------------------------------------------------------------------------
 
+// asks_nobody: it has asked its witness which one it is, and that is some time ago.
+static bool
+asks_nobody(struct bstar_stage *self, int half)
+{
+    return strcmp(bstar_stage_row(self, half, "witness"), "not asked") == 0;
+}
+
 static void
 a_cold_pair_elects_one(void **state)
 {
@@ -122,7 +129,7 @@ a_cold_pair_elects_one(void **state)
     assert_true(bstar_stamp(self->halves[active], &stamp));
     assert_true(stamp.pair == bstar_pair_of(view_of("galleon", 7)));
     assert_string_equal(bstar_stage_row(self, active, "witness"), "alive");
-    assert_string_equal(bstar_stage_row(self, 1 - active, "witness"), "not asked");
+    bstar_stage_until(self, asks_nobody, 1 - active);
 }
 
 static void
@@ -666,6 +673,25 @@ grants_come_from_who_was_asked(void **state)
     zsock_destroy(&stranger);
 }
 
+static bool
+has_other_lease(struct bstar_stage *self, int half)
+{
+    return strtoull(bstar_stage_row(self, half, "lease_differs"), NULL, 10) > 0;
+}
+
+static void
+a_half_with_another_lease_is_denied_and_named(void **state)
+{
+    struct bstar_stage *self = *state;
+    bstar_stage_start_guarded(self, STAGE_PRIMARY);
+    self->options.lease_ms = 2 * LEASE_MS;
+    bstar_stage_start_guarded(self, STAGE_BACKUP);
+    bstar_stage_until(self, has_other_lease, STAGE_BACKUP);
+    bstar_stage_until(self, has_other_lease, STAGE_PRIMARY);
+    assert_int_equal(strtoull(bstar_stage_row(self, STAGE_PRIMARY, "grants"), NULL, 10), 0);
+    assert_int_equal(strtoull(bstar_stage_row(self, STAGE_BACKUP, "grants"), NULL, 10), 0);
+}
+
 // ---- clocks ----------------------------------------------------------------------------------
 
 static void
@@ -790,6 +816,7 @@ main(void)
         TEST(a_message_that_is_too_large_ends_its_connection),
         TEST(strangers_are_said_once_for_each_reason),
         TEST(grants_come_from_who_was_asked),
+        TEST(a_half_with_another_lease_is_denied_and_named),
         TEST(a_vote_is_held_from_when_it_was_there),
         TEST(a_witness_comes_back_after_something_else_was_there),
     };
