@@ -103,11 +103,18 @@ endfunction()
 # galleon_script_test registers a test that is a script. It finds the programs in the folder that
 # the environment's GALLEON_BUILD names.
 #
-#   galleon_script_test(<name> COMMAND <command>... [LABELS label...] [TIMEOUT seconds] [SERIAL])
+#   galleon_script_test(<name> COMMAND <command>... [LABELS label...] [TIMEOUT seconds]
+#                       [SERIAL | CALM])
+#
+# CALM is for what measures time with generous bounds: it begins first, and with four jobs one other
+# test runs beside it.
 function(galleon_script_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "LABELS;COMMAND")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL;CALM" "TIMEOUT" "LABELS;COMMAND")
   add_test(NAME ${name} COMMAND ${arg_COMMAND} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   galleon_register(${name} "${arg_TIMEOUT}" "${arg_SERIAL}" ${arg_LABELS})
+  if(arg_CALM)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 3 COST 1000)
+  endif()
 endfunction()
 
 function(galleon_register name timeout serial)

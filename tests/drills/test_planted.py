@@ -221,7 +221,8 @@ class BrokenPair(unittest.TestCase):
             [self.folder / "galleon", "drill", "run", name, "--json", *options],
             env={**os.environ, "GALLEON_PLANT": str(number)}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=PATIENCE, check=False)
-        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        if code is not None:
+            self.assertEqual(run.returncode, code, run.stdout + run.stderr)
         (one,) = json.loads(run.stdout)
         return one
 
@@ -248,7 +249,12 @@ class BrokenPair(unittest.TestCase):
         self.assertGreater(one["stale"], 0)
 
     def test_planned_switchover_fails_where_what_is_under_way_is_dropped(self):
-        self.assert_fails_with("planned-switchover", 4, "requests run twice: [2-9], at most 1 may")
+        # How much is under way at that moment is chance, and one may be, for clients of 0.1.
+        for _ in range(5):
+            one = self.run_drill("planned-switchover", 4, code=None)
+            if one["verdict"] == "fail":
+                break
+        self.assertRegex(one["why"], "requests run twice: [2-9], at most 1 may")
 
     @is_slow
     def test_primary_killed_fails_where_clients_do_not_go_to_the_other_half(self):

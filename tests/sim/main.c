@@ -266,8 +266,10 @@ show_failure(const struct task *task, struct seed seed)
 static bool
 is_judged(const struct task *task, const struct share *sum, enum mark mark)
 {
-    if (mark >= PAIR_MARKS_FROM)
-        return sum->of_kind[WORLD_OF_PAIR] >= OTHERS_FOR_MARKS;
+    if (mark >= PAIR_MARKS_FROM) {
+        bool is_rare = mark == MARK_CLIENT_FENCED;
+        return sum->of_kind[WORLD_OF_PAIR] >= (is_rare ? SEEDS_FOR_MARKS : OTHERS_FOR_MARKS);
+    }
     if (mark >= PIRATE_MARKS_FROM)
         return sum->of_kind[WORLD_OF_PIRATES] >= OTHERS_FOR_MARKS;
     bool is_of_hostile = mark == MARK_LIAR_ANSWERED || mark == MARK_FALSE_BROKER_SPOKE;
