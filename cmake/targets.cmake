@@ -104,16 +104,19 @@ endfunction()
 # the environment's GALLEON_BUILD names.
 #
 #   galleon_script_test(<name> COMMAND <command>... [LABELS label...] [TIMEOUT seconds]
-#                       [SERIAL | CALM])
+#                       [SERIAL | CALM | EARLY])
 #
 # CALM is for what measures time with generous bounds: it begins first, and with four jobs one other
-# test runs beside it.
+# test runs beside it. EARLY is for what takes longest: it begins next, so that nobody waits for it in
+# the end.
 function(galleon_script_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL;CALM" "TIMEOUT" "LABELS;COMMAND")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL;CALM;EARLY" "TIMEOUT" "LABELS;COMMAND")
   add_test(NAME ${name} COMMAND ${arg_COMMAND} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   galleon_register(${name} "${arg_TIMEOUT}" "${arg_SERIAL}" ${arg_LABELS})
   if(arg_CALM)
     set_tests_properties(${name} PROPERTIES PROCESSORS 3 COST 1000)
+  elseif(arg_EARLY)
+    set_tests_properties(${name} PROPERTIES COST 500)
   endif()
 endfunction()
 
