@@ -306,13 +306,21 @@ bstar_core_deadline(const struct bstar_core *self)
 
 // ---- what can be read -----------------------------------------------------------------------
 
+// has_slept: no lease ends for a half of classic that has stood still since its last step; what it
+// was is stale all the same.
+static bool
+has_slept(const struct bstar_core *self, uint64_t now_ns)
+{
+    return now_ns > self->pulse.turned_ns && now_ns - self->pulse.turned_ns > self->config.gap_ns;
+}
+
 bool
 bstar_core_may_serve(const struct bstar_core *self, uint64_t now_ns)
 {
     if (self->pulse.is_over)
         return false;
     if (self->config.mode == BSTAR_CLASSIC)
-        return self->classic.state == CLASSIC_ACTIVE;
+        return self->classic.state == CLASSIC_ACTIVE && !has_slept(self, now_ns);
     return self->guarded.state == GUARDED_ACTIVE && now_ns < self->guarded.lease_ns;
 }
 

@@ -353,7 +353,8 @@ void bstar_core_step(struct bstar_core *self, const struct bstar_event *event,
 uint64_t bstar_core_deadline(const struct bstar_core *self);
 
 // bstar_core_may_serve: may a request be dispatched, a reply sent, a commit made at this
-// moment? In guarded the lease is compared with now_ns: ask again before each batch.
+// moment? The lease is compared with now_ns, in classic the time since the last step: ask again
+// before each batch.
 bool bstar_core_may_serve(const struct bstar_core *self, uint64_t now_ns);
 // bstar_core_may_finish: may a reply to what is out already be sent? A soft drain may, too.
 bool bstar_core_may_finish(const struct bstar_core *self, uint64_t now_ns);

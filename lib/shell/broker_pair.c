@@ -1,12 +1,11 @@
 // broker_pair.c - votes, changes, the operator's words, and a gate in front of the socket.
 //
-// The half decides and the core obeys, and neither is called from within the other: what the half
-// asks for in a hook is noted, and done when it has returned.
+// What a change of the half means to the broker is decided by pair_follower. Neither is called from
+// within the other: what the half asks for in a hook is noted, and done when it has returned.
 
 #include "broker_pair.h"
 
 #include "connection.h"
-#include "service_name.h"
 
 #include <galleon/status.h>
 
@@ -23,14 +22,26 @@ static void
 on_drain(void *context)
 {
     struct broker_pair *self = context;
-    self->must_finish = self->owes_drained = true;
+    pair_follower_must_finish(&self->follower);
 }
 
 static void
 on_drop(void *context)
 {
     struct broker_pair *self = context;
-    self->must_drop = self->owes_drained = true;
+    pair_follower_must_drop(&self->follower);
+}
+
+static struct half_view
+look_at(const struct broker_pair *self, uint64_t now_ns)
+{
+    struct bstar_stamp stamp = {0};
+    (void)bstar_stamp(self->half, &stamp);
+    return (struct half_view){.is_serving = bstar_is_serving(self->half, now_ns),
+                              .may_finish = bstar_may_finish(self->half, now_ns),
+                              .is_in_fault = bstar_state(self->half) == BSTAR_FAULT,
+                              .is_over = bstar_is_over(self->half),
+                              .epoch = stamp.epoch};
 }
 
 // may_send asks the half with a fresh reading of the clock: it may have stood still since the turn
@@ -39,10 +50,8 @@ static bool
 may_send(void *context, bool is_request)
 {
     const struct broker_pair *self = context;
-    uint64_t now_ns = galleon_now_ns();
-    if (self->phase == PAIR_FINISHES && !is_request)
-        return bstar_may_finish(self->half, now_ns);
-    return bstar_is_serving(self->half, now_ns);
+    struct half_view half = look_at(self, galleon_now_ns());
+    return pair_follower_may_send(&self->follower, &half, is_request);
 }
 
 // ---- what the half says, the core does --------------------------------------------------
@@ -50,88 +59,46 @@ may_send(void *context, bool is_request)
 static struct view
 text_of_503(const struct broker_pair *self)
 {
-    const char *text = self->is_in_fault ? bstar_why(self->half) : self->redirect;
+    const char *text = self->follower.is_in_fault ? bstar_why(self->half) : self->redirect;
     return view_of(text, strlen(text));
 }
 
-// end_reign has the core finish or hold.
+// tell has the core serve, finish or hold.
 static void
-end_reign(struct broker_pair *self, enum pair_phase phase)
+tell(struct broker_pair *self, enum broker_event_kind kind)
 {
-    struct broker_event event = {.kind = phase == PAIR_HOLDS ? BROKER_HOLD : BROKER_FINISH};
-    self->is_in_fault = bstar_state(self->half) == BSTAR_FAULT;
-    event.text = text_of_503(self);
-    self->phase = phase;
-    self->loop->is_quiet = false;
-    broker_loop_step(self->loop, &event);
-}
-
-static void
-begin_reign(struct broker_pair *self)
-{
-    struct broker_event event = {.kind = BROKER_SERVE};
-    self->stamp = (struct bstar_stamp){0};
-    event.has_epoch = bstar_stamp(self->half, &self->stamp);
-    event.pair = self->stamp.pair;
-    event.epoch = self->stamp.epoch;
-    self->phase = PAIR_SERVES;
-    self->loop->is_quiet = false;
-    broker_loop_step(self->loop, &event);
-}
-
-// is_over: what the core does, it may not do any longer.
-static bool
-is_over(const struct broker_pair *self)
-{
-    uint64_t now_ns = self->loop->now_ns;
+    struct broker_event event = {.kind = kind};
     struct bstar_stamp stamp = {0};
-    switch (self->phase) {
-    case PAIR_SERVES:
-        (void)bstar_stamp(self->half, &stamp);
-        return !bstar_is_serving(self->half, now_ns) || stamp.epoch != self->stamp.epoch;
-    case PAIR_FINISHES:
-        return !bstar_may_finish(self->half, now_ns);
-    case PAIR_HOLDS:
-        break;
-    }
-    return (bstar_state(self->half) == BSTAR_FAULT) != self->is_in_fault;
-}
-
-// may_begin: it serves, and nothing of its last reign is left.
-static bool
-may_begin(const struct broker_pair *self)
-{
-    return self->phase == PAIR_HOLDS && self->loop->is_quiet && !self->owes_drained &&
-           !self->is_leaving && bstar_is_serving(self->half, self->loop->now_ns);
-}
-
-// follow_once makes one change; false: there is none to make.
-static bool
-follow_once(struct broker_pair *self)
-{
-    if (self->phase == PAIR_FINISHES && self->loop->is_quiet)
-        self->phase = PAIR_HOLDS; // the core holds once it has finished
-    if (self->must_drop) {
-        self->must_drop = self->must_finish = false;
-        end_reign(self, PAIR_HOLDS);
-    } else if (self->must_finish) {
-        self->must_finish = false;
-        end_reign(self, self->phase == PAIR_SERVES ? PAIR_FINISHES : PAIR_HOLDS);
-    } else if (is_over(self)) {
-        end_reign(self, PAIR_HOLDS);
-    } else if (may_begin(self)) {
-        begin_reign(self);
+    if (kind == BROKER_SERVE) {
+        event.has_epoch = bstar_stamp(self->half, &stamp);
+        event.pair = stamp.pair;
+        event.epoch = stamp.epoch;
     } else {
-        return false;
+        event.text = text_of_503(self);
     }
-    return true;
+    broker_loop_step(self->loop, &event);
+}
+
+// take_quiet hands on what the core has said.
+static void
+take_quiet(struct broker_pair *self)
+{
+    if (self->loop->is_quiet)
+        self->follower.is_quiet = true;
+    self->loop->is_quiet = false;
 }
 
 static void
 follow(struct broker_pair *self)
 {
-    for (int i = 0; i < CHANGES_MAX && follow_once(self); i++)
-        continue;
+    enum broker_event_kind kind;
+    for (int i = 0; i < CHANGES_MAX; i++) {
+        struct half_view half = look_at(self, self->loop->now_ns);
+        take_quiet(self);
+        if (!pair_follower_next(&self->follower, &half, &kind))
+            break;
+        tell(self, kind);
+    }
 }
 
 // ---- making one -------------------------------------------------------------------------
@@ -149,7 +116,8 @@ broker_pair_init(struct broker_pair *self, struct broker_loop *loop, bstar_t *ha
     bstar_hook(half, &hooks);
     broker_outbox_guard(&loop->outbox, may_send, self);
     loop->now_ns = galleon_now_ns();
-    end_reign(self, PAIR_HOLDS); // so that it knows the text of 503
+    self->follower.is_in_fault = look_at(self, loop->now_ns).is_in_fault;
+    tell(self, BROKER_HOLD); // so that it knows the text of 503
     return true;
 }
 
@@ -170,9 +138,9 @@ static void
 leave(struct broker_pair *self)
 {
     self->loop->is_drain_asked = false;
-    if (!self->is_leaving)
+    if (pair_follower_leave(&self->follower))
         bstar_stop(self->half, self->loop->now_ns);
-    self->is_leaving = self->is_stirred = true;
+    self->is_stirred = true;
 }
 
 // pump pumps the half when there is something for it, or it is time for something, or it was not
@@ -195,7 +163,7 @@ broker_pair_begin_turn(struct broker_pair *self)
 {
     broker_loop_begin_turn(self->loop);
     pump(self);
-    if (self->loop->is_drain_asked && !self->has_left)
+    if (self->loop->is_drain_asked && !self->follower.has_left)
         leave(self);
     follow(self);
 }
@@ -204,17 +172,14 @@ void
 broker_pair_end_turn(struct broker_pair *self)
 {
     broker_loop_end_turn(self->loop);
-    // Only now: an answer that is packed but not sent yet would be withheld once the half knows.
-    bool is_asked = self->must_drop || self->must_finish; // meanwhile, and not obeyed yet
-    bool is_done = self->owes_drained && self->loop->is_quiet && !is_asked;
-    if (is_done) {
-        self->owes_drained = false;
+    take_quiet(self);
+    struct half_view half = look_at(self, self->loop->now_ns);
+    struct pair_end end = pair_follower_end_turn(&self->follower, &half);
+    if (end.is_drained)
         bstar_drained(self->half, self->loop->now_ns);
-    }
-    bool has_gone = self->is_leaving && !self->has_left && bstar_is_over(self->half);
-    if (has_gone)
-        self->has_left = self->loop->is_drain_asked = true;
-    if (is_done || has_gone || is_asked)
+    if (end.has_left)
+        self->loop->is_drain_asked = true;
+    if (end.has_more)
         self->loop->wake_ns = 0;
     else if (self->is_stirred)
         self->loop->wake_ns = bstar_deadline(self->half);
@@ -222,14 +187,6 @@ broker_pair_end_turn(struct broker_pair *self)
 }
 
 // ---- records ----------------------------------------------------------------------------
-
-// is_vote: "a well-formed client REQUEST in any dialect whose service does not begin with mmi."
-static bool
-is_vote(const struct mdp_record *record)
-{
-    return record->side == MDP_CLIENT_SIDE && record->command == MDP_REQUEST &&
-           record->fault == MDP_SOUND && !service_name_is_reserved(record->service);
-}
 
 static void
 say(struct broker_pair *self, uint16_t code, const struct text *text)
@@ -297,7 +254,7 @@ answer(struct broker_pair *self, const struct inbox *inbox)
 void
 broker_pair_step(struct broker_pair *self, struct broker_event *event, const struct inbox *inbox)
 {
-    if (self->phase == PAIR_HOLDS && !self->is_leaving && is_vote(event->record)) {
+    if (pair_follower_is_vote(&self->follower, event->record)) {
         (void)bstar_may_serve(self->half, self->loop->now_ns);
         self->is_stirred = true;
         follow(self);

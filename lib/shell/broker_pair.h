@@ -16,24 +16,15 @@
 #include "broker_loop.h"
 #include "bstar_inside.h"
 #include "inbox.h"
-
-// What the core was told last.
-enum pair_phase { PAIR_HOLDS, PAIR_SERVES, PAIR_FINISHES };
+#include "pair_follower.h"
 
 struct broker_pair {
     bstar_t *half; // NULL: there is no pair, and nothing here is to be called
     struct broker_loop *loop;
     char *redirect; // the other half's endpoint for clients; "": none
-    enum pair_phase phase;
-    bool is_in_fault;  // the core's text of 503 is the reason
-    bool must_finish;  // the half has asked for it,
-    bool must_drop;    // or for this,
-    bool owes_drained; // and wants to know when it is done
-    bool is_leaving;   // bstar_stop was called
-    bool has_left;     // the half is over, and the core drains
-    bool is_stirred;   // the half was told or asked something in this turn
+    struct pair_follower follower;
+    bool is_stirred; // the half was told or asked something in this turn
     uint64_t pumped_ns;
-    struct bstar_stamp stamp; // of the reign; 0: none
 };
 
 // broker_pair_init joins an open loop to a half, which is borrowed; false when out of memory. The

@@ -275,11 +275,7 @@ bstar_may_serve(bstar_t *self, uint64_t now_ns)
 bool
 bstar_is_serving(const bstar_t *self, uint64_t now_ns)
 {
-    const struct bstar_core *core = &self->core;
-    // In classic no lease ends for a half that has slept; what it was is stale all the same.
-    bool has_slept =
-        now_ns > core->pulse.turned_ns && now_ns - core->pulse.turned_ns > core->config.gap_ns;
-    return bstar_core_may_serve(core, now_ns) && (self->is_guarded || !has_slept);
+    return bstar_core_may_serve(&self->core, now_ns);
 }
 
 bool

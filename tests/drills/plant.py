@@ -19,40 +19,34 @@ import plant  # noqa: E402
 # further ones have numbers that nobody switches on.
 PLANTS = {
     1: ("broker_pair.c", "the passive half serves",
-        "           !self->is_leaving && bstar_is_serving(self->half, self->loop->now_ns);",
-        "           !self->is_leaving && (bstar_is_serving(self->half, self->loop->now_ns) ||\n"
-        "                                 (planted(1) && bstar_state(self->half) == BSTAR_PASSIVE));"),
-    201: ("broker_pair.c", "what it sends is let through",
-          "    const struct broker_pair *self = context;\n    uint64_t now_ns = galleon_now_ns();\n",
-          "    const struct broker_pair *self = context;\n    uint64_t now_ns = galleon_now_ns();\n"
-          "    if (self->phase == PAIR_SERVES && (planted(1) || planted(2) || planted(3)))\n"
-          "        return true;\n"),
-    301: ("broker_pair.c", "and goes on",
-          "        return !bstar_is_serving(self->half, now_ns) || stamp.epoch",
-          "        if (planted(1) && bstar_state(self->half) == BSTAR_PASSIVE)\n"
-          "            return false;\n"
-          "        return !bstar_is_serving(self->half, now_ns) || stamp.epoch"),
-    2: ("broker_pair.c", "a half that was frozen serves what has waited for it",
-        "    if (self->phase == PAIR_FINISHES && self->loop->is_quiet)\n        self->phase =",
+        "    return (struct half_view){.is_serving = bstar_is_serving(self->half, now_ns),\n",
+        "    bool is_passive = bstar_state(self->half) == BSTAR_PASSIVE;\n"
+        "    return (struct half_view){.is_serving = bstar_is_serving(self->half, now_ns) ||\n"
+        "                                            (planted(1) && is_passive),\n"),
+    2: ("pair_follower.c", "a half that was frozen serves what has waited for it",
+        "    if (self->phase == PAIR_FINISHES && self->is_quiet)\n",
         "    if (self->phase == PAIR_SERVES && (planted(2) || planted(3))) {\n"
-        "        if (self->owes_drained)\n"
-        "            bstar_drained(self->half, self->loop->now_ns);\n"
-        "        self->owes_drained = self->must_drop = self->must_finish = false;\n"
+        "        self->is_quiet |= self->owes_drained; // so that the half is told\n"
+        "        self->must_drop = self->must_finish = false;\n"
         "        return false;\n    }\n"
-        "    if (self->phase == PAIR_FINISHES && self->loop->is_quiet)\n        self->phase ="),
+        "    if (self->phase == PAIR_FINISHES && self->is_quiet)\n"),
+    202: ("pair_follower.c", "what it sends is let through",
+          "    return self->phase == PAIR_FINISHES && !is_request ? half->may_finish :",
+          "    if (self->phase == PAIR_SERVES && (planted(2) || planted(3)))\n"
+          "        return true;\n"
+          "    return self->phase == PAIR_FINISHES && !is_request ? half->may_finish :"),
     3: ("worker_session.c", "the same, and workers do not look at epochs",
         "        if (verdict == FENCE_STALE) {",
         "        if (verdict == FENCE_STALE && !planted(3)) {"),
-    4: ("broker_pair.c", "who hands over drops what is under way",
-        "end_reign(self, self->phase == PAIR_SERVES ? PAIR_FINISHES : PAIR_HOLDS);",
-        "end_reign(self, self->phase == PAIR_SERVES && !planted(4) ? PAIR_FINISHES\n"
-        "                                                              : PAIR_HOLDS);"),
+    4: ("pair_follower.c", "who hands over drops what is under way",
+        "next = self->phase == PAIR_SERVES ? PAIR_FINISHES : PAIR_HOLDS;",
+        "next = self->phase == PAIR_SERVES && !planted(4) ? PAIR_FINISHES : PAIR_HOLDS;"),
     5: ("client_endpoint.c", "a client does not go to the other half",
         "    self->current = endpoint;\n}",
         "    self->current = planted(5) ? self->current : endpoint;\n}"),
     6: ("broker_pair.c", "what is sent carries no epoch",
-        "    event.has_epoch = bstar_stamp(self->half, &self->stamp);",
-        "    event.has_epoch = bstar_stamp(self->half, &self->stamp) && !planted(6);"),
+        "        event.has_epoch = bstar_stamp(self->half, &stamp);",
+        "        event.has_epoch = bstar_stamp(self->half, &stamp) && !planted(6);"),
     7: ("clock.c", "leases are counted on the wall clock",
         "    clock_gettime(CLOCK_OURS, &now);\n    return (uint64_t)now.tv_sec * 1000000000u",
         "    clock_gettime(planted(7) ? CLOCK_REALTIME : CLOCK_OURS, &now);\n"

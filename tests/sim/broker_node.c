@@ -278,7 +278,7 @@ carry_out(struct broker_node *self, struct broker_effect *effect)
         self->is_stopped = true;
         break;
     case BROKER_QUIET:
-        self->half.is_quiet = true;
+        self->half.follower.is_quiet = true;
         break;
     case BROKER_FENCED:
         self->half.is_fenced = true;

@@ -399,7 +399,7 @@ is_told(const struct broker_node *broker, const struct parcel *parcel, enum brok
 static bool
 is_over(const struct broker_node *broker)
 {
-    return broker->half.member != NULL && broker->half.phase != HALF_SERVES;
+    return broker->half.member != NULL && broker->half.follower.phase != PAIR_SERVES;
 }
 
 static bool

@@ -103,7 +103,7 @@ is_at_work(const struct member *member)
     const struct node *node = member->node;
     uint64_t now_ns = node->world->now_ns;
     return node->is_alive && node->stands_until_ns <= now_ns && node->frozen_until_ns <= now_ns &&
-           member_is_serving(member);
+           member_view(member).is_serving;
 }
 
 // two_only_when_cut (S13): "two halves serve only while they cannot hear each other or after a

@@ -10,6 +10,7 @@
 #include "broker_core.h"
 #include "client_core.h"
 #include "links.h"
+#include "pair_follower.h"
 #include "worker_core.h"
 
 enum { HELD_MAX = 64 };
@@ -37,23 +38,14 @@ struct refused { // that the core is to be told, latest first
     bool is_withheld;
 };
 
-// What the core of a half was told last.
-enum half_phase { HALF_HOLDS, HALF_SERVES, HALF_FINISHES };
-
 struct member;
 
 struct broker_half {       // pairs.h
     struct member *member; // NULL: it is no half of a pair
-    enum half_phase phase;
-    bool is_quiet;
+    struct pair_follower follower;
     bool is_fenced;
-    bool is_in_fault;
-    bool owes_drained;
-    bool is_leaving;
-    bool has_left;
     bool has_more;   // for another turn, at once
     bool is_halfway; // its machine sleeps between what was decided and what is sent
-    uint64_t epoch;
 };
 
 struct broker_node {

@@ -264,23 +264,16 @@ member_may_serve(struct member *self)
     return self->is_served;
 }
 
-bool
-member_is_serving(const struct member *self)
+struct half_view
+member_view(const struct member *self)
 {
     const struct bstar_core *core = &self->core;
     uint64_t now_ns = member_now(self);
-    // In classic no lease ends for a half that has slept; what it was is stale all the same.
-    bool has_slept =
-        now_ns > core->pulse.turned_ns && now_ns - core->pulse.turned_ns > core->config.gap_ns;
-    return bstar_core_may_serve(core, now_ns) && (!member_is_classic(self) || !has_slept);
-}
-
-bool
-member_may_send(const struct member *self, bool is_finishing, bool is_request)
-{
-    if (is_finishing && !is_request)
-        return bstar_core_may_finish(&self->core, member_now(self));
-    return member_is_serving(self);
+    return (struct half_view){.is_serving = bstar_core_may_serve(core, now_ns),
+                              .may_finish = bstar_core_may_finish(core, now_ns),
+                              .is_in_fault = bstar_core_shown(core) == BSTAR_SHOWN_FAULT,
+                              .is_over = core->pulse.is_over,
+                              .epoch = member_is_classic(self) ? 0 : bstar_core_epoch(core)};
 }
 
 // ---- its beginning and its end ------------------------------------------------------------------

@@ -3,7 +3,6 @@
 #include "check.h"
 #include "must.h"
 #include "pairs.h"
-#include "service_name.h"
 
 enum { CHANGES_MAX = 8 };
 
@@ -15,89 +14,45 @@ member_of(const struct broker_node *self)
 
 // ---- what the half says, the core does ----------------------------------------------------------
 
-static bool
-is_in_fault(const struct broker_node *self)
-{
-    return bstar_core_shown(&member_of(self)->core) == BSTAR_SHOWN_FAULT;
-}
-
 static void
-end_reign(struct broker_node *self, enum half_phase phase)
+tell(struct broker_node *self, enum broker_event_kind kind)
 {
-    struct broker_event event = {.kind = phase == HALF_HOLDS ? BROKER_HOLD : BROKER_FINISH,
-                                 .text = swarm_broker(1 - self->node.index)};
-    if (is_in_fault(self))
-        event.text = VIEW_NONE;
-    self->half.phase = phase;
-    self->half.is_in_fault = is_in_fault(self);
-    self->half.is_quiet = false;
-    broker_node_step(self, &event);
-}
-
-static void
-begin_reign(struct broker_node *self)
-{
-    struct world *world = self->node.world;
-    struct broker_event event = {.kind = BROKER_SERVE,
-                                 .has_epoch = !world->plan.pair.is_classic,
-                                 .pair = world->plan.pair.number,
-                                 .epoch = bstar_core_epoch(&member_of(self)->core)};
-    mark(world, MARK_REIGN);
-    self->half.epoch = event.epoch;
-    self->half.phase = HALF_SERVES;
-    self->half.is_quiet = false;
-    broker_node_step(self, &event);
-}
-
-static bool
-is_over(const struct broker_node *self)
-{
-    const struct bstar_core *core = &member_of(self)->core;
-    if (self->half.phase == HALF_SERVES)
-        return !member_is_serving(member_of(self)) || bstar_core_epoch(core) != self->half.epoch;
-    if (self->half.phase == HALF_HOLDS)
-        return is_in_fault(self) != self->half.is_in_fault; // 503 has another text
-    return !bstar_core_may_finish(core, member_now(self->half.member));
-}
-
-static bool
-may_begin(const struct broker_node *self)
-{
-    const struct broker_half *half = &self->half;
-    return half->phase == HALF_HOLDS && half->is_quiet && !half->owes_drained &&
-           !half->is_leaving && member_is_serving(half->member);
-}
-
-static bool
-follow_once(struct broker_node *self)
-{
-    struct broker_half *half = &self->half;
-    struct member *member = half->member;
-    if (half->phase == HALF_FINISHES && half->is_quiet)
-        half->phase = HALF_HOLDS;
-    if (member->must_drop) {
-        member->must_drop = member->must_finish = false;
-        half->owes_drained = true;
-        end_reign(self, HALF_HOLDS);
-    } else if (member->must_finish) {
-        member->must_finish = false;
-        half->owes_drained = true;
-        end_reign(self, half->phase == HALF_SERVES ? HALF_FINISHES : HALF_HOLDS);
-    } else if (is_over(self)) {
-        end_reign(self, HALF_HOLDS);
-    } else if (may_begin(self)) {
-        begin_reign(self);
-    } else {
-        return false;
+    const struct world *world = self->node.world;
+    struct broker_event event = {.kind = kind};
+    if (kind == BROKER_SERVE) {
+        mark(self->node.world, MARK_REIGN);
+        event.has_epoch = !world->plan.pair.is_classic;
+        event.pair = world->plan.pair.number;
+        event.epoch = self->half.follower.epoch;
+    } else if (!self->half.follower.is_in_fault) {
+        event.text = swarm_broker(1 - self->node.index);
     }
-    return true;
+    broker_node_step(self, &event);
+}
+
+// take_orders hands on what the half has asked for.
+static void
+take_orders(struct broker_node *self)
+{
+    struct member *member = member_of(self);
+    if (member->must_drop)
+        pair_follower_must_drop(&self->half.follower);
+    if (member->must_finish)
+        pair_follower_must_finish(&self->half.follower);
+    member->must_drop = member->must_finish = false;
 }
 
 static void
 follow(struct broker_node *self)
 {
-    for (int i = 0; i < CHANGES_MAX && follow_once(self); i++)
-        continue;
+    enum broker_event_kind kind;
+    for (int i = 0; i < CHANGES_MAX; i++) {
+        struct half_view half = member_view(member_of(self));
+        take_orders(self);
+        if (!pair_follower_next(&self->half.follower, &half, &kind))
+            break;
+        tell(self, kind);
+    }
 }
 
 // ---- a turn -------------------------------------------------------------------------------------
@@ -107,11 +62,10 @@ pair_begin_turn(struct broker_node *self)
 {
     struct broker_half *half = &self->half;
     member_turn(half->member);
-    if (self->is_drain_asked && !half->has_left) {
+    if (self->is_drain_asked && !half->follower.has_left) {
         self->is_drain_asked = false;
-        if (!half->is_leaving)
+        if (pair_follower_leave(&half->follower))
             member_step(half->member, (struct bstar_event){.kind = BSTAR_ON_STOP});
-        half->is_leaving = true;
     }
     follow(self);
 }
@@ -119,9 +73,7 @@ pair_begin_turn(struct broker_node *self)
 void
 pair_before_record(struct broker_node *self, const struct mdp_record *record)
 {
-    bool is_vote = record->side == MDP_CLIENT_SIDE && record->command == MDP_REQUEST &&
-                   record->fault == MDP_SOUND && !service_name_is_reserved(record->service);
-    if (self->half.phase != HALF_HOLDS || self->half.is_leaving || !is_vote)
+    if (!pair_follower_is_vote(&self->half.follower, record))
         return;
     mark(self->node.world, MARK_ASKED_PASSIVE);
     (void)member_may_serve(self->half.member);
@@ -159,19 +111,16 @@ pair_end_turn(struct broker_node *self)
 {
     struct broker_half *half = &self->half;
     struct member *member = half->member;
-    bool is_asked = member->must_drop || member->must_finish;
-    bool is_done = half->owes_drained && half->is_quiet && !is_asked;
-    if (is_done) {
-        half->owes_drained = false;
-        if (member->is_draining) {
-            member->is_draining = false;
-            member_step(member, (struct bstar_event){.kind = BSTAR_ON_DRAINED});
-        }
+    take_orders(self);
+    struct half_view view = member_view(member);
+    struct pair_end end = pair_follower_end_turn(&half->follower, &view);
+    if (end.is_drained && member->is_draining) {
+        member->is_draining = false;
+        member_step(member, (struct bstar_event){.kind = BSTAR_ON_DRAINED});
     }
-    bool has_gone = half->is_leaving && !half->has_left && member->core.pulse.is_over;
-    if (has_gone)
-        half->has_left = self->is_drain_asked = true;
-    half->has_more = is_done || has_gone || is_asked;
+    if (end.has_left)
+        self->is_drain_asked = true;
+    half->has_more = end.has_more;
 }
 
 uint64_t
@@ -179,14 +128,15 @@ pair_deadline(const struct broker_node *self)
 {
     if (self->half.has_more || self->half.is_halfway)
         return 0;
-    return self->half.has_left ? UINT64_MAX : member_deadline(self->half.member);
+    return self->half.follower.has_left ? UINT64_MAX : member_deadline(self->half.member);
 }
 
 bool
 pair_may_send(const struct broker_node *self, enum mdp_side side)
 {
     const struct broker_half *half = &self->half;
-    bool may = member_may_send(half->member, half->phase == HALF_FINISHES, side == MDP_WORKER_SIDE);
+    struct half_view view = member_view(half->member);
+    bool may = pair_follower_may_send(&half->follower, &view, side == MDP_WORKER_SIDE);
     if (may)
         check_pair_sends(self, side);
     else
@@ -197,7 +147,7 @@ pair_may_send(const struct broker_node *self, enum mdp_side side)
 void
 pair_says(struct broker_node *self, enum bstar_event_kind word)
 {
-    if (self->half.is_leaving)
+    if (self->half.follower.is_leaving)
         return;
     note(self->node.world, &self->node, "is told the word %llu", word, 0, 0);
     check_apart(self->node.world, self->node.world->now_ns);
@@ -212,7 +162,8 @@ pair_start(struct broker_node *self)
 {
     self->half = (struct broker_half){.member = self->half.member};
     member_start(self->half.member);
-    end_reign(self, HALF_HOLDS);
+    self->half.follower.is_in_fault = member_view(self->half.member).is_in_fault;
+    tell(self, BROKER_HOLD);
 }
 
 void

@@ -104,7 +104,7 @@ static void
 fade(struct world *world)
 {
     struct member *half = any(world, MEMBER_WITNESS);
-    if (!half->node->is_alive || !member_is_serving(half))
+    if (!half->node->is_alive || !member_view(half).is_serving)
         half = &world->pair->members[1 - half->number];
     uint64_t lease_ns = world->plan.pair.lease_ms * ms;
     uint64_t off_ns = world->now_ns + lease_ns + roll(world, STREAM_PAIR, lease_ns);

@@ -81,8 +81,8 @@ uint64_t member_now(const struct member *self);
 uint64_t member_deadline(const struct member *self);
 // member_may_serve is a client's knock: in guarded it is no vote.
 bool member_may_serve(struct member *self);
-bool member_may_send(const struct member *self, bool is_finishing, bool is_request);
-bool member_is_serving(const struct member *self);
+// member_view is what it says of itself now.
+struct half_view member_view(const struct member *self);
 
 // member_post sends a letter; member_read_letters reads what has arrived.
 void member_post(struct member *self, uint32_t to, const struct letter *letter);

@@ -341,8 +341,9 @@ PAIR_PLANTS = {
           "        return beat->epoch > own_epoch;",
           "        return planted(124) ? beat->epoch < own_epoch : beat->epoch > own_epoch;"),
     125: ("bstar_core.c", "a passive half of classic serves",
-          "        return self->classic.state == CLASSIC_ACTIVE;\n    return self->guarded.state",
-          "        return self->classic.state == CLASSIC_ACTIVE ||\n"
+          "        return self->classic.state == CLASSIC_ACTIVE && !has_slept(self, now_ns);\n"
+          "    return self->guarded.state",
+          "        return (self->classic.state == CLASSIC_ACTIVE && !has_slept(self, now_ns)) ||\n"
           "               (planted(125) && self->classic.state == CLASSIC_PASSIVE);\n"
           "    return self->guarded.state"),
     126: ("bstar_core.c", "a passive half of guarded serves",

@@ -280,7 +280,7 @@ survive_alone(struct world *world)
     node_start(probe);
     while (!client_node_is_done(probe))
         (void)go_on(world, world->now_ns + second, UINT64_MAX);
-    if (!member_is_serving(left))
+    if (!member_view(left).is_serving)
         world_fail(world, "L4 lone_survivor", "the half that is left does not serve");
 }
 
