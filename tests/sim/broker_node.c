@@ -479,15 +479,6 @@ kill(struct node *node)
     self->core = NULL;
 }
 
-static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 // stop is the end of a drained process; another one follows.
 static void
 stop(struct broker_node *self)
@@ -497,8 +488,7 @@ stop(struct broker_node *self)
     check_broker_stopped(self);
     node_kill(&self->node);
     if (!world->is_over)
-        world_at(world, world->now_ns + roll(world, STREAM_TROUBLE, 3000 * ms), start_again,
-                 &self->node, self->node.life);
+        node_start_after(&self->node, roll(world, STREAM_TROUBLE, 3000 * ms));
 }
 
 static void

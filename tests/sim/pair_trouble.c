@@ -156,15 +156,6 @@ pause_one(struct world *world)
     node_stand(node, world->now_ns + while_ns);
 }
 
-static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 // kill_some ends a member, or all three, as with the power.
 static void
 kill_some(struct world *world)
@@ -176,7 +167,7 @@ kill_some(struct world *world)
         if ((which != i && which != size) || !node->is_alive)
             continue;
         node_kill(node);
-        world_at(world, world->now_ns + a_while(world), start_again, node, node->life);
+        node_start_after(node, a_while(world));
     }
     mark(world, which == size ? MARK_ALL_MEMBERS_KILLED : MARK_MEMBER_KILLED);
 }

@@ -73,15 +73,6 @@ task_release(struct task *self, struct node *node)
         node_wake_at(node, self->due_ns);
 }
 
-static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 bool
 task_kills(struct task *self, struct node *node)
 {
@@ -90,8 +81,7 @@ task_kills(struct task *self, struct node *node)
         return false;
     mark(world, MARK_PIRATE_DIED_OF_REQUEST);
     node_kill(node);
-    world_at(world, world->now_ns + roll_gap(world, STREAM_APPS, second), start_again, node,
-             node->life);
+    node_start_after(node, roll_gap(world, STREAM_APPS, second));
     return true;
 }
 

@@ -84,15 +84,6 @@ req_of(struct node *node)
 }
 
 static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
-static void
 req_answer(struct req_node *self)
 {
     const struct mdp_body none = {0};
@@ -133,8 +124,7 @@ req_is_lost(struct req_node *self)
         return false;
     mark(world, MARK_REQ_LOST);
     node_kill(&self->node);
-    world_at(world, world->now_ns + roll(world, STREAM_APPS, second), start_again, &self->node,
-             self->node.life);
+    node_start_after(&self->node, roll(world, STREAM_APPS, second));
     return true;
 }
 

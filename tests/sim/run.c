@@ -30,15 +30,6 @@ on_broken_must(const char *file, int line, const char *condition)
 
 // ---- the nodes ----------------------------------------------------------------------------------
 
-static void
-start_late(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 static uint64_t
 start_of(const struct plan *plan, const struct node *node)
 {
@@ -96,8 +87,7 @@ add_nodes(struct world *world)
     }
     for (uint32_t i = 0; i < world->node_count; i++)
         if (world->nodes[i]->whole == NULL)
-            world_at(world, start_of(&world->plan, world->nodes[i]), start_late, world->nodes[i],
-                     0);
+            node_start_after(world->nodes[i], start_of(&world->plan, world->nodes[i]));
 }
 
 static void

@@ -621,15 +621,6 @@ take_answers(struct titanic_node *self)
     }
 }
 
-static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 // ends_at_once ends it at the worst time: between what it was told and what it says next. Where a
 // disk lies, what was told is more than there is.
 static bool
@@ -653,7 +644,7 @@ end_in_doubt(struct titanic_node *self)
     struct world *world = self->node.world;
     uint64_t away_ns = roll(world, STREAM_TITANIC, RESTART_MS_MAX) * ms;
     node_kill(&self->node);
-    world_at(world, world->now_ns + away_ns, start_again, &self->node, self->node.life);
+    node_start_after(&self->node, away_ns);
 }
 
 // end_drained: its drain is over, so it has gone, and it is started again.
@@ -826,8 +817,7 @@ end_a_client(struct world *world)
         if (!node->is_alive || strcmp(node->kind->name, "durable") != 0)
             continue;
         node_kill(node);
-        world_at(world, world->now_ns + roll(world, STREAM_TITANIC, second), start_again, node,
-                 node->life);
+        node_start_after(node, roll(world, STREAM_TITANIC, second));
         return;
     }
 }
@@ -843,7 +833,7 @@ end_now_and_then(struct world *world, void *object, uint64_t is_first)
         mark(world, MARK_TITANIC_RESTARTED);
         node_kill(node);
         uint64_t away_ns = roll_gap(world, STREAM_TITANIC, 2 * second);
-        world_at(world, world->now_ns + away_ns, start_again, node, node->life);
+        node_start_after(node, away_ns);
     }
     if (is_first == 0 && has(world, FAULT_KILL_CLIENT))
         end_a_client(world);

@@ -37,15 +37,6 @@ pick(struct world *world, const char *kind)
 }
 
 static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
-static void
 restart(struct node *node)
 {
     struct world *world = node->world;
@@ -53,7 +44,7 @@ restart(struct node *node)
     // Half of them come back at once, the others take their time.
     uint64_t away_ns = roll(world, STREAM_TROUBLE, 2) == 0 ? roll(world, STREAM_TROUBLE, 500 * ms)
                                                            : a_while(world);
-    world_at(world, world->now_ns + away_ns, start_again, node, node->life);
+    node_start_after(node, away_ns);
 }
 
 static void
@@ -213,8 +204,7 @@ stop_worker(struct world *world, void *object, uint64_t life)
         worker_node_stop(node);
     else
         pirate_node_stop(node);
-    world_at(world, world->now_ns + roll(world, STREAM_TROUBLE, 3 * second), start_again, node,
-             node->life);
+    node_start_after(node, roll(world, STREAM_TROUBLE, 3 * second));
 }
 
 static void

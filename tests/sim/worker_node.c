@@ -234,15 +234,6 @@ next_due(const struct worker_node *self)
     return due_ns;
 }
 
-static void
-start_again(struct world *world, void *object, uint64_t life)
-{
-    (void)world;
-    struct node *node = object;
-    if (node->life == life)
-        node_start(node);
-}
-
 // work does what the application has done by now; false: the process died of it.
 static bool
 work(struct worker_node *self)
@@ -261,8 +252,7 @@ work(struct worker_node *self)
                 check_effect(&self->node, job->request);
             }
             node_kill(&self->node);
-            world_at(world, world->now_ns + roll_gap(world, STREAM_APPS, second), start_again,
-                     &self->node, self->node.life);
+            node_start_after(&self->node, roll_gap(world, STREAM_APPS, second));
             return false;
         }
         answer(self, job);

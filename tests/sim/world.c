@@ -365,6 +365,22 @@ node_start(struct node *self)
     node_poke(self);
 }
 
+static void
+start_if_still(struct world *world, void *object, uint64_t life)
+{
+    (void)world;
+    struct node *self = object;
+    if (self->life == life)
+        node_start(self);
+}
+
+void
+node_start_after(struct node *self, uint64_t while_ns)
+{
+    struct world *world = self->world;
+    world_at(world, world->now_ns + while_ns, start_if_still, self, self->life);
+}
+
 void
 node_kill(struct node *self)
 {

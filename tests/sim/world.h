@@ -216,6 +216,8 @@ node_now(const struct node *self)
 // node_is: is it of the kind of that name, or what is there in its place in a world of pirates?
 bool node_is(const struct node *self, const char *kind);
 void node_start(struct node *self);
+// node_start_after starts it in a while, unless something else has meanwhile.
+void node_start_after(struct node *self, uint64_t while_ns);
 void node_kill(struct node *self);
 // node_poke: something has arrived, or the deadline may be another.
 void node_poke(struct node *self);
