@@ -148,13 +148,6 @@ bstar_alarm(struct bstar_core *self, const char *why)
     bstar_add_effect(self, BSTAR_DO_ALARM)->why = why;
 }
 
-void
-bstar_count_fault(struct bstar_core *self, enum bstar_fault fault)
-{
-    self->stats.faults[fault]++;
-    self->effects->fault = fault;
-}
-
 bool
 bstar_has_other_lease(const struct bstar_core *self, const struct bstar_message *message)
 {
@@ -271,7 +264,6 @@ void
 bstar_core_step(struct bstar_core *self, const struct bstar_event *event,
                 struct bstar_effects *effects)
 {
-    effects->fault = BSTAR_SOUND;
     effects->count = 0;
     effects->fact_count = 0;
     if (self->pulse.is_over)
@@ -437,7 +429,6 @@ bstar_table_run(struct bstar_core *self, enum bstar_table table, size_t row,
                 const struct bstar_event *event, struct bstar_effects *effects)
 {
     must(row < bstar_table_rows(table));
-    effects->fault = BSTAR_SOUND;
     effects->count = 0;
     effects->fact_count = 0;
     self->now_ns = bstar_larger(event->now_ns, self->now_ns);

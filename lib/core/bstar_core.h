@@ -151,7 +151,6 @@ struct bstar_fact {
 };
 
 struct bstar_effects {
-    enum bstar_fault fault; // guarded, witness: what the MESSAGE was counted for, SOUND: nothing
     size_t count;
     size_t fact_count; // those beyond the last are left out
     struct bstar_effect list[BSTAR_EFFECTS_MAX];

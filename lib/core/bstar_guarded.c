@@ -206,6 +206,13 @@ renew_soon(struct bstar_core *self)
 
 // ---- stopping to serve ----------------------------------------------------------------------
 
+void
+bstar_guarded_end_finishing(struct bstar_core *self)
+{
+    if (self->guarded.is_soft)
+        bstar_add_effect(self, BSTAR_DO_DROP);
+}
+
 static void
 drain_soft(struct bstar_core *self)
 {
@@ -311,6 +318,7 @@ static void
 fault(struct bstar_core *self, const char *why)
 {
     self->guarded.fault_why = why;
+    bstar_guarded_end_finishing(self);
     self->guarded.is_soft = false;
     self->guarded.lease_ns = 0;
     self->guarded.has_word = false;

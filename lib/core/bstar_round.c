@@ -237,7 +237,7 @@ on_denial(struct bstar_core *self, const struct bstar_message *message, uint8_t 
     struct bstar_round *round = &self->guarded.rounds[number];
     round->denials |= voter;
     if (bstar_has_other_lease(self, message))
-        bstar_count_fault(self, BSTAR_OTHER_LEASE);
+        self->stats.faults[BSTAR_OTHER_LEASE]++;
     round->left_ns = bstar_smaller(round->left_ns, message->left_ms * (uint64_t)1000000);
     if (message->epoch > self->guarded.epoch)
         run(self, GUARDED_DENIED);
@@ -346,7 +346,7 @@ on_message(struct bstar_core *self, const struct bstar_event *event)
     struct bstar_guarded *guarded = &self->guarded;
     enum bstar_fault fault = fault_of(self, event);
     if (fault != BSTAR_SOUND || guarded->state == GUARDED_START) {
-        bstar_count_fault(self, fault);
+        self->stats.faults[fault]++;
         run(self, GUARDED_MALFORMED);
         return;
     }
@@ -498,8 +498,10 @@ bstar_guarded_tick(struct bstar_core *self)
     uint64_t now_ns = self->now_ns;
     if (guarded->state == GUARDED_QUARANTINE && now_ns >= guarded->quarantine_ns)
         run(self, GUARDED_QUARANTINE_OVER);
-    if (guarded->state == GUARDED_DRAINING && guarded->is_soft && now_ns >= guarded->drain_ns)
+    if (guarded->state == GUARDED_DRAINING && guarded->is_soft && now_ns >= guarded->drain_ns) {
+        bstar_guarded_end_finishing(self);
         run(self, GUARDED_DRAINED);
+    }
     if (now_ns >= guarded->round_ns)
         on_round_due(self);
     if (guarded->state == GUARDED_START || now_ns < self->pulse.beat_ns)

@@ -30,8 +30,6 @@ void bstar_accept(struct bstar_core *self);
 void bstar_decline(struct bstar_core *self, const char *why, uint64_t wait_ns);
 void bstar_refuse(struct bstar_core *self, const char *why);
 void bstar_alarm(struct bstar_core *self, const char *why);
-// bstar_count_fault counts what is wrong with the message of this step, and says it.
-void bstar_count_fault(struct bstar_core *self, enum bstar_fault fault);
 void bstar_exit(struct bstar_core *self);
 
 // bstar_heard notes a sign of life. Where the progress that the peer shows stands still, the
@@ -86,6 +84,8 @@ void bstar_guarded_judge(struct bstar_core *self);
 void bstar_guarded_event(struct bstar_core *self, const struct bstar_event *event);
 void bstar_guarded_tick(struct bstar_core *self);
 uint64_t bstar_guarded_deadline(const struct bstar_core *self);
+// bstar_guarded_end_finishing: what a soft drain has not finished is to be dropped.
+void bstar_guarded_end_finishing(struct bstar_core *self);
 extern const struct bstar_table_view bstar_guarded_view;
 
 // ---- bstar_voter.c ---------------------------------------------------------------------

@@ -54,7 +54,7 @@ say_no(struct bstar_core *self)
 static enum voter_verdict
 deny_lease(struct bstar_core *self)
 {
-    bstar_count_fault(self, BSTAR_OTHER_LEASE);
+    self->stats.faults[BSTAR_OTHER_LEASE]++;
     return VOTER_NO;
 }
 
@@ -375,7 +375,7 @@ on_request(struct bstar_core *self, const struct bstar_event *event)
              (message->command < BSTAR_ASK || message->command > BSTAR_RELEASE))
         fault = BSTAR_BAD_SENDER;
     if (fault != BSTAR_SOUND) {
-        bstar_count_fault(self, fault);
+        self->stats.faults[fault]++;
         voter_malformed(self);
         return;
     }

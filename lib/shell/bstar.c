@@ -56,14 +56,8 @@ drain(bstar_t *self, void (*hook)(void *ctx))
 }
 
 static void
-change(bstar_t *self, const struct bstar_effect *effect)
+change(bstar_t *self)
 {
-    // A soft drain whose time is over ends without being asked to.
-    if (self->is_guarded && effect->was == GUARDED_DRAINING && self->is_draining) {
-        self->is_draining = false;
-        if (self->hooks.drop != NULL)
-            self->hooks.drop(self->hooks.ctx);
-    }
     bstar_state_t was = self->shown;
     self->shown = bstar_state(self);
     if (self->shown != was && self->on_change != NULL)
@@ -88,7 +82,7 @@ carry_out(bstar_t *self, const struct bstar_effect *effect)
         write_record(self, &effect->record);
         break;
     case BSTAR_DO_CHANGE:
-        change(self, effect);
+        change(self);
         break;
     case BSTAR_DO_SERVE:
         self->is_served = true;

@@ -395,7 +395,6 @@ who_answers_in_the_place_of_another_is_no_voter(void **state)
     rig_message(&rig, BSTAR_FROM_WITNESS, grant); // --witness leads to the peer
     assert_int_equal(state_of(&rig), GUARDED_ASKING);
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 1);
-    assert_int_equal(rig.effects.fault, BSTAR_BAD_SENDER);
     assert_true(bstar_core_witness_is_silent(&rig.core));
     grant.state = BSTAR_STATE_OF_WITNESS;
     grant.pair = RIG_PAIR;
@@ -405,7 +404,7 @@ who_answers_in_the_place_of_another_is_no_voter(void **state)
     assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 2);
     rig_message(&rig, BSTAR_FROM_WITNESS, grant);
     assert_int_equal(state_of(&rig), GUARDED_CANDIDATE);
-    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+    assert_int_equal(rig.core.stats.faults[BSTAR_BAD_SENDER], 2);
 }
 
 // ---- LEASE --------------------------------------------------------------------------
@@ -444,13 +443,12 @@ who_counts_with_another_lease_is_denied(void **state)
             assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.command, BSTAR_DENY);
             assert_int_equal(rig_effect(&rig, BSTAR_DO_REPLY)->message.lease_ms, 1000);
             assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), 0);
-            assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
             assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
             // An older member does not say.
             question.lease_ms = 0;
             rig_message(&rig, BSTAR_FROM_PEER, question);
             assert_int_equal(rig_has(&rig, BSTAR_DO_STORE), commands[i] != BSTAR_ASK);
-            assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+            assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
         }
 }
 
@@ -466,10 +464,9 @@ half_that_is_denied_by_another_lease_says_so(void **state)
     struct bstar_message denial = {
         .command = BSTAR_DENY, .nonce = guarded->rounds[guarded->newest].nonce, .lease_ms = 1000};
     rig_message(&rig, BSTAR_FROM_WITNESS, denial);
-    assert_int_equal(rig.effects.fault, BSTAR_SOUND);
+    assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 0);
     denial.lease_ms = 5000;
     rig_message(&rig, BSTAR_FROM_WITNESS, denial);
-    assert_int_equal(rig.effects.fault, BSTAR_OTHER_LEASE);
     assert_int_equal(rig.core.stats.faults[BSTAR_OTHER_LEASE], 1);
     assert_int_equal(state_of(&rig), GUARDED_ACTIVE);
 }
@@ -538,10 +535,25 @@ drain_that_does_not_end_is_ended(void **state)
     rig_say(&rig, BSTAR_ON_DEMOTE);
     rig_wait(&rig, 249);
     assert_int_equal(state_of(&rig), GUARDED_DRAINING);
+    assert_int_equal(rig_has(&rig, BSTAR_DO_DROP), 0);
     rig_wait(&rig, 1);
     assert_int_equal(state_of(&rig), GUARDED_PASSIVE);
+    assert_int_equal(rig.effects.list[0].kind, BSTAR_DO_DROP); // and only then is it released
+    assert_int_equal(rig_has(&rig, BSTAR_DO_DROP), 1);
     rig_say(&rig, BSTAR_ON_DRAINED); // later than we waited
     assert_int_equal(rig.effects.count, 0);
+}
+
+static void
+drain_whose_store_fails_is_ended(void **state)
+{
+    (void)state;
+    struct bstar_rig rig;
+    start_active(&rig);
+    rig_say(&rig, BSTAR_ON_DEMOTE);
+    rig_say(&rig, BSTAR_ON_FAILED);
+    assert_int_equal(state_of(&rig), GUARDED_FAULT);
+    assert_int_equal(rig_has(&rig, BSTAR_DO_DROP), 1);
 }
 
 static void
@@ -859,6 +871,7 @@ main(void)
         cmocka_unit_test(beats_that_were_queued_in_a_gap_are_dropped),
         cmocka_unit_test(demote_drains_then_releases_then_holds_off),
         cmocka_unit_test(drain_that_does_not_end_is_ended),
+        cmocka_unit_test(drain_whose_store_fails_is_ended),
         cmocka_unit_test(frozen_half_does_not_ask),
         cmocka_unit_test(promoted_half_whose_own_voter_is_bound_waits_for_it),
         cmocka_unit_test(operators_word_stands_for_a_vote_until_another_voter_answers),

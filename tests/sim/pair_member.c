@@ -161,20 +161,6 @@ write_record(struct member *self, const struct bstar_record *record)
 // ---- stepping the core --------------------------------------------------------------------------
 
 static void
-change(struct member *self, const struct bstar_effect *effect)
-{
-    struct world *world = self->node->world;
-    bool is_half = self->number != MEMBER_WITNESS && !member_is_classic(self);
-    note(world, self->node, "was in state %llu of the pair, is in %llu, epoch %llu", effect->was,
-         effect->is, bstar_core_epoch(&self->core));
-    // A soft drain whose time is over ends without being asked to.
-    if (is_half && effect->was == GUARDED_DRAINING && self->is_draining) {
-        self->is_draining = false;
-        self->must_drop = true;
-    }
-}
-
-static void
 carry_out(struct member *self, const struct bstar_effect *effect)
 {
     switch (effect->kind) {
@@ -192,7 +178,8 @@ carry_out(struct member *self, const struct bstar_effect *effect)
         write_record(self, &effect->record);
         break;
     case BSTAR_DO_CHANGE:
-        change(self, effect);
+        note(self->node->world, self->node, "was in state %llu of the pair, is in %llu, epoch %llu",
+             effect->was, effect->is, bstar_core_epoch(&self->core));
         break;
     case BSTAR_DO_SERVE:
         self->is_served = true;
