@@ -1,12 +1,10 @@
 // test_drill_account.c - does a drill see what it must: wrong answers, losses, work done twice?
 
-#include "../../clients/drills/drill.h"
+#include "journal_rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,8 +12,7 @@ enum { REQUESTS_MAX = 16 };
 
 // A load that is over, and the journal of those who worked for it.
 struct books {
-    char path[64];
-    struct drill_journal *journal;
+    struct journal_rig rig;
     struct drill_request requests[REQUESTS_MAX];
     struct drill_load load;
     struct drill_verdict verdict;
@@ -26,12 +23,7 @@ set_up(void **state)
 {
     struct books *books = calloc(1, sizeof *books);
     assert_non_null(books);
-    snprintf(books->path, sizeof books->path, "/tmp/galleon-test-journal-XXXXXX");
-    int fd = mkstemp(books->path);
-    assert_true(fd >= 0);
-    close(fd);
-    books->journal = drill_journal_open(books->path);
-    assert_non_null(books->journal);
+    journal_rig_open(&books->rig);
     books->load.number = 7;
     books->load.requests = books->requests;
     *state = books;
@@ -42,8 +34,7 @@ static int
 tear_down(void **state)
 {
     struct books *books = *state;
-    drill_journal_close(&books->journal);
-    unlink(books->path);
+    journal_rig_close(&books->rig);
     free(books);
     return 0;
 }
@@ -54,7 +45,7 @@ add(struct books *books, int result, uint32_t runs)
 {
     struct drill_load *load = &books->load;
     for (uint32_t i = 0; i < runs; i++)
-        drill_journal_begin(books->journal, drill_load_key(load, load->sent), i + 1, i + 1, 0);
+        drill_journal_begin(books->rig.journal, drill_load_key(load, load->sent), i + 1, i + 1, 0);
     struct drill_request *request = &books->requests[load->sent++];
     request->result = result;
     return request;
@@ -63,7 +54,7 @@ add(struct books *books, int result, uint32_t runs)
 static const struct drill_verdict *
 account(struct books *books)
 {
-    assert_true(drill_account(books->journal, &books->load, 1, false, &books->verdict));
+    assert_true(drill_account(books->rig.journal, &books->load, 1, false, &books->verdict));
     return &books->verdict;
 }
 
@@ -143,7 +134,7 @@ what_nobody_waited_for_is_left_out_only_where_it_was_interrupted(void **state)
     assert_int_equal(account(books)->lost, 1);
 
     books->verdict = (struct drill_verdict){0};
-    assert_true(drill_account(books->journal, &books->load, 1, true, &books->verdict));
+    assert_true(drill_account(books->rig.journal, &books->load, 1, true, &books->verdict));
     assert_int_equal(books->verdict.sent, 0);
     assert_int_equal(books->verdict.lost, 0);
 }
@@ -193,18 +184,18 @@ static void
 journal_is_seen_by_whoever_maps_it(void **state)
 {
     struct books *books = *state;
-    struct drill_journal *other = drill_journal_open(books->path);
+    struct drill_journal *other = drill_journal_open(books->rig.path);
     assert_non_null(other);
 
     uint32_t run = drill_journal_begin(other, 42, 3, 1, 0);
-    assert_int_equal(drill_journal_count(books->journal), 1);
-    assert_int_equal(books->journal->runs[run].key, 42);
-    assert_true(books->journal->runs[run].began_ns > 0);
-    assert_true(books->journal->runs[run].ended_ns == 0);
+    assert_int_equal(drill_journal_count(books->rig.journal), 1);
+    assert_int_equal(books->rig.journal->runs[run].key, 42);
+    assert_true(books->rig.journal->runs[run].began_ns > 0);
+    assert_true(books->rig.journal->runs[run].ended_ns == 0);
     drill_journal_end(other, run);
     drill_journal_close(&other);
 
-    assert_true(books->journal->runs[run].ended_ns >= books->journal->runs[run].began_ns);
+    assert_true(books->rig.journal->runs[run].ended_ns >= books->rig.journal->runs[run].began_ns);
 }
 
 static void
@@ -212,14 +203,14 @@ journal_that_is_full_says_so(void **state)
 {
     struct books *books = *state;
     for (uint32_t i = 0; i < DRILL_RUNS_MAX; i++)
-        assert_int_equal(drill_journal_begin(books->journal, i, 1, 1, 0), i);
-    assert_false(drill_journal_is_full(books->journal));
+        assert_int_equal(drill_journal_begin(books->rig.journal, i, 1, 1, 0), i);
+    assert_false(drill_journal_is_full(books->rig.journal));
 
-    uint32_t run = drill_journal_begin(books->journal, 1, 1, 1, 0);
-    drill_journal_end(books->journal, run);
+    uint32_t run = drill_journal_begin(books->rig.journal, 1, 1, 1, 0);
+    drill_journal_end(books->rig.journal, run);
 
-    assert_true(drill_journal_is_full(books->journal));
-    assert_int_equal(drill_journal_count(books->journal), DRILL_RUNS_MAX);
+    assert_true(drill_journal_is_full(books->rig.journal));
+    assert_int_equal(drill_journal_count(books->rig.journal), DRILL_RUNS_MAX);
 }
 
 int

@@ -1,21 +1,18 @@
 // test_drill_outage.c - does a drill see how long clients waited, two halves at once, what is
 // stale?
 
-#include "../../clients/drills/drill.h"
+#include "journal_rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 enum { REQUESTS_MAX = 16, LOADS = 2, MS = 1000000 };
 
 struct books {
-    char path[64];
-    struct drill_journal *journal;
+    struct journal_rig rig;
     struct drill_request requests[LOADS][REQUESTS_MAX];
     struct drill_load loads[LOADS];
 };
@@ -25,12 +22,7 @@ set_up(void **state)
 {
     struct books *books = calloc(1, sizeof *books);
     assert_non_null(books);
-    snprintf(books->path, sizeof books->path, "/tmp/galleon-test-journal-XXXXXX");
-    int fd = mkstemp(books->path);
-    assert_true(fd >= 0);
-    close(fd);
-    books->journal = drill_journal_open(books->path);
-    assert_non_null(books->journal);
+    journal_rig_open(&books->rig);
     for (uint32_t i = 0; i < LOADS; i++) {
         books->loads[i].number = i + 1; // as the stage has it
         books->loads[i].requests = books->requests[i];
@@ -43,8 +35,7 @@ static int
 tear_down(void **state)
 {
     struct books *books = *state;
-    drill_journal_close(&books->journal);
-    unlink(books->path);
+    journal_rig_close(&books->rig);
     free(books);
     return 0;
 }
@@ -63,14 +54,14 @@ call(struct books *books, uint32_t load, uint64_t sent_ms, uint64_t ended_ms, ui
 static void
 run(struct books *books, uint64_t key, uint32_t worker, uint64_t began_ms, uint64_t epoch)
 {
-    uint32_t at = drill_journal_begin(books->journal, key, worker, 1, epoch);
-    atomic_store(&books->journal->runs[at].began_ns, began_ms * MS);
+    uint32_t at = drill_journal_begin(books->rig.journal, key, worker, 1, epoch);
+    atomic_store(&books->rig.journal->runs[at].began_ns, began_ms * MS);
 }
 
 static uint32_t
 dual(const struct books *books)
 {
-    return drill_count_dual(books->journal, books->loads, LOADS);
+    return drill_count_dual(books->rig.journal, books->loads, LOADS);
 }
 
 // ---- outages ----------------------------------------------------------------------------------
@@ -150,9 +141,9 @@ run_under_no_epoch_of_a_worker_that_knows_them_is_seen(void **state)
     struct books *books = *state;
     run(books, 1, 1, 1, 3);
     run(books, 2, 4, 2, 0);
-    assert_int_equal(drill_count_bare(books->journal, 3), 0);
+    assert_int_equal(drill_count_bare(books->rig.journal, 3), 0);
     run(books, 3, 3, 3, 0);
-    assert_int_equal(drill_count_bare(books->journal, 3), 1);
+    assert_int_equal(drill_count_bare(books->rig.journal, 3), 1);
 }
 
 // ---- what came too late
@@ -169,11 +160,13 @@ run_of_what_was_answered_before_is_stale(void **state)
     run(books, drill_load_key(&books->loads[0], 0), 1, 5, 1); // before it
     run(books, drill_load_key(&books->loads[1], 1), 1, 35, 2);
     run(books, UINT64_MAX, 1, 35, 2); // of nobody
-    assert_int_equal(drill_count_stale(books->journal, books->loads, LOADS, 30 * MS, &fenced), 0);
+    assert_int_equal(drill_count_stale(books->rig.journal, books->loads, LOADS, 30 * MS, &fenced),
+                     0);
     assert_int_equal(fenced, 0);
     run(books, drill_load_key(&books->loads[0], 0), 4, 31, 0);
     run(books, drill_load_key(&books->loads[1], 0), 1, 32, 1);
-    assert_int_equal(drill_count_stale(books->journal, books->loads, LOADS, 30 * MS, &fenced), 2);
+    assert_int_equal(drill_count_stale(books->rig.journal, books->loads, LOADS, 30 * MS, &fenced),
+                     2);
     assert_int_equal(fenced, 1);
 }
 

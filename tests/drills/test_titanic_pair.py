@@ -9,21 +9,19 @@ has two ids, and none has had its effect twice at a worker with an inbox
 (examples/inbox_worker.c). The pair has the fast settings: a beat of 50 ms, a lease of 200 ms.
 """
 
-import argparse
 import json
 import pathlib
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from test_titanic_killed import (  # noqa: E402 (found by the line above)
-    FOLDER, PATIENCE, await_line, check, effects, end_all, start, start_titanic)
+from durable import (  # noqa: E402 (found by the line above)
+    FOLDER, PATIENCE, await_line, drill, load, start, start_titanic)
 
 ROLES = ("primary", "backup")
 
@@ -105,34 +103,14 @@ def trouble(pair):
 def run(folder, rounds):
     pair = Pair(folder)
     brokers = ",".join(pair.endpoints.values())
-    start(FOLDER / "tests" / "inbox_worker", brokers, "work", folder / "inbox.db")
     start_titanic(brokers, folder / "titanic.db")
-    load = start(FOLDER / "tests" / "durable_load", brokers, "work", stdin=subprocess.PIPE,
-                 stdout=subprocess.PIPE)
-    for _ in range(rounds):
-        trouble(pair)
-    load.stdin.close()
-    output = load.stdout.read()
-    return load.wait(PATIENCE), output.strip()
 
+    def have_trouble():
+        for _ in range(rounds):
+            trouble(pair)
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
-    options = parser.parse_args()
-    random.seed(options.seed)
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        try:
-            code, output = run(pathlib.Path(folder), options.rounds)
-            done, twice = effects(pathlib.Path(folder))
-        finally:
-            end_all()
-    print(f"{options.rounds} kills and switches (seed {options.seed}): {output}, {done} effects, "
-          f"{twice} twice, {time.monotonic() - began:.1f} s")
-    return check(code, output, done, twice)
+    return load(folder, brokers, have_trouble)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drill(run, "kills and switches", "--rounds", 4))
