@@ -123,8 +123,10 @@ class BrokenBroker(unittest.TestCase):
 
     def test_process_that_ends_by_itself_fails_a_drill_also_with_exit_code_0(self):
         """A broker that leaves somebody to serve on, while the drill looks at titanic alone."""
-        os.symlink(FOLDER / "titanic", self.folder / "titanic")
-        self.put_script(f'{FOLDER}/mdbroker "$@" &\necho $! >{self.folder}/pid\nsleep 1')
+        self.put_titanic(f'touch {self.folder}/began; exec {FOLDER}/titanic "$@"')
+        (self.folder / "mdbroker").unlink()
+        self.put_script(f'{FOLDER}/mdbroker "$@" &\necho $! >{self.folder}/pid\n'
+                        f'until [ -e {self.folder}/began ]; do sleep 0.02; done')
         self.addCleanup(lambda: os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL))
         one = self.run_drill("titanic-killed", code=1)
         self.assertEqual(one["why"], "mdbroker ended by itself, with exit code 0")
