@@ -7,9 +7,10 @@
 // libzmq does. To be called before the first socket.
 void process_allow_many(void);
 
-// process_init ignores SIGPIPE and SIGXFSZ, allows many descriptors and sockets, and makes a broken
-// invariant of ours (must.h) say where it broke, with a trace, before it ends the process. czmq
-// catches no signals afterwards. To be called before the first socket.
+// process_init ignores SIGPIPE and SIGXFSZ, allows many descriptors and sockets, keeps some of the
+// memory that it has freed, and makes a broken invariant of ours (must.h) say where it broke, with
+// a trace, before it ends the process. czmq catches no signals afterwards. To be called before the
+// first socket.
 void process_init(const char *program);
 
 // process_drain_on_signals calls `drain` on the first SIGTERM, SIGINT or SIGHUP,
