@@ -43,6 +43,9 @@ enum guarded_row {
 // A bit for each voter. The operator's word stands for one where there is no other.
 enum guarded_voter { OWN_VOTE = 1, PEER_VOTE = 2, WITNESS_VOTE = 4, OPERATOR_VOTE = 8 };
 
+// bstar_guarded_end_finishing: what a soft drain has not finished is to be dropped.
+void bstar_guarded_end_finishing(struct bstar_core *self);
+
 // ---- bstar_round.c ---------------------------------------------------------------------
 
 struct bstar_message bstar_own_message(const struct bstar_core *self, enum bstar_command command,

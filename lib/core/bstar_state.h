@@ -84,8 +84,6 @@ void bstar_guarded_judge(struct bstar_core *self);
 void bstar_guarded_event(struct bstar_core *self, const struct bstar_event *event);
 void bstar_guarded_tick(struct bstar_core *self);
 uint64_t bstar_guarded_deadline(const struct bstar_core *self);
-// bstar_guarded_end_finishing: what a soft drain has not finished is to be dropped.
-void bstar_guarded_end_finishing(struct bstar_core *self);
 extern const struct bstar_table_view bstar_guarded_view;
 
 // ---- bstar_voter.c ---------------------------------------------------------------------

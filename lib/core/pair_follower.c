@@ -5,6 +5,12 @@
 #include "service_name.h"
 
 void
+pair_follower_begin(struct pair_follower *self, const struct half_view *half)
+{
+    *self = (struct pair_follower){.phase = PAIR_HOLDS, .is_in_fault = half->is_in_fault};
+}
+
+void
 pair_follower_must_finish(struct pair_follower *self)
 {
     self->must_finish = self->owes_drained = true;

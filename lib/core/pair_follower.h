@@ -5,7 +5,7 @@
 // the half hears that nothing is left of a reign, and how the two leave. Whoever has both asks
 // pair_follower_next after everything that may have changed the half, until there is nothing to do.
 //
-// A plain value, no clock: it begins as all zeros, and holds.
+// A plain value, no clock.
 
 #ifndef GALLEON_PAIR_FOLLOWER_H
 #define GALLEON_PAIR_FOLLOWER_H
@@ -21,7 +21,7 @@ struct half_view {
     bool may_finish; // what is out may be answered
     bool is_in_fault;
     bool is_over;   // it was stopped, and has ended
-    uint64_t epoch; // of its reign; 0: there are none
+    uint64_t epoch; // of its reign
 };
 
 struct pair_follower {
@@ -36,6 +36,10 @@ struct pair_follower {
     bool has_left;     // it is over, and the broker drains
 };
 
+// pair_follower_begin makes one of a broker that is told to HOLD now, so that it knows the text of
+// its 503.
+void pair_follower_begin(struct pair_follower *self, const struct half_view *half);
+
 // What the half has asked for: to finish what is out, or to drop it.
 void pair_follower_must_finish(struct pair_follower *self);
 void pair_follower_must_drop(struct pair_follower *self);
@@ -45,8 +49,9 @@ void pair_follower_must_drop(struct pair_follower *self);
 bool pair_follower_next(struct pair_follower *self, const struct half_view *half,
                         enum broker_event_kind *kind_out);
 
-// pair_is_vote: is it a client's request that the half has to hear of? "A well-formed client
-// REQUEST in any dialect whose service does not begin with mmi.", where this half does not serve.
+// pair_follower_is_vote: is it a client's request that the half has to hear of? "A well-formed
+// client REQUEST in any dialect whose service does not begin with mmi.", where this half does not
+// serve.
 bool pair_follower_is_vote(const struct pair_follower *self, const struct mdp_record *record);
 
 // pair_follower_may_send: may this go out, to a worker or to a client, with what the half says now?

@@ -116,8 +116,9 @@ broker_pair_init(struct broker_pair *self, struct broker_loop *loop, bstar_t *ha
     bstar_hook(half, &hooks);
     broker_outbox_guard(&loop->outbox, may_send, self);
     loop->now_ns = galleon_now_ns();
-    self->follower.is_in_fault = look_at(self, loop->now_ns).is_in_fault;
-    tell(self, BROKER_HOLD); // so that it knows the text of 503
+    struct half_view view = look_at(self, loop->now_ns);
+    pair_follower_begin(&self->follower, &view);
+    tell(self, BROKER_HOLD);
     return true;
 }
 

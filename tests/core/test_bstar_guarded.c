@@ -554,6 +554,13 @@ drain_whose_store_fails_is_ended(void **state)
     rig_say(&rig, BSTAR_ON_FAILED);
     assert_int_equal(state_of(&rig), GUARDED_FAULT);
     assert_int_equal(rig_has(&rig, BSTAR_DO_DROP), 1);
+    // A hard one has asked for it already.
+    start_active(&rig);
+    rig_wait(&rig, 2000);
+    assert_int_equal(state_of(&rig), GUARDED_DRAINING);
+    rig_say(&rig, BSTAR_ON_FAILED);
+    assert_int_equal(state_of(&rig), GUARDED_FAULT);
+    assert_int_equal(rig_has(&rig, BSTAR_DO_DROP), 0);
 }
 
 static void

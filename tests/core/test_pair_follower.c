@@ -62,6 +62,8 @@ half_that_serves_no_longer_has_it_hold(void **state)
     struct pair_follower self = serving();
     assert_told(&self, &passive, BROKER_HOLD);
     assert_rests(&self, &passive);
+    self = serving();
+    assert_told(&self, &draining, BROKER_HOLD); // and its epoch is the same
 }
 
 static void
@@ -136,6 +138,11 @@ nothing_is_drained_while_more_is_asked_for(void **state)
     struct pair_end end = pair_follower_end_turn(&self, &passive);
     assert_false(end.is_drained);
     assert_true(end.has_more);
+    self = (struct pair_follower){.is_quiet = true};
+    pair_follower_must_finish(&self);
+    end = pair_follower_end_turn(&self, &passive);
+    assert_false(end.is_drained);
+    assert_true(end.has_more);
 }
 
 static void
@@ -155,7 +162,10 @@ static void
 fault_has_another_text(void **state)
 {
     (void)state;
-    struct pair_follower self = {.is_quiet = true};
+    struct pair_follower self;
+    pair_follower_begin(&self, &fault);
+    assert_rests(&self, &fault); // it has it from the beginning
+    pair_follower_begin(&self, &passive);
     assert_told(&self, &fault, BROKER_HOLD);
     assert_true(self.is_in_fault);
     assert_rests(&self, &fault);
@@ -192,6 +202,9 @@ what_may_go_out_is_of_the_phase(void **state)
     assert_false(pair_follower_may_send(&self, &draining, true));
     assert_true(pair_follower_may_send(&self, &draining, false)); // an answer to what is out
     assert_false(pair_follower_may_send(&self, &passive, false));
+    pair_follower_must_drop(&self);
+    assert_told(&self, &draining, BROKER_HOLD);
+    assert_false(pair_follower_may_send(&self, &draining, false)); // what was out is dropped
 }
 
 static void
@@ -219,6 +232,9 @@ client_request_of_one_that_holds_is_a_vote(void **state)
     (void)pair_follower_leave(&self);
     assert_false(pair_follower_is_vote(&self, &request));
     self = serving();
+    assert_false(pair_follower_is_vote(&self, &request));
+    pair_follower_must_finish(&self);
+    assert_told(&self, &draining, BROKER_FINISH);
     assert_false(pair_follower_is_vote(&self, &request));
 }
 

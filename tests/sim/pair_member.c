@@ -260,7 +260,7 @@ member_view(const struct member *self)
                               .may_finish = bstar_core_may_finish(core, now_ns),
                               .is_in_fault = bstar_core_shown(core) == BSTAR_SHOWN_FAULT,
                               .is_over = core->pulse.is_over,
-                              .epoch = member_is_classic(self) ? 0 : bstar_core_epoch(core)};
+                              .epoch = bstar_core_epoch(core)};
 }
 
 // ---- its beginning and its end ------------------------------------------------------------------

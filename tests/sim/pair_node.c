@@ -162,7 +162,8 @@ pair_start(struct broker_node *self)
 {
     self->half = (struct broker_half){.member = self->half.member};
     member_start(self->half.member);
-    self->half.follower.is_in_fault = member_view(self->half.member).is_in_fault;
+    struct half_view view = member_view(self->half.member);
+    pair_follower_begin(&self->half.follower, &view);
     tell(self, BROKER_HOLD);
 }
 
