@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from durable import (  # noqa: E402 (found by the line above)
+from durable_drill import (  # noqa: E402 (found by the line above)
     FOLDER, PATIENCE, await_line, drill, load, start, start_titanic)
 
 

@@ -185,10 +185,10 @@ carry_out(struct member *self, const struct bstar_effect *effect)
         self->is_served = true;
         break;
     case BSTAR_DO_DRAIN:
-        self->is_draining = self->must_finish = true;
+        pair_follower_must_finish(self->follower);
         break;
     case BSTAR_DO_DROP:
-        self->is_draining = self->must_drop = true;
+        pair_follower_must_drop(self->follower);
         break;
     default:
         break;
@@ -286,7 +286,6 @@ member_start(struct member *self)
     self->disk.pair = plan->number;
     swarm_seed(config.seed, world->plan.seed, 500 + self->number, self->node->life);
     bstar_core_init(&self->core, &config, member_now(self));
-    self->must_finish = self->must_drop = self->is_draining = false;
     self->gaps = 0;
     self->turned_ns = world->now_ns;
     self->line++;

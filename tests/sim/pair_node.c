@@ -30,25 +30,12 @@ tell(struct broker_node *self, enum broker_event_kind kind)
     broker_node_step(self, &event);
 }
 
-// take_orders hands on what the half has asked for.
-static void
-take_orders(struct broker_node *self)
-{
-    struct member *member = member_of(self);
-    if (member->must_drop)
-        pair_follower_must_drop(&self->half.follower);
-    if (member->must_finish)
-        pair_follower_must_finish(&self->half.follower);
-    member->must_drop = member->must_finish = false;
-}
-
 static void
 follow(struct broker_node *self)
 {
     enum broker_event_kind kind;
     for (int i = 0; i < CHANGES_MAX; i++) {
         struct half_view half = member_view(member_of(self));
-        take_orders(self);
         if (!pair_follower_next(&self->half.follower, &half, &kind))
             break;
         tell(self, kind);
@@ -111,13 +98,10 @@ pair_end_turn(struct broker_node *self)
 {
     struct broker_half *half = &self->half;
     struct member *member = half->member;
-    take_orders(self);
     struct half_view view = member_view(member);
     struct pair_end end = pair_follower_end_turn(&half->follower, &view);
-    if (end.is_drained && member->is_draining) {
-        member->is_draining = false;
+    if (end.is_drained)
         member_step(member, (struct bstar_event){.kind = BSTAR_ON_DRAINED});
-    }
     if (end.has_left)
         self->is_drain_asked = true;
     half->has_more = end.has_more;
@@ -229,6 +213,7 @@ pair_nodes_add(struct world *world)
         struct broker_node *half = broker_node_of(world, i);
         half->half.member = &world->pair->members[i];
         half->half.member->node = &half->node;
+        half->half.member->follower = &half->half.follower;
     }
     if (world->plan.pair.is_classic)
         return;

@@ -34,12 +34,10 @@ struct member {
     struct bstar_record disk, writing;
     uint64_t write_serial;
     bool is_writing;
-    bool is_written; // and not told yet
-    bool is_failed;  // nor of this: it could not be written
-    // What the last step asked for.
-    bool must_finish, must_drop;
-    bool is_draining;
-    bool is_served;
+    bool is_written;                // and not told yet
+    bool is_failed;                 // nor of this: it could not be written
+    struct pair_follower *follower; // its broker's, which is asked to drain; NULL: the witness
+    bool is_served;                 // by the last step
     // classic: what its thread says, and how often it was told; the connection to it.
     struct bstar_beat beat;
     uint64_t told, sequence;

@@ -1,4 +1,4 @@
-"""durable.py - a checked load of durable requests, and what each of them came to.
+"""durable_drill.py - a checked load of durable requests, and what each of them came to.
 
 Titanic, an inbox worker (examples/inbox_worker.c) and durable_load, started and ended here. What
 goes wrong meanwhile is the business of whoever uses it.
